@@ -1,0 +1,178 @@
+"""Typed, flat settings: every field has a range and a source, every wrong key is one clear line."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from entrobench.errors import InputError, nearest
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] | None = None,
+    source: str = "ours",
+) -> Any:
+    """Declare a settings field: its default, its inclusive range or choices, and where the default comes from."""
+    metadata = {"low": low, "high": high, "choices": choices, "source": source}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def parse(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
+    """Build a settings dataclass from a mapping.
+
+    `where` names the file and the section in error lines. Raises InputError for an unknown key, a wrong type, a value
+    out of range, and for whatever ValueError the class's `__post_init__` raises.
+    """
+    values = {} if values is None else values
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: expected a mapping of settings, got {type(values).__name__}")
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in fields:
+            allowed = ", ".join(fields) or "none"
+            raise InputError(f"{where}: unknown key {key!r} (allowed: {allowed}){nearest(key, fields)}")
+    checked = {key: _check(value, hints[key], fields[key], f"{where}: {key}") for key, value in values.items()}
+    try:
+        return cls(**checked)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) -> Any:
+    """Return the value in the declared type, or raise InputError naming type, range or choices."""
+    allowed = _plain_types(hint)
+    if isinstance(value, int) and not isinstance(value, bool) and float in allowed:
+        value = float(value)
+    if isinstance(value, str) and float in allowed and _is_number(value):
+        value = float(value)  # YAML 1.1 reads 2e-4 as a string
+    if type(value) not in allowed:
+        names = " or ".join("null" if t is type(None) else t.__name__ for t in allowed)
+        raise InputError(f"{where} must be {names}, got {value!r}")
+    choices = declared.metadata.get("choices")
+    if choices is not None and value is not None and value not in choices:
+        raise InputError(f"{where} must be one of {', '.join(choices)}, got {value!r}{nearest(str(value), choices)}")
+    low, high = declared.metadata.get("low"), declared.metadata.get("high")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not _inside(value, low, high):
+            raise InputError(f"{where} must be {_range_text(low, high)}, got {value!r}")
+    return value
+
+
+def _plain_types(hint: Any) -> tuple[type, ...]:
+    """The classes a value may have: `float | None` -> (float, NoneType), `list[int]` -> (list,)."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return tuple(plain for part in typing.get_args(hint) for plain in _plain_types(part))
+    return (typing.get_origin(hint) or hint,)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _inside(value: float, low: float | None, high: float | None) -> bool:
+    # written so that NaN is outside
+    return (low is None or value >= low) and (high is None or value <= high) and value == value
+
+
+def _range_text(low: float | None, high: float | None) -> str:
+    if high is None:
+        return f"at least {low}"
+    if low is None:
+        return f"at most {high}"
+    return f"between {low} and {high}"
+
+
+def canonical_hash(content: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the canonical JSON of a mapping: sorted keys, no white space."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+LOSS_AGGREGATIONS = ("token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm")
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """What decides a run's mathematics, equal for all methods of a setting; part of the run's hash."""
+
+    steps: int = setting(60, low=1, source="prototype A.1")
+    prompts: int = setting(32, low=1, source="prototype A.1; prompts sampled per step")
+    group_size: int = setting(8, low=2, source="prototype A.1; answers per prompt (G)")
+    updates: int = setting(2, low=1, source="prototype A.1; optimizer updates per step")
+    max_prompt_tokens: int = setting(1024, low=1, source="paper, both settings")
+    max_response_tokens: int = setting(24, low=1, source="ours; the embedded answers need at most 23")
+    temperature: float = setting(1.0, low=1e-3, source="paper, both settings")
+    top_p: float = setting(1.0, low=0.0, high=1.0, source="paper; training samples from the full vocabulary")
+    top_k: int = setting(0, low=0, source="paper; 0 is off")
+    learning_rate: float = setting(2e-4, low=0.0, source="prototype A.1")
+    warmup_updates: int = setting(16, low=0, source="prototype A.1: 8 steps of 2 updates")
+    beta1: float = setting(0.9, low=0.0, high=1.0, source="prototype A.1")
+    beta2: float = setting(0.98, low=0.0, high=1.0, source="prototype A.1")
+    weight_decay: float = setting(0.0, low=0.0, source="prototype A.1 (Adam)")
+    grad_clip: float = setting(1.0, low=0.0, source="paper; prototype A.1")
+    clip_low: float = setting(0.2, low=0.0, high=1.0, source="paper")
+    clip_high: float = setting(0.2, low=0.0, source="paper")
+    dual_clip: float | None = setting(None, low=1.0, source="design: paper 3, embedded none")
+    log_ratio_clamp: float = setting(20.0, low=0.0, source="paper's code base")
+    loss_agg: str = setting("token-mean", choices=LOSS_AGGREGATIONS, source="paper")
+    reward: str = setting("boxed", source="evaluation/rewards.py names them")
+    engine: str = setting("native", choices=("native",), source="design 4")
+    evaluate_every: int = setting(0, low=0, source="0: only the last step is evaluated")
+
+    def __post_init__(self) -> None:
+        if self.top_p != 1.0 or self.top_k != 0:
+            raise ValueError("top_p must be 1 and top_k 0: training samples from the full vocabulary")
+        if self.prompts % self.updates:
+            raise ValueError(f"prompts ({self.prompts}) must be a multiple of updates ({self.updates})")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how a run is computed; never part of a hash, never changes the mathematics."""
+
+    device: str = setting("auto", choices=("auto", "cpu", "cuda"))
+    micro_batch: int = setting(128, low=1, source="ours; sequences per forward")
+    head_chunk: int = setting(4096, low=1, source="ours; tokens per chunk of the output layer")
+    checkpoint_every: int = setting(20, low=1, source="ours; steps")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How held-out problems are sampled and scored; locked per study."""
+
+    samples: int = setting(8, low=1, source="issue: avg@8, maj@8")
+    temperature: float = setting(1.0, low=0.0, source="ours; 0 is greedy")
+    top_p: float = setting(1.0, low=0.0, high=1.0)
+    top_k: int = setting(0, low=0, source="ours; 0 is off")
+    max_tokens: int = setting(24, low=1)
+    pass_k: list[int] = setting([1, 2, 4], source="ours; needs samples >= 2k")
+    problems: int | None = setting(None, low=1, source="null: all problems of the benchmark")
+    seed: int = setting(0, low=0)
+
+    def __post_init__(self) -> None:
+        for k in self.pass_k:
+            if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+                raise ValueError(f"pass_k must be a list of whole numbers >= 1, got {k!r}")
+            if self.samples < k:
+                raise ValueError(f"pass_k {k} needs samples >= {k}, got samples {self.samples}")
+        if len(set(self.pass_k)) != len(self.pass_k):
+            raise ValueError(f"pass_k has duplicates: {self.pass_k}")

@@ -1,0 +1,26 @@
+"""Bad input, said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(Exception):
+    """Bad input of a user: one line that names the file, the key, the allowed values and the nearest valid name."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the nearest allowed name, "" if none is near."""
+    close = get_close_matches(str(name), list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def unknown(kind: str, name: str, allowed: Iterable[str], where: str) -> InputError:
+    """Build the standard error for a name that is not among the allowed ones.
+
+    >>> str(unknown("method", "aet", ["aent", "grpo"], "config/studies/mine.yaml"))
+    "config/studies/mine.yaml: unknown method 'aet' (allowed: aent, grpo); did you mean 'aent'?"
+    """
+    names = sorted(allowed)
+    return InputError(f"{where}: unknown {kind} {name!r} (allowed: {', '.join(names)}){nearest(name, names)}")
