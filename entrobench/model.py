@@ -1,0 +1,104 @@
+"""Loading models and tokenizers, and the two forwards that everything else is made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entrobench.errors import InputError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu` or `cuda` into a device; raises InputError when CUDA is asked for and absent."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: cuda was asked for, but torch finds no CUDA device (allowed here: auto, cpu)")
+    return torch.device(name)
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
+    """Load a causal language model from a local folder; safetensors only, no remote code."""
+    from transformers import AutoModelForCausalLM
+
+    folder = Path(folder)
+    if not (folder / "config.json").exists():
+        raise InputError(f"{folder}: no model here (config.json is missing)")
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+    )
+    _refuse_scaled_logits(model, folder)
+    return model.to(device).eval()
+
+
+def _refuse_scaled_logits(model: Any, folder: Path) -> None:
+    # the chunked head computes hidden @ weight.T; these families do more
+    for key in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
+        if getattr(model.config, key, None) not in (None, 1, 1.0):
+            raise InputError(f"{folder}/config.json: {key} is not supported by the chunked output layer")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer from a local folder; raises InputError when there is none or it has no end token."""
+    from transformers import AutoTokenizer
+
+    folder = Path(folder)
+    if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
+        raise InputError(f"{folder}: a model folder without tokenizer (tokenizer.json is missing)")
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"{folder}: the tokenizer names no end token (eos_token)")
+    return tokenizer
+
+
+def encode_prompt(tokenizer: Any, text: str) -> list[int]:
+    """Tokens of a prompt: the model's chat template where it has one, else the begin token and the text."""
+    if tokenizer.chat_template:
+        message = [{"role": "user", "content": text}]
+        encoded = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=True)
+        return list(encoded["input_ids"])
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return start + list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """Text of a response without special tokens."""
+    return str(tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a response: the tokenizer's and those of the generation settings."""
+    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    listed = configured if isinstance(configured, list) else [] if configured is None else [configured]
+    return sorted({int(tokenizer.eos_token_id), *map(int, listed)})
+
+
+def head(model: Any) -> tuple[Tensor, Tensor | None]:
+    """Weight [V,d] and bias [V] or None of the output layer."""
+    layer = model.get_output_embeddings()
+    return layer.weight, getattr(layer, "bias", None)
+
+
+def hidden_states(model: Any, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Last hidden states [b,L,d] of right-padded sequences.
+
+    tokens [b,L] int64, mask [b,L] bool. Under a causal mask, padding on the right cannot reach a real token, so no
+    attention mask is passed and attention keeps its fastest kernel.
+    """
+    del mask
+    return model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+
+
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 (hex) over the safetensors files of a model folder, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,211 @@
+"""The forward of the native engine: Llama-shaped transformers over fused weights and a preallocated cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from entrobench.errors import InputError
+from entrobench.model import head
+
+FAMILIES = ("llama", "qwen2", "qwen3")
+STATIC_ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do not depend on the length
+
+
+@dataclass
+class Layer:
+    """Weights of one block; projections of the same input are fused."""
+
+    input_norm: Tensor
+    qkv: Tensor  # [(heads + 2·kv_heads)·head_size, d]
+    qkv_bias: Tensor | None
+    query_norm: Tensor | None  # [head_size], Qwen3
+    key_norm: Tensor | None
+    output: Tensor
+    output_bias: Tensor | None
+    middle_norm: Tensor
+    gate_up: Tensor  # [2·f, d]
+    gate_up_bias: Tensor | None
+    down: Tensor
+    down_bias: Tensor | None
+
+
+class Cache:
+    """Keys and values of all layers, [rows·kv_heads, slots, head_size] each, and which slots are padding."""
+
+    def __init__(self, layers: int, padding: Tensor, kv_heads: int) -> None:
+        self.keys: list[Tensor] = [torch.empty(0)] * layers
+        self.values: list[Tensor] = [torch.empty(0)] * layers
+        self.padding = padding  # [rows, prompt slots] bool
+        self.kv_heads = kv_heads
+        self.used = padding.shape[1]
+        self.capacity = self.used
+        self.position = (~padding).sum(1)  # [rows] position of the next token
+
+    def expand(self, source: Tensor) -> None:
+        """Give row r a copy of row source[r], with room for the answers."""
+        self._gather(source, self.capacity)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order."""
+        self._gather(rows, self.capacity)
+
+    def _gather(self, rows: Tensor, slots: int) -> None:
+        lines = (rows[:, None] * self.kv_heads + torch.arange(self.kv_heads, device=rows.device)).flatten()
+        for store in (self.keys, self.values):
+            for layer, tensor in enumerate(store):
+                roomy = tensor.new_empty(len(lines), slots, tensor.shape[2])
+                torch.index_select(tensor[:, : self.used], 0, lines, out=roomy[:, : self.used])
+                store[layer] = roomy
+        self.padding = self.padding[rows]
+        self.position = self.position[rows]
+
+    def bias(self, dtype: torch.dtype) -> Tensor | None:
+        """Additive attention bias [rows, 1, used] that hides padding, or None where there is none."""
+        if not bool(self.padding.any()):
+            return None
+        hidden = F.pad(self.padding, (0, self.used - self.padding.shape[1]))
+        return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill(hidden, -torch.inf)[:, None]
+
+
+class NativeModel:
+    """A view of a transformers model for decoding; makes fused copies of the weights once per load."""
+
+    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+        config = model.config
+        self._check(model)
+        self.device = next(model.parameters()).device
+        self.dtype = dtype
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.head_size = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        self.epsilon = config.rms_norm_eps
+        with torch.no_grad():
+            self.embedding = model.get_input_embeddings().weight.to(dtype)
+            self.head_weight = head(model)[0].to(dtype)
+            self.final_norm = model.model.norm.weight.to(dtype)
+            self.layers = [_layer(block, dtype) for block in model.model.layers]
+            rotary = model.model.rotary_emb
+            self.frequencies = rotary.inv_freq.float()
+            self.rotary_scale = float(rotary.attention_scaling)
+
+    @staticmethod
+    def _check(model: Any) -> None:
+        config = model.config
+        if config.model_type not in FAMILIES:
+            families = ", ".join(FAMILIES)
+            raise InputError(f"engine: native runs {families}, not {config.model_type!r}; use another engine for it")
+        if getattr(config, "use_sliding_window", False):
+            raise InputError("engine: native has no sliding window (config.json: use_sliding_window is true)")
+        if model.model.rotary_emb.rope_type not in STATIC_ROPES:
+            raise InputError(f"engine: native does not know rope type {model.model.rotary_emb.rope_type!r}")
+        if config.hidden_act != "silu":
+            raise InputError(f"engine: native expects hidden_act silu, got {config.hidden_act!r}")
+
+    def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Cache, Tensor]:
+        """Run the prompts once; returns their cache with `room` free slots and the last hidden states [rows,d]."""
+        longest = max(map(len, prompts))
+        tokens = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=self.device)
+        padding = torch.tensor([[True] * (longest - len(p)) + [False] * len(p) for p in prompts], device=self.device)
+        cache = Cache(len(self.layers), padding, self.kv_heads)
+        cache.capacity = longest + room
+        positions = ((~padding).cumsum(1) - 1).clamp(min=0)
+        visible = torch.ones(longest, longest, dtype=torch.bool, device=self.device).tril() & ~padding[:, None]
+        visible |= torch.eye(longest, dtype=torch.bool, device=self.device)  # a padding row must see something
+        rotation = self._rotation(positions)
+        x = F.embedding(tokens, self.embedding)
+        for index, layer in enumerate(self.layers):
+            q, k, v = self._project(layer, x, rotation)
+            cache.keys[index] = k.transpose(1, 2).reshape(-1, longest, self.head_size)
+            cache.values[index] = v.transpose(1, 2).reshape(-1, longest, self.head_size)
+            groups = self.heads // self.kv_heads
+            k, v = (t.transpose(1, 2).repeat_interleave(groups, 1) for t in (k, v))
+            attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=visible[:, None])
+            x = self._finish(layer, x, attended.transpose(1, 2).flatten(2))
+        return cache, self._norm(x[:, -1], self.final_norm)
+
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """Append one token a row; returns the last hidden states [rows,d]."""
+        rows, groups = len(tokens), self.heads // self.kv_heads
+        rotation = self._rotation(cache.position)
+        slot = cache.used
+        cache.used += 1
+        cache.position = cache.position + 1
+        bias = cache.bias(self.dtype)
+        x = F.embedding(tokens, self.embedding)
+        for index, layer in enumerate(self.layers):
+            q, k, v = self._project(layer, x, rotation)
+            keys, values = cache.keys[index], cache.values[index]
+            keys[:, slot] = k.reshape(-1, self.head_size)
+            values[:, slot] = v.reshape(-1, self.head_size)
+            q = q.reshape(rows * self.kv_heads, groups, self.head_size) * self.head_size**-0.5
+            scores = torch.bmm(q, keys[:, : cache.used].transpose(1, 2))
+            if bias is not None:
+                scores += bias.repeat_interleave(self.kv_heads, 0)
+            attended = torch.bmm(scores.softmax(-1), values[:, : cache.used])
+            x = self._finish(layer, x, attended.reshape(rows, -1))
+        return self._norm(x, self.final_norm)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Next-token logits [rows,V] float32 of last hidden states [rows,d]."""
+        return (hidden @ self.head_weight.T).float()
+
+    def _project(self, layer: Layer, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [..., heads, h], rotated keys and values [..., kv_heads, h]."""
+        fused = F.linear(self._norm(x, layer.input_norm), layer.qkv, layer.qkv_bias)
+        fused = fused.view(*x.shape[:-1], self.heads + 2 * self.kv_heads, self.head_size)
+        q, k, v = fused.split([self.heads, self.kv_heads, self.kv_heads], dim=-2)
+        if layer.query_norm is not None and layer.key_norm is not None:
+            q, k = self._norm(q, layer.query_norm), self._norm(k, layer.key_norm)
+        cosine, sine = rotation
+        return _rotate(q, cosine, sine), _rotate(k, cosine, sine), v
+
+    def _finish(self, layer: Layer, x: Tensor, attended: Tensor) -> Tensor:
+        x = x + F.linear(attended, layer.output, layer.output_bias)
+        fused = F.linear(self._norm(x, layer.middle_norm), layer.gate_up, layer.gate_up_bias)
+        gate, up = fused.chunk(2, dim=-1)
+        return x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), weight, self.epsilon)
+
+    def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine [..., 1, h/2] of the rotary embedding at these positions."""
+        angles = positions[..., None, None].float() * self.frequencies
+        return (angles.cos() * self.rotary_scale).to(self.dtype), (angles.sin() * self.rotary_scale).to(self.dtype)
+
+
+def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary embedding in the half-split layout of these families."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+
+
+def _layer(block: Any, dtype: torch.dtype) -> Layer:
+    attention, mlp = block.self_attn, block.mlp
+    qkv = (attention.q_proj, attention.k_proj, attention.v_proj)
+    norms = (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None))
+    return Layer(
+        input_norm=block.input_layernorm.weight.to(dtype),
+        qkv=torch.cat([part.weight for part in qkv]).to(dtype),
+        qkv_bias=_bias(qkv, dtype),
+        query_norm=None if norms[0] is None else norms[0].weight.to(dtype),
+        key_norm=None if norms[1] is None else norms[1].weight.to(dtype),
+        output=attention.o_proj.weight.to(dtype),
+        output_bias=_bias((attention.o_proj,), dtype),
+        middle_norm=block.post_attention_layernorm.weight.to(dtype),
+        gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).to(dtype),
+        gate_up_bias=_bias((mlp.gate_proj, mlp.up_proj), dtype),
+        down=mlp.down_proj.weight.to(dtype),
+        down_bias=_bias((mlp.down_proj,), dtype),
+    )
+
+
+def _bias(projections: Sequence[Any], dtype: torch.dtype) -> Tensor | None:
+    if projections[0].bias is None:
+        return None
+    return torch.cat([projection.bias for projection in projections]).to(dtype)

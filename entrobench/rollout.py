@@ -1,0 +1,183 @@
+"""Sampling answers: the engine protocol and the native engine.
+
+The native engine decodes over the model's own weights: each prompt is prefilled once, its cache copied to the n answers
+into a preallocated buffer, fused projections, one uniform number per token and finished rows dropped. Random numbers are
+keyed by (seed, key of the prompt, draw), so neither order nor batch size changes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy
+import torch
+from torch import Tensor
+
+from entrobench.errors import InputError
+from entrobench.native import Cache, NativeModel
+
+COMPACT_SHARE = 0.3  # ours: rebuild the batch when this share of its rows has finished
+SMALLEST_BATCH = 8  # design 4: below 8 rows matrix products change kernel and with it their rounding
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn; temperature 0 is greedy, top_k 0 and top_p 1 are off."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 24
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled answer; `tokens` includes the end token, `logps` are at the sampling temperature, full vocabulary."""
+
+    tokens: list[int]
+    logps: list[float]
+    finish: str  # "stop" or "length"
+
+
+class Engine(Protocol):
+    """Anything that samples answers."""
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: int
+    ) -> list[Completion]:
+        """Return len(prompts)·n completions, the n of a prompt side by side."""
+        ...
+
+    def load(self, model: Any) -> None:
+        """Take over the model's current weights."""
+        ...
+
+
+class NativeEngine:
+    """Batched decoding on the trainer's own device."""
+
+    def __init__(self, model: Any, end_tokens: Sequence[int], dtype: torch.dtype, batch_rows: int = 256) -> None:
+        self.end_tokens = list(end_tokens)
+        self.dtype = dtype
+        self.batch_rows = batch_rows
+        self.load(model)
+
+    def load(self, model: Any) -> None:
+        self.model = NativeModel(model, self.dtype)
+
+    @torch.no_grad()
+    def generate(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: int
+    ) -> list[Completion]:
+        """Sample n answers to each prompt; see `Engine`.
+
+        `keys` names each prompt for its random numbers. Prompts of similar length share a batch of at most
+        `batch_rows` answers. Raises InputError for an empty prompt.
+        """
+        if any(not prompt for prompt in prompts):
+            raise InputError("rollout: an empty prompt cannot be continued; give the tokenizer a begin token")
+        completions: list[Completion] = [Completion([], [], "")] * (len(prompts) * n)
+        rows = [(prompt, draw) for prompt in range(len(prompts)) for draw in range(n)]
+        rows.sort(key=lambda row: len(prompts[row[0]]))
+        for start in range(0, len(rows), self.batch_rows):
+            batch = rows[start : start + self.batch_rows]
+            uniforms = _uniforms([f"{seed}/{keys[prompt]}/{draw}" for prompt, draw in batch], sampling.max_tokens)
+            distinct = list(dict.fromkeys(prompt for prompt, _ in batch))
+            source = [distinct.index(prompt) for prompt, _ in batch]
+            done = self._decode([prompts[prompt] for prompt in distinct], source, sampling, uniforms)
+            for (prompt, draw), completion in zip(batch, done, strict=True):
+                completions[prompt * n + draw] = completion
+        return completions
+
+    def _decode(
+        self, prompts: list[Sequence[int]], source: list[int], sampling: Sampling, uniforms: numpy.ndarray
+    ) -> list[Completion]:
+        """Decode one batch: row r continues prompts[source[r]] with uniforms[r]."""
+        device = self.model.device
+        cache, hidden = self.model.prefill(prompts, sampling.max_tokens)
+        order = torch.tensor(source, device=device)
+        cache.expand(order)
+        hidden = hidden[order]
+        draws = torch.from_numpy(uniforms).to(device)
+        ends = torch.tensor(self.end_tokens, device=device)
+        tokens = torch.zeros(draws.shape, dtype=torch.long, device=device)
+        logps = torch.zeros(draws.shape, device=device)
+        lengths = torch.full((len(source),), sampling.max_tokens, device=device)
+        finished = torch.zeros(len(source), dtype=torch.bool, device=device)
+        active = torch.arange(len(source), device=device)  # which row each line of the batch is
+        for position in range(sampling.max_tokens):
+            token, logp = sample(self.model.logits(hidden), sampling, draws[active, position])
+            tokens[active, position] = token
+            logps[active, position] = logp
+            ended = torch.isin(token, ends) & ~finished[active]
+            lengths[active[ended]] = position + 1
+            finished[active[ended]] = True
+            if bool(finished[active].all()) or position + 1 == sampling.max_tokens:
+                break
+            active, token = self._compact(cache, active, token, finished[active])
+            hidden = self.model.step(token, cache)
+        return _completions(tokens, logps, lengths, finished)
+
+    @staticmethod
+    def _compact(cache: Cache, active: Tensor, token: Tensor, done: Tensor) -> tuple[Tensor, Tensor]:
+        """Drop finished lines when enough have gathered, never below SMALLEST_BATCH lines."""
+        if int(done.sum()) < COMPACT_SHARE * len(active) or len(active) <= SMALLEST_BATCH:
+            return active, token
+        keep = torch.cat([(~done).nonzero().flatten(), done.nonzero().flatten()])
+        keep = keep[: max(int((~done).sum()), SMALLEST_BATCH)]
+        cache.select(keep)
+        return active[keep], token[keep]
+
+
+def sample(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw one token a row by inverting the cumulative distribution.
+
+    logits [n,V] float32, uniforms [n] in [0,1). Returns tokens [n] and their log-probabilities [n] at the sampling
+    temperature over the full vocabulary (temperature 1 for greedy).
+    """
+    scaled = logits / sampling.temperature if sampling.temperature > 0 else logits
+    logp = scaled.log_softmax(-1)
+    if sampling.temperature == 0:
+        token = logp.argmax(-1)
+    else:
+        cumulative = truncate(logp, sampling).exp().cumsum(-1)
+        total = cumulative[:, -1:]
+        # below the total even after rounding, so that the token found has a probability above 0
+        target = torch.minimum(uniforms[:, None].to(total.dtype) * total, torch.nextafter(total, total.new_zeros(())))
+        token = torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+    return token, logp.gather(-1, token[:, None]).squeeze(-1)
+
+
+def truncate(logp: Tensor, sampling: Sampling) -> Tensor:
+    """Set tokens outside the top_k most likely and outside the top_p nucleus to -inf; [n,V] -> [n,V].
+
+    The nucleus holds the fewest most likely tokens whose mass reaches top_p (arXiv 1904.09751), after top_k.
+    """
+    if sampling.top_k:
+        smallest = logp.topk(min(sampling.top_k, logp.shape[-1]), dim=-1).values[:, -1:]
+        logp = logp.masked_fill(logp < smallest, -torch.inf)
+    if sampling.top_p < 1.0:
+        ordered, index = logp.softmax(-1).sort(dim=-1, descending=True, stable=True)
+        outside = ordered.cumsum(-1) - ordered >= sampling.top_p
+        outside[:, 0] = False
+        logp = logp.masked_fill(torch.zeros_like(outside).scatter(-1, index, outside), -torch.inf)
+    return logp
+
+
+def _uniforms(keys: Sequence[str], count: int) -> numpy.ndarray:
+    """[len(keys), count] float32 numbers in [0,1), each row from its own counter-based generator."""
+    rows = numpy.empty((len(keys), count), dtype=numpy.float32)
+    for row, key in enumerate(keys):
+        digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+        rows[row] = numpy.random.Generator(numpy.random.Philox(key=int.from_bytes(digest))).random(
+            count, dtype=numpy.float32
+        )
+    return rows
+
+
+def _completions(tokens: Tensor, logps: Tensor, lengths: Tensor, finished: Tensor) -> list[Completion]:
+    columns = (tokens.tolist(), logps.tolist(), lengths.tolist(), finished.tolist())
+    return [Completion(t[:k], p[:k], "stop" if done else "length") for t, p, k, done in zip(*columns, strict=True)]
