@@ -1,6 +1,7 @@
 """The embedded task: chains of arithmetic modulo a number, solved one operation at a time.
 
-A problem reads `3 + 4 * 2 =`, is worked from left to right modulo 10, and answered `3 + 4 = 7 ; 7 * 2 = 4 ; \\boxed{ 4 }`.
+A problem reads `3 + 4 * 2 =`, is worked from left to right modulo 10, and answered
+`3 + 4 = 7 ; 7 * 2 = 4 ; \\boxed{ 4 }`.
 The last operation is + or - only: with * the answer 0 is likely enough that a policy drops the chain for it
 (measured, prototype A.4).
 """

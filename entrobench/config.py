@@ -67,9 +67,9 @@ def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) 
     if choices is not None and value is not None and value not in choices:
         raise InputError(f"{where} must be one of {', '.join(choices)}, got {value!r}{nearest(str(value), choices)}")
     low, high = declared.metadata.get("low"), declared.metadata.get("high")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not _inside(value, low, high):
-            raise InputError(f"{where} must be {_range_text(low, high)}, got {value!r}")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and not _inside(value, low, high):
+        raise InputError(f"{where} must be {_range_text(low, high)}, got {value!r}")
     return value
 
 

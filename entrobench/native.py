@@ -19,16 +19,14 @@ STATIC_ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do no
 
 @dataclass
 class Layer:
-    """Weights of one block; projections of the same input are fused."""
+    """Weights of one block: projections of the same input are fused, and so is the scale of the norm before them."""
 
-    input_norm: Tensor
     qkv: Tensor  # [(heads + 2·kv_heads)·head_size, d]
     qkv_bias: Tensor | None
     query_norm: Tensor | None  # [head_size], Qwen3
     key_norm: Tensor | None
     output: Tensor
     output_bias: Tensor | None
-    middle_norm: Tensor
     gate_up: Tensor  # [2·f, d]
     gate_up_bias: Tensor | None
     down: Tensor
@@ -86,8 +84,7 @@ class NativeModel:
         self.epsilon = config.rms_norm_eps
         with torch.no_grad():
             self.embedding = model.get_input_embeddings().weight.to(dtype)
-            self.head_weight = head(model)[0].to(dtype)
-            self.final_norm = model.model.norm.weight.to(dtype)
+            self.head_weight = (head(model)[0] * model.model.norm.weight).to(dtype)
             self.layers = [_layer(block, dtype) for block in model.model.layers]
             rotary = model.model.rotary_emb
             self.frequencies = rotary.inv_freq.float()
@@ -126,7 +123,7 @@ class NativeModel:
             k, v = (t.transpose(1, 2).repeat_interleave(groups, 1) for t in (k, v))
             attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=visible[:, None])
             x = self._finish(layer, x, attended.transpose(1, 2).flatten(2))
-        return cache, self._norm(x[:, -1], self.final_norm)
+        return cache, self._normalise(x[:, -1])
 
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Append one token a row; returns the last hidden states [rows,d]."""
@@ -148,7 +145,7 @@ class NativeModel:
                 scores += bias.repeat_interleave(self.kv_heads, 0)
             attended = torch.bmm(scores.softmax(-1), values[:, : cache.used])
             x = self._finish(layer, x, attended.reshape(rows, -1))
-        return self._norm(x, self.final_norm)
+        return self._normalise(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits [rows,V] float32 of last hidden states [rows,d]."""
@@ -156,22 +153,25 @@ class NativeModel:
 
     def _project(self, layer: Layer, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries [..., heads, h], rotated keys and values [..., kv_heads, h]."""
-        fused = F.linear(self._norm(x, layer.input_norm), layer.qkv, layer.qkv_bias)
+        fused = F.linear(self._normalise(x), layer.qkv, layer.qkv_bias)
         fused = fused.view(*x.shape[:-1], self.heads + 2 * self.kv_heads, self.head_size)
-        q, k, v = fused.split([self.heads, self.kv_heads, self.kv_heads], dim=-2)
+        turning, v = fused.split([self.heads + self.kv_heads, self.kv_heads], dim=-2)
         if layer.query_norm is not None and layer.key_norm is not None:
-            q, k = self._norm(q, layer.query_norm), self._norm(k, layer.key_norm)
-        cosine, sine = rotation
-        return _rotate(q, cosine, sine), _rotate(k, cosine, sine), v
+            q, k = turning.split([self.heads, self.kv_heads], dim=-2)
+            turning = torch.cat([self._normalise(q) * layer.query_norm, self._normalise(k) * layer.key_norm], dim=-2)
+        q, k = _rotate(turning, *rotation).split([self.heads, self.kv_heads], dim=-2)
+        return q, k, v
 
     def _finish(self, layer: Layer, x: Tensor, attended: Tensor) -> Tensor:
         x = x + F.linear(attended, layer.output, layer.output_bias)
-        fused = F.linear(self._norm(x, layer.middle_norm), layer.gate_up, layer.gate_up_bias)
+        fused = F.linear(self._normalise(x), layer.gate_up, layer.gate_up_bias)
         gate, up = fused.chunk(2, dim=-1)
         return x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
 
-    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), weight, self.epsilon)
+    def _normalise(self, x: Tensor) -> Tensor:
+        """Root-mean-square norm without its scale, which is fused into the projection that follows."""
+        wide = x.float()
+        return (wide * (wide.square().mean(-1, keepdim=True) + self.epsilon).rsqrt()).to(x.dtype)
 
     def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine [..., 1, h/2] of the rotary embedding at these positions."""
@@ -190,15 +190,15 @@ def _layer(block: Any, dtype: torch.dtype) -> Layer:
     qkv = (attention.q_proj, attention.k_proj, attention.v_proj)
     norms = (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None))
     return Layer(
-        input_norm=block.input_layernorm.weight.to(dtype),
-        qkv=torch.cat([part.weight for part in qkv]).to(dtype),
+        qkv=(torch.cat([part.weight for part in qkv]) * block.input_layernorm.weight).to(dtype),
         qkv_bias=_bias(qkv, dtype),
         query_norm=None if norms[0] is None else norms[0].weight.to(dtype),
         key_norm=None if norms[1] is None else norms[1].weight.to(dtype),
         output=attention.o_proj.weight.to(dtype),
         output_bias=_bias((attention.o_proj,), dtype),
-        middle_norm=block.post_attention_layernorm.weight.to(dtype),
-        gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).to(dtype),
+        gate_up=(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]) * block.post_attention_layernorm.weight).to(
+            dtype
+        ),
         gate_up_bias=_bias((mlp.gate_proj, mlp.up_proj), dtype),
         down=mlp.down_proj.weight.to(dtype),
         down_bias=_bias((mlp.down_proj,), dtype),

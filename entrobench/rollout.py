@@ -1,8 +1,8 @@
 """Sampling answers: the engine protocol and the native engine.
 
-The native engine decodes over the model's own weights: each prompt is prefilled once, its cache copied to the n answers
-into a preallocated buffer, fused projections, one uniform number per token and finished rows dropped. Random numbers are
-keyed by (seed, key of the prompt, draw), so neither order nor batch size changes them.
+The native engine decodes over the model's own weights: each prompt is prefilled once, its cache copied to the n
+answers into a preallocated buffer, fused projections, one uniform number per token and finished rows dropped. Random
+numbers are keyed by (seed, key of the prompt, draw), so neither order nor batch size changes them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Any, Protocol
 
 import numpy
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from entrobench.errors import InputError
 from entrobench.native import Cache, NativeModel
 
 COMPACT_SHARE = 0.3  # ours: rebuild the batch when this share of its rows has finished
+BLOCK = 64  # ours: tokens per block of the two-level inversion
 SMALLEST_BATCH = 8  # design 4: below 8 rows matrix products change kernel and with it their rounding
 
 
@@ -138,33 +140,50 @@ def sample(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> tuple[Tensor
     logits [n,V] float32, uniforms [n] in [0,1). Returns tokens [n] and their log-probabilities [n] at the sampling
     temperature over the full vocabulary (temperature 1 for greedy).
     """
-    scaled = logits / sampling.temperature if sampling.temperature > 0 else logits
-    logp = scaled.log_softmax(-1)
+    scaled = logits / sampling.temperature if sampling.temperature not in (0, 1) else logits
+    probabilities = scaled.softmax(-1)
     if sampling.temperature == 0:
-        token = logp.argmax(-1)
+        token = probabilities.argmax(-1)
     else:
-        cumulative = truncate(logp, sampling).exp().cumsum(-1)
-        total = cumulative[:, -1:]
-        # below the total even after rounding, so that the token found has a probability above 0
-        target = torch.minimum(uniforms[:, None].to(total.dtype) * total, torch.nextafter(total, total.new_zeros(())))
-        token = torch.searchsorted(cumulative, target, right=True).squeeze(-1)
-    return token, logp.gather(-1, token[:, None]).squeeze(-1)
+        token = _invert(truncate(probabilities, sampling), uniforms)
+    return token, probabilities.gather(-1, token[:, None]).squeeze(-1).log()
 
 
-def truncate(logp: Tensor, sampling: Sampling) -> Tensor:
-    """Set tokens outside the top_k most likely and outside the top_p nucleus to -inf; [n,V] -> [n,V].
+def _invert(mass: Tensor, uniforms: Tensor) -> Tensor:
+    """First token whose cumulative mass exceeds uniform · total; [n,V], [n] -> [n].
+
+    Two levels, blocks and then tokens of one block: a running sum over the whole vocabulary is not vectorised.
+    """
+    short = -mass.shape[-1] % BLOCK
+    blocks = (F.pad(mass, (0, short)) if short else mass).unflatten(-1, (-1, BLOCK))  # a pad of 0 would copy
+    outer = blocks.sum(-1).cumsum(-1)
+    total = outer[:, -1:]
+    # below the total even after rounding, so that the block found is not empty
+    target = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    block = torch.searchsorted(outer, target, right=True)
+    before = F.pad(outer, (1, 0)).gather(-1, block)
+    within = blocks.gather(1, block[:, :, None].expand(-1, -1, BLOCK)).squeeze(1)
+    inner = within.cumsum(-1)
+    last = torch.nextafter(inner[:, -1:], torch.zeros_like(total))
+    token = torch.searchsorted(inner, torch.minimum(target - before, last), right=True)
+    return (block * BLOCK + token).squeeze(-1)
+
+
+def truncate(probabilities: Tensor, sampling: Sampling) -> Tensor:
+    """Set tokens outside the top_k most likely and outside the top_p nucleus to 0; [n,V] -> [n,V].
 
     The nucleus holds the fewest most likely tokens whose mass reaches top_p (arXiv 1904.09751), after top_k.
     """
     if sampling.top_k:
-        smallest = logp.topk(min(sampling.top_k, logp.shape[-1]), dim=-1).values[:, -1:]
-        logp = logp.masked_fill(logp < smallest, -torch.inf)
+        smallest = probabilities.topk(min(sampling.top_k, probabilities.shape[-1]), dim=-1).values[:, -1:]
+        probabilities = probabilities.where(probabilities >= smallest, 0.0)
     if sampling.top_p < 1.0:
-        ordered, index = logp.softmax(-1).sort(dim=-1, descending=True, stable=True)
-        outside = ordered.cumsum(-1) - ordered >= sampling.top_p
-        outside[:, 0] = False
-        logp = logp.masked_fill(torch.zeros_like(outside).scatter(-1, index, outside), -torch.inf)
-    return logp
+        ordered, index = probabilities.sort(dim=-1, descending=True, stable=True)
+        before = ordered.cumsum(-1) - ordered
+        inside = before < sampling.top_p * ordered.sum(-1, keepdim=True)
+        inside[:, 0] = True
+        probabilities = probabilities.where(torch.zeros_like(inside).scatter(-1, index, inside), 0.0)
+    return probabilities
 
 
 def _uniforms(keys: Sequence[str], count: int) -> numpy.ndarray:
