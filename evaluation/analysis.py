@@ -1,0 +1,253 @@
+"""Every comparison of a study: each method against the baseline, study-wide and per model x dataset cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from entrobench.errors import InputError
+
+from .scores import RUN
+from .statistics import (
+    ENOUGH_SEEDS,
+    LEVEL,
+    REPLICATES,
+    CrossedBootstrap,
+    holm,
+    improvement_samples,
+    interquartile_mean,
+    interquartile_mean_interval,
+    percentile_interval,
+    pooled_t,
+    verdict,
+    win_matrix,
+)
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from pandas import DataFrame
+
+    from .statistics import Floats
+
+Cell = tuple[str, str]  # model, dataset
+BASELINE = "grpo"
+
+
+@dataclass
+class Board:
+    """The scores of all trained runs: `values[benchmark]` is [runs, problems], its rows in the order of `runs`."""
+
+    runs: list[tuple[str, str, str, int]]  # model, dataset, method, seed
+    items: dict[str, list[str]]
+    values: dict[str, Floats]
+
+    @cached_property
+    def row(self) -> dict[tuple[str, str, str, int], int]:
+        return {run: row for row, run in enumerate(self.runs)}
+
+    @cached_property
+    def means(self) -> dict[str, Floats]:
+        """Score of each run: {benchmark: [runs]}."""
+        return {benchmark: values.mean(axis=1) for benchmark, values in self.values.items()}
+
+    def seeds(self, cell: Cell, method: str) -> list[int]:
+        return [seed for model, dataset, name, seed in self.runs if (model, dataset, name) == (*cell, method)]
+
+    def rows(self, cell: Cell, method: str, seeds: Sequence[int]) -> list[int]:
+        return [self.row[(*cell, method, seed)] for seed in seeds]
+
+
+def make_board(problems: DataFrame, column: str) -> Board:
+    """Arrange one per-problem metric as matrices. InputError if two runs were graded on different problems."""
+    trained = problems[problems["method"] != "base"]
+    runs = sorted(trained[RUN].drop_duplicates().itertuples(index=False, name=None))
+    items, values = {}, {}
+    for benchmark, rows in trained.groupby("benchmark", sort=True):
+        table = rows.pivot(index=RUN, columns="problem_id", values=column).reindex(runs)
+        if table.isna().to_numpy().any():
+            run = table.index[table.isna().any(axis=1)][0]
+            raise InputError(f"{benchmark}: run {'/'.join(map(str, run))} was not graded on the same problems as others")
+        items[str(benchmark)], values[str(benchmark)] = list(table.columns), table.to_numpy(dtype=float)
+    return Board(runs, items, values)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a comparison averages over; one family of Holm's correction per `name`."""
+
+    name: str  # study, benchmark, cell or cell-benchmark
+    cells: tuple[Cell, ...]
+    benchmarks: tuple[str, ...]
+
+
+def scopes(cells: Sequence[Cell], benchmarks: Sequence[str]) -> list[Scope]:
+    """All averages the tables and the report speak about."""
+    every_cell, every_benchmark = tuple(cells), tuple(benchmarks)
+    return [
+        Scope("study", every_cell, every_benchmark),
+        *(Scope("benchmark", every_cell, (benchmark,)) for benchmark in benchmarks),
+        *(Scope("cell", (cell,), every_benchmark) for cell in cells),
+        *(Scope("cell-benchmark", (cell,), (benchmark,)) for cell in cells for benchmark in benchmarks),
+    ]
+
+
+def baseline_of(methods: Sequence[str]) -> str:
+    """The method that others are compared with: grpo, or the study's first method where grpo is not in the study."""
+    return BASELINE if BASELINE in methods else methods[0]
+
+
+def analyse(
+    problems: DataFrame, column: str, methods: Sequence[str], seed: int = 0, replicates: int = REPLICATES
+) -> dict[str, Any]:
+    """Compare every method with the baseline and summarise each method; the content of statistics.json.
+
+    `problems` is the table of `scores.problem_table`, `column` the metric in it, `methods` the study's order.
+    A score is the unweighted mean over benchmarks. Deterministic given `seed`.
+    """
+    import numpy
+
+    rng = numpy.random.default_rng(seed)
+    board = make_board(problems, column)
+    baseline = baseline_of(methods)
+    analysis = _Analysis(board, baseline, CrossedBootstrap(board.items, rng, replicates), rng)
+    cells = list(dict.fromkeys((model, dataset) for model, dataset, _, _ in board.runs))
+    all_scopes = scopes(cells, list(board.values))
+    others = [method for method in methods if method != baseline]
+    compared = [row for scope in all_scopes for method in others if (row := analysis.compare(scope, method))]
+    return {
+        "metric": column,
+        "baseline": baseline,
+        "level": LEVEL,
+        "enough_seeds": ENOUGH_SEEDS,
+        "seed": seed,
+        "replicates": replicates,
+        "comparisons": [_described(row) for row in _with_verdicts(compared)],
+        "aggregates": [analysis.aggregate(scope, method) for scope in all_scopes[:1] for method in methods],
+    }
+
+
+@dataclass
+class _Analysis:
+    board: Board
+    baseline: str
+    bootstrap: CrossedBootstrap
+    rng: Generator
+    resampled: dict[str, Floats] = field(default_factory=dict)
+    tasks: dict[tuple[Cell, str, str], tuple[Floats, Floats, float]] = field(default_factory=dict)
+    counts: dict[tuple[Cell, int], tuple[Floats, Floats]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for benchmark, values in self.board.values.items():
+            self.resampled[benchmark] = self.bootstrap.run_scores(benchmark, values)
+
+    def paired(self, cell: Cell, method: str) -> list[int]:
+        """Seeds that both the method and the baseline have in a cell."""
+        theirs = self.board.seeds(cell, self.baseline)
+        return [seed for seed in self.board.seeds(cell, method) if seed in theirs]
+
+    def compare(self, scope: Scope, method: str) -> dict[str, Any] | None:
+        """One method against the baseline; None where they share no seed."""
+        import numpy
+
+        cells = [cell for cell in scope.cells if self.paired(cell, method)]
+        if not cells:
+            return None
+        differences = [self.differences(cell, scope.benchmarks, method) for cell in cells]
+        tasks = [self.task(cell, benchmark, method) for cell in cells for benchmark in scope.benchmarks]
+        return {
+            "scope": scope,
+            "method": method,
+            "cells": cells,
+            "seeds": [self.paired(cell, method) for cell in cells],
+            "differences": [[float(value) for value in cell] for cell in differences],
+            "interval": pooled_t(differences),
+            "bootstrap": percentile_interval(numpy.mean([task[0] for task in tasks], axis=0)),
+            "improvement": float(numpy.mean([task[2] for task in tasks])),
+            "improvement_interval": percentile_interval(numpy.mean([task[1] for task in tasks], axis=0)),
+        }
+
+    def differences(self, cell: Cell, benchmarks: Sequence[str], method: str) -> Floats:
+        """Difference to the baseline per paired seed, mean over benchmarks: [seeds]."""
+        import numpy
+
+        seeds = self.paired(cell, method)
+        ours, theirs = (self.board.rows(cell, name, seeds) for name in (method, self.baseline))
+        paired: Floats = numpy.mean([self.board.means[b][ours] - self.board.means[b][theirs] for b in benchmarks], axis=0)
+        return paired
+
+    def task(self, cell: Cell, benchmark: str, method: str) -> tuple[Floats, Floats, float]:
+        """Replicates of the difference and of P(better), and P(better) itself, of one cell and benchmark."""
+        key = (cell, benchmark, method)
+        if key not in self.tasks:
+            seeds = self.paired(cell, method)
+            ours, theirs = (self.board.rows(cell, name, seeds) for name in (method, self.baseline))
+            counts, other_counts = self.seed_counts(cell, len(seeds))
+            resampled = self.resampled[benchmark]
+            difference = ((resampled[:, ours] - resampled[:, theirs]) * counts).mean(axis=1)
+            wins = win_matrix(self.board.means[benchmark][ours], self.board.means[benchmark][theirs])
+            better = improvement_samples(wins, counts, other_counts)
+            self.tasks[key] = difference, better, float(wins.mean())
+        return self.tasks[key]
+
+    def seed_counts(self, cell: Cell, seeds: int) -> tuple[Floats, Floats]:
+        """Two independent draws of a cell's seeds: a run that is drawn is drawn for all of its benchmarks."""
+        if (cell, seeds) not in self.counts:
+            self.counts[cell, seeds] = self.bootstrap.seed_counts(seeds), self.bootstrap.seed_counts(seeds)
+        return self.counts[cell, seeds]
+
+    def aggregate(self, scope: Scope, method: str) -> dict[str, Any]:
+        """Mean and interquartile mean of a method over all its runs x benchmarks."""
+        import numpy
+
+        tasks = []
+        for cell in scope.cells:
+            rows = self.board.rows(cell, method, self.board.seeds(cell, method))
+            tasks += [self.board.means[benchmark][rows] for benchmark in scope.benchmarks if rows]
+        lower, upper = interquartile_mean_interval(tasks, self.rng, self.bootstrap.replicates)
+        pooled = numpy.concatenate(tasks)
+        return {
+            "method": method,
+            "runs": len(pooled) // len(scope.benchmarks),
+            "mean": float(numpy.mean([task.mean() for task in tasks])),
+            "interquartile_mean": interquartile_mean(pooled),
+            "lower": lower,
+            "upper": upper,
+        }
+
+
+def _with_verdicts(compared: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add Holm's p within each family and the verdict; a comparison without an interval takes no part."""
+    for family in dict.fromkeys(row["scope"].name for row in compared):
+        tested = [row for row in compared if row["scope"].name == family and row["interval"].p is not None]
+        for row, adjusted in zip(tested, holm([row["interval"].p for row in tested]), strict=True):
+            row["adjusted"] = adjusted
+    for row in compared:
+        fewest = min(len(seeds) for seeds in row["seeds"])
+        row["verdict"] = verdict(row["interval"], row.get("adjusted"), fewest)
+    return compared
+
+
+def _described(row: dict[str, Any]) -> dict[str, Any]:
+    """One comparison as plain JSON: model, dataset and benchmark are null where the comparison averages over them."""
+    scope: Scope = row["scope"]
+    interval = asdict(row["interval"])
+    one_cell, one_benchmark = scope.name.startswith("cell"), scope.name.endswith("benchmark")
+    return {
+        "scope": scope.name,
+        "model": scope.cells[0][0] if one_cell else None,
+        "dataset": scope.cells[0][1] if one_cell else None,
+        "benchmark": scope.benchmarks[0] if one_benchmark else None,
+        "method": row["method"],
+        "cells": [list(cell) for cell in row["cells"]],
+        "seeds": row["seeds"],
+        "differences": row["differences"],
+        "difference": interval.pop("mean"),
+        **interval,
+        "p_holm": row.get("adjusted"),
+        "verdict": row["verdict"],
+        "bootstrap": list(row["bootstrap"]),
+        "improvement": row["improvement"],
+        "improvement_interval": list(row["improvement_interval"]),
+    }

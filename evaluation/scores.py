@@ -1,0 +1,137 @@
+"""From graded answers to scores: per problem, and per run x benchmark x metric."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entrobench.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame, Series
+
+RUN = ["model", "dataset", "method", "seed"]
+PROBLEM = [*RUN, "benchmark", "problem_id"]
+OUTCOMES = ("correct", "wrong", "unparsable", "timeout", "error")
+COLUMNS = ["problem_id", "draw", "correct", "outcome", "extracted_prediction", "tokens", "truncated"]
+BASE = {"dataset": "none", "method": "base", "seed": 0}
+
+
+def collect_scores(study_folder: Path) -> DataFrame:
+    """Score every graded run and base model of a study.
+
+    Returns the tidy table model, dataset, method, seed, benchmark, metric, value. Metrics: avg@n, maj@n, pass@k for
+    each locked k, length (tokens), truncated and outcome_<name> (shares of the answers). n is read from the grades.
+    """
+    return score_table(problem_table(read_grades(study_folder), locked_pass_k(study_folder)))
+
+
+def locked_pass_k(study_folder: Path) -> list[int]:
+    """The k of pass@k that `entrobench lock` wrote beside the study's results."""
+    settings = json.loads((study_folder / "evaluation.json").read_text())
+    return list(settings.get("evaluation", settings)["pass_k"])
+
+
+def read_grades(study_folder: Path) -> DataFrame:
+    """Read every grades file of a study: one row per run x benchmark x problem x draw. InputError if there is none."""
+    import pandas
+    from pyarrow import parquet
+
+    frames = []
+    for key, file in _grade_files(study_folder):
+        frame = parquet.read_table(file, columns=COLUMNS).to_pandas()
+        _check_draws(frame, file)
+        frames.append(frame.assign(**key, benchmark=file.stem))
+    if not frames:
+        raise InputError(f"{study_folder}: no grades below runs/ or base/; run `entrobench grade` first")
+    return pandas.concat(frames, ignore_index=True)
+
+
+def _grade_files(study_folder: Path) -> Iterator[tuple[dict[str, object], Path]]:
+    for file in sorted(study_folder.glob("base/*/grades/*.parquet")):
+        yield {"model": file.parts[-3], **BASE}, file
+    for file in sorted(study_folder.glob("runs/*/*/*/seed*/grades/*.parquet")):
+        model, dataset, method, seed = file.parts[-6:-2]
+        yield {"model": model, "dataset": dataset, "method": method, "seed": int(seed.removeprefix("seed"))}, file
+
+
+def _check_draws(frame: DataFrame, file: Path) -> None:
+    """Scores compare only if every problem has the same number of different draws."""
+    draws = frame.groupby("problem_id")["draw"].agg(["size", "nunique"])
+    if frame.empty or draws["size"].nunique() > 1 or (draws["size"] != draws["nunique"]).any():
+        low, high = (0, 0) if frame.empty else (draws["nunique"].min(), draws["size"].max())
+        raise InputError(f"{file}: every problem needs the same number of different draws, found {low} to {high}")
+
+
+def problem_table(grades: DataFrame, pass_k: Sequence[int]) -> DataFrame:
+    """Score each problem of each run.
+
+    Columns: model, dataset, method, seed, benchmark, problem_id, n (draws), avg, maj, pass@<k>, length, truncated,
+    outcome_<name>. Averaged over the problems these are the scores of the run.
+    """
+    grouped = grades.groupby(PROBLEM, sort=True, observed=True)
+    table = grouped.agg(
+        n=("draw", "size"), avg=("correct", "mean"), length=("tokens", "mean"), truncated=("truncated", "mean")
+    )
+    table["maj"] = _majority(grades).reindex(table.index, fill_value=0.0)
+    correct = (table["avg"] * table["n"]).round().to_numpy()
+    for k in pass_k:
+        table[f"pass@{k}"] = pass_at_k(correct, table["n"].to_numpy(), k)
+    for outcome in OUTCOMES:
+        table[f"outcome_{outcome}"] = (grades["outcome"] == outcome).groupby([grades[c] for c in PROBLEM]).mean()
+    return table.reset_index()
+
+
+def _majority(grades: DataFrame) -> Series[float]:
+    """maj@n per problem: the expected correctness of the most frequent prediction, ties broken at random.
+
+    Answers that could not be parsed do not vote; a problem without votes is absent from the result.
+    """
+    prediction = grades["extracted_prediction"]
+    voters = grades[(grades["outcome"] != "unparsable") & prediction.notna() & (prediction != "")]
+    votes = voters.groupby([*PROBLEM, "extracted_prediction"], observed=True)["correct"].agg(["size", "mean"])
+    most = votes["size"].groupby(level=PROBLEM, observed=True).transform("max")
+    return votes.loc[votes["size"] == most, "mean"].groupby(level=PROBLEM, observed=True).mean()
+
+
+def pass_at_k(correct: ArrayLike, draws: ArrayLike, k: int) -> NDArray[numpy.float64]:
+    """Unbiased estimate of P(at least one of k draws is correct), 1 - C(n-c, k) / C(n, k) (arXiv 2107.03374).
+
+    Warns when n < 2k (the estimate is then noisy); InputError when k > n. Any broadcastable shapes.
+    """
+    import numpy
+
+    c, n = numpy.asarray(correct, dtype=float), numpy.asarray(draws, dtype=float)
+    fewest = int(n.min())
+    if k > fewest:
+        raise InputError(f"pass@{k} needs at least {k} draws per problem, the grades have {fewest}")
+    if fewest < 2 * k:
+        warnings.warn(f"pass@{k} from {fewest} draws is noisy: {2 * k} or more are recommended", stacklevel=2)
+    all_wrong = numpy.ones(numpy.broadcast_shapes(c.shape, n.shape))
+    for i in range(k):
+        all_wrong *= numpy.clip(n - c - i, 0.0, None) / (n - i)
+    return 1.0 - all_wrong
+
+
+def score_table(problems: DataFrame) -> DataFrame:
+    """Average the per-problem table over problems: tidy scores with columns model, ..., benchmark, metric, value."""
+    metrics = [column for column in problems.columns if column not in (*PROBLEM, "study", "n")]
+    scores = problems.groupby([*RUN, "benchmark"], sort=True)[["n", *metrics]].mean().reset_index()
+    tidy = scores.melt([*RUN, "benchmark", "n"], metrics, "metric", "value").dropna(subset=["value"])
+    counted = tidy["metric"].isin(["avg", "maj"])
+    tidy.loc[counted, "metric"] = tidy["metric"] + "@" + tidy["n"].round().astype(int).astype(str)
+    return tidy.drop(columns="n").sort_values([*RUN, "benchmark", "metric"], ignore_index=True)
+
+
+def problem_column(metric: str, columns: Sequence[str], where: str) -> str:
+    """The per-problem column behind a metric's name: 'avg@n' and 'avg@8' -> 'avg', 'pass@4' -> 'pass@4'."""
+    name = metric.split("@")[0] if metric.startswith(("avg@", "maj@")) else metric
+    if name not in columns:
+        allowed = ["avg@n", "maj@n", *(column for column in columns if column.startswith("pass@"))]
+        raise InputError(f"{where}: primary {metric!r} is no metric of this study (allowed: {', '.join(allowed)})")
+    return name
