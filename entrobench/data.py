@@ -1,0 +1,315 @@
+"""Datasets: from a recipe (config/datasets/<name>.yaml) to parquet splits with a manifest.
+
+Kinds of recipe: `chain` (the embedded generator, split by hash of the problem) and `jsonl` (files in the folder that the
+environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import canonical_hash, parse, setting
+from entrobench.errors import InputError, nearest, unknown
+
+SPLITS = ("train", "validation", "test")
+DATA_VARIABLE = "ENTROBENCH_DATA"
+COLUMNS = ("id", "problem", "answer")
+
+Pairs = list[tuple[str, str]]  # (problem, answer)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One problem; `id` is `problem_id(problem)` and unique in its dataset."""
+
+    id: str
+    problem: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class ChainDataset:
+    """Recipe of kind `chain`: the shares that are held out; the rest is train."""
+
+    kind: str = setting("chain")
+    source: str = setting("embedded generator")
+    prompt: str = setting("{problem}")
+    test_share: float = setting(0.1, low=0.0, high=1.0)
+    validation_share: float = setting(0.1, low=0.0, high=1.0)
+    chain: dict[str, Any] = setting({})
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt)
+        if not 0 < self.test_share + self.validation_share < 1:
+            raise ValueError("test_share + validation_share must lie between 0 and 1, both excluded")
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """One pinned file of a `jsonl` recipe: its name inside the data folder, content, and the columns to read."""
+
+    file: str = setting("")
+    sha256: str = setting("")
+    rows: int = setting(0, low=1)
+    problem: str = setting("problem")
+    answer: str = setting("answer")
+
+    def __post_init__(self) -> None:
+        for name in ("file", "sha256", "rows"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is required")
+
+
+@dataclass(frozen=True)
+class JsonlDataset:
+    """Recipe of kind `jsonl`: {split: SplitFile}; `validation_share` of train is carved out by hash."""
+
+    kind: str = setting("jsonl")
+    source: str = setting("")
+    prompt: str = setting("{problem}")
+    validation_share: float = setting(0.0, low=0.0, high=1.0)
+    splits: dict[str, Any] = setting({})
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt)
+        if not self.splits:
+            raise ValueError(f"splits must name at least one of {', '.join(SPLITS)}")
+        if self.validation_share and ("train" not in self.splits or "validation" in self.splits):
+            raise ValueError("validation_share is carved from train: it needs a train and no validation file")
+        if self.validation_share == 1:
+            raise ValueError("validation_share 1 leaves no training row")
+
+
+Spec = ChainDataset | JsonlDataset
+KINDS: dict[str, type[Spec]] = {"chain": ChainDataset, "jsonl": JsonlDataset}
+
+
+def _check_prompt(prompt: str) -> None:
+    if prompt.count("{problem}") != 1:
+        raise ValueError(f"prompt must contain {{problem}} exactly once, got {prompt!r}")
+
+
+def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
+    """Return the validated recipe; `where` names the file in error lines.
+
+    Raises InputError for an unknown kind, key, split or generator setting, and for a value out of range.
+    """
+    if not isinstance(spec, Mapping):
+        raise InputError(f"{where}: dataset {name!r} must be a mapping, got {type(spec).__name__}")
+    kind = spec.get("kind")
+    if kind not in KINDS:
+        raise unknown("kind", str(kind), KINDS, where)
+    checked = parse(KINDS[kind], spec, where)
+    if isinstance(checked, ChainDataset):
+        from entrobench.chain import ChainConfig
+
+        return dataclasses.replace(
+            checked, chain=dataclasses.asdict(parse(ChainConfig, checked.chain, f"{where}: chain"))
+        )
+    for split in checked.splits:
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS, where)
+    files = {split: parse(SplitFile, values, f"{where}: splits.{split}") for split, values in checked.splits.items()}
+    return dataclasses.replace(checked, splits=files)
+
+
+def recipe_hash(spec: Spec) -> str:
+    """SHA-256 of what decides the rows: everything in the recipe but the prompt and the source's description."""
+    content = dataclasses.asdict(spec)
+    return canonical_hash({key: value for key, value in content.items() if key not in ("prompt", "source")})
+
+
+def split_names(spec: Spec) -> list[str]:
+    """The splits that `prepare` will write for a recipe, in the order of SPLITS."""
+    if isinstance(spec, ChainDataset):
+        present = {"train": True, "validation": spec.validation_share > 0, "test": spec.test_share > 0}
+    else:
+        present = {split: split in spec.splits for split in SPLITS}
+        present["validation"] |= spec.validation_share > 0
+    return [split for split in SPLITS if present[split]]
+
+
+def render(prompt: str, problem: str) -> str:
+    """Put the problem into a prompt template; braces elsewhere in the template stay as they are."""
+    return prompt.replace("{problem}", problem)
+
+
+def problem_id(problem: str) -> str:
+    """First 16 hex of the SHA-256 of the problem after NFKC, lower case and collapsed white space."""
+    normalised = " ".join(unicodedata.normalize("NFKC", problem).lower().split())
+    return hashlib.sha256(normalised.encode()).hexdigest()[:16]
+
+
+def held_out(identifier: str, validation_share: float, test_share: float) -> str:
+    """The split of a problem id: the same id always lands in the same split, so splits are disjoint."""
+    position = int(identifier, 16) / 16**16
+    if position < test_share:
+        return "test"
+    return "validation" if position < test_share + validation_share else "train"
+
+
+def verify(name: str, spec: Mapping[str, Any]) -> None:
+    """Raise InputError if `prepare` would; reads the sources whole, writes nothing."""
+    where = f"config/datasets/{name}.yaml"
+    _read(check_spec(name, spec, where), where)
+
+
+def prepare(name: str, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Write <split>.parquet (id, problem, answer) and manifest.json into the folder; return the manifest.
+
+    Every source is checked before anything is written; each file appears by rename, the manifest last. Raises
+    InputError, one line with file and row number, for a missing source, wrong hash or count, or an empty answer.
+    """
+    where = f"config/datasets/{name}.yaml"
+    checked = check_spec(name, spec, where)
+    splits, duplicates = _unique(_read(checked, where))
+    for split in split_names(checked):
+        if not splits.get(split):
+            raise InputError(f"{where}: the {split} split has no rows")
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in SPLITS:
+        if split in splits:
+            _write_parquet(splits[split], folder / f"{split}.parquet")
+        else:
+            (folder / f"{split}.parquet").unlink(missing_ok=True)  # left by an earlier recipe
+    manifest = {
+        "name": name,
+        "kind": checked.kind,
+        "source": checked.source,
+        "recipe_hash": recipe_hash(checked),
+        "recipe": dataclasses.asdict(checked),
+        "splits": {
+            split: {"rows": len(rows), "sha256": _sha256(folder / f"{split}.parquet"), "duplicates": duplicates[split]}
+            for split, rows in sorted(splits.items())
+        },
+    }
+    _replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
+    return manifest
+
+
+def load_rows(folder: Path, split: str) -> list[Row]:
+    """Read one prepared split. Raises InputError if it is missing or differs from the manifest."""
+    import pyarrow.parquet
+
+    path, manifest_path = folder / f"{split}.parquet", folder / "manifest.json"
+    if not path.is_file() or not manifest_path.is_file():
+        there = sorted(found.stem for found in folder.glob("*.parquet"))
+        raise InputError(f"{path}: no such split (prepared: {', '.join(there) or 'none'}){nearest(split, there)}")
+    listed = json.loads(manifest_path.read_text())["splits"].get(split, {}).get("sha256")
+    if listed != _sha256(path):
+        raise InputError(f"{path}: its SHA-256 differs from {manifest_path}; prepare the dataset again")
+    table = pyarrow.parquet.read_table(path, columns=list(COLUMNS))
+    return [Row(**values) for values in table.to_pylist()]
+
+
+def _read(spec: Spec, where: str) -> dict[str, Pairs]:
+    """All pairs of a recipe by split, checked."""
+    if isinstance(spec, ChainDataset):
+        return _generate_chain(spec)
+    folder = data_folder(where)
+    splits = {split: _read_jsonl(folder, file, f"{where}: splits.{split}") for split, file in spec.splits.items()}
+    if spec.validation_share:
+        splits |= _by_hash(splits["train"], spec.validation_share, 0.0)
+    return splits
+
+
+def data_folder(where: str) -> Path:
+    """The user's folder of data files, from the environment. Raises InputError if unset or no folder."""
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        raise InputError(f"{where}: needs the environment variable {DATA_VARIABLE}: the folder with its data files")
+    if not Path(value).is_dir():
+        raise InputError(f"{where}: {DATA_VARIABLE} names no folder: {value}")
+    return Path(value)
+
+
+def _generate_chain(spec: ChainDataset) -> dict[str, Pairs]:
+    from entrobench.chain import ChainConfig, rows
+
+    return _by_hash(rows(ChainConfig(**spec.chain)), spec.validation_share, spec.test_share)
+
+
+def _by_hash(pairs: Iterable[tuple[str, str]], validation_share: float, test_share: float) -> dict[str, Pairs]:
+    splits: dict[str, Pairs] = {}
+    for problem, answer in pairs:
+        splits.setdefault(held_out(problem_id(problem), validation_share, test_share), []).append((problem, answer))
+    return splits
+
+
+def _read_jsonl(folder: Path, file: SplitFile, where: str) -> Pairs:
+    path = folder / file.file
+    if not path.is_file():
+        names = sorted(found.name for found in folder.iterdir())
+        raise InputError(f"{where}: no file {file.file!r} in {folder}{nearest(file.file, names)}")
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise InputError(f"{path}: wrong SHA-256: expected {file.sha256} ({where}), found {digest}")
+    # only \n ends a line: str.splitlines would also cut at U+2028, which real problems contain
+    lines = content.decode().removesuffix("\n").split("\n")
+    if len(lines) != file.rows:
+        raise InputError(f"{path}: expected {file.rows} rows ({where}), found {len(lines)}")
+    return [_parse_line(line, file, f"{path}: row {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _parse_line(line: str, file: SplitFile, where: str) -> tuple[str, str]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: must be a JSON object, got {type(values).__name__}")
+    return _text(values, file.problem, where), _text(values, file.answer, where)
+
+
+def _text(values: Mapping[str, Any], column: str, where: str) -> str:
+    if column not in values:
+        raise InputError(f"{where}: no column {column!r} (there: {', '.join(values)}){nearest(column, values)}")
+    value = values[column]
+    if not isinstance(value, str):
+        raise InputError(f"{where}: {column} must be text, got {value!r:.60}")
+    if not value.strip():
+        raise InputError(f"{where}: {column} is empty")
+    return value
+
+
+def _unique(splits: Mapping[str, Pairs]) -> tuple[dict[str, list[Row]], dict[str, int]]:
+    """Rows without repeated problems, and how many were dropped; a held-out problem is dropped from train."""
+    seen: set[str] = set()
+    unique: dict[str, list[Row]] = {}
+    for split in (name for name in reversed(SPLITS) if name in splits):
+        unique[split] = []
+        for problem, answer in splits[split]:
+            row = Row(problem_id(problem), problem, answer)
+            if row.id not in seen:
+                unique[split].append(row)
+            seen.add(row.id)
+    return unique, {split: len(splits[split]) - len(unique[split]) for split in splits}
+
+
+def _write_parquet(rows: list[Row], path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({column: [getattr(row, column) for row in rows] for column in COLUMNS})
+    buffer = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, buffer)
+    _replace(path, buffer.getvalue().to_pybytes())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

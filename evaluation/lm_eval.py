@@ -1,0 +1,146 @@
+"""The two sides of lm-eval: our rows as its tasks' data set, our rollout engine as its model `entrobench`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+from lm_eval.api.registry import register_model
+
+from entrobench.data import load_rows, problem_id
+from entrobench.errors import InputError
+from entrobench.rollout import Sampling
+
+BATCH = 256  # ours: answers decoded side by side
+
+
+def task_rows(dataset: str, split: str, data_root: str, problems: int | None = None, **_: Any) -> dict[str, Any]:
+    """Return {"test": rows} of a benchmark in memory: what the task files name as `custom_dataset`.
+
+    lm-eval passes a task's metadata as keywords; `data_root` (the folder of prepared datasets) and `problems` (a limit)
+    come from `TaskManager(metadata=...)`.
+    """
+    from datasets import Dataset
+
+    rows = load_rows(Path(data_root) / dataset, split)[:problems]
+    return {"test": Dataset.from_list([vars(row) for row in rows])}
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer: its text up to the first stop string, the tokens that were sampled, and why sampling ended."""
+
+    text: str
+    tokens: int
+    finish: str  # "stop" or "length"
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What makes requests draws of the same question."""
+
+    task: str | None
+    key: str  # names the question for its random numbers
+    text: str
+    sampling: Sampling
+    stops: tuple[str, ...]
+
+
+@register_model("entrobench")
+class NativeLM(LM):
+    """The native rollout engine as an lm-eval model; only generation is offered."""
+
+    def __init__(self, pretrained: str, device: str = "auto", seed: int = 0, batch_size: int = BATCH) -> None:
+        """Load model and tokenizer from the folder `pretrained`. Raises InputError if either is missing."""
+        super().__init__()
+        import torch
+
+        from entrobench.model import end_tokens, load_model, load_tokenizer, resolve_device
+        from entrobench.rollout import NativeEngine
+
+        where = resolve_device(device)
+        self.tokenizer = load_tokenizer(Path(pretrained))
+        model = load_model(Path(pretrained), where)
+        dtype = torch.bfloat16 if where.type == "cuda" else torch.float32
+        self.engine = NativeEngine(model, end_tokens(model, self.tokenizer), dtype, int(batch_size))
+        self.seed = int(seed)
+        self.rows = int(batch_size)
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Return the text of one answer per request; equal requests of a task are its draws, in order."""
+        return [response.text for response in self.respond(requests)]
+
+    def respond(
+        self, requests: Sequence[Instance], advance: Callable[[int], None] = lambda answers: None
+    ) -> list[Response]:
+        """Answer every request; `advance` is told how many answers each batch added.
+
+        Random numbers are keyed by (seed, question, draw), so that neither order nor batches change them.
+        """
+        draws: dict[_Question, list[int]] = {}
+        for position, request in enumerate(requests):
+            draws.setdefault(_question(request), []).append(position)
+        responses: dict[int, Response] = {}
+        for batch in self._batches(draws):
+            responses |= self._answer(batch, draws)
+            advance(sum(len(draws[question]) for question, _ in batch))
+        return [responses[position] for position in range(len(requests))]
+
+    def _batches(self, draws: dict[_Question, list[int]]) -> list[list[tuple[_Question, list[int]]]]:
+        """Cut (question, prompt tokens) into batches of like sampling and number of draws, short prompts first."""
+        from entrobench.model import encode_prompt
+
+        alike: dict[tuple[Sampling, int], list[tuple[_Question, list[int]]]] = {}
+        for question, positions in draws.items():
+            prompt = encode_prompt(self.tokenizer, question.text)
+            alike.setdefault((question.sampling, len(positions)), []).append((question, prompt))
+        batches = []
+        for (_, n), prompts in alike.items():
+            prompts.sort(key=lambda item: len(item[1]))
+            size = max(1, self.rows // n)
+            batches += [prompts[start : start + size] for start in range(0, len(prompts), size)]
+        return batches
+
+    def _answer(
+        self, batch: list[tuple[_Question, list[int]]], draws: dict[_Question, list[int]]
+    ) -> dict[int, Response]:
+        from entrobench.model import decode
+
+        questions = [question for question, _ in batch]
+        n = len(draws[questions[0]])
+        keys = [question.key for question in questions]
+        done = self.engine.generate([prompt for _, prompt in batch], n, questions[0].sampling, keys, self.seed)
+        answered = {}
+        for index, completion in enumerate(done):
+            question = questions[index // n]
+            text = _cut(decode(self.tokenizer, completion.tokens), question.stops)
+            answered[draws[question][index % n]] = Response(text, len(completion.tokens), completion.finish)
+        return answered
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        raise InputError("lm-eval model entrobench: only tasks with `output_type: generate_until` can be run")
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        raise InputError("lm-eval model entrobench: only tasks with `output_type: generate_until` can be run")
+
+
+def _question(request: Instance) -> _Question:
+    text, settings = request.args
+    stops = settings.get("until") or ()
+    sampling = Sampling(
+        temperature=float(settings.get("temperature", 0.0)),  # lm-eval's default is greedy
+        top_p=float(settings.get("top_p", 1.0)),
+        top_k=int(settings.get("top_k", 0)),
+        max_tokens=int(settings["max_gen_toks"]),
+    )
+    key = str(request.doc.get("id") or problem_id(text))
+    return _Question(request.task_name, key, text, sampling, (stops,) if isinstance(stops, str) else tuple(stops))
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    """The text before the first stop string, as lm-eval defines it."""
+    return min((text.split(stop, 1)[0] for stop in stops if stop), key=len, default=text)

@@ -1,0 +1,263 @@
+"""Recipes become splits that are checked, disjoint and pinned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrobench import data
+from entrobench.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+REAL_DATA = Path(os.environ.get(data.DATA_VARIABLE) or ROOT.parent / "shared" / "data")
+needs_real_data = pytest.mark.skipif(
+    not (REAL_DATA / "manifest.json").is_file(), reason=f"no folder of real benchmark rows (set {data.DATA_VARIABLE})"
+)
+
+CHAIN: dict[str, Any] = {"kind": "chain", "chain": {"operations": 2, "modulus": 5}}
+
+
+def jsonl_spec(folder: Path, **splits: list[dict[str, Any]]) -> dict[str, Any]:
+    """Write the rows of each split and return the recipe that pins them."""
+    files = {}
+    for split, rows in splits.items():
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        (folder / f"{split}.jsonl").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        files[split] = {"file": f"{split}.jsonl", "sha256": digest, "rows": len(rows)}
+    return {"kind": "jsonl", "splits": files}
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    monkeypatch.setenv(data.DATA_VARIABLE, str(folder))
+    return folder
+
+
+def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
+    return [{"problem": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(start, start + count)]
+
+
+def test_problem_id_ignores_case_width_and_white_space() -> None:
+    assert data.problem_id("What is\n ２ + 2 ?") == data.problem_id("what is 2 + 2 ?")
+    assert data.problem_id("what is 2 + 2 ?") == hashlib.sha256(b"what is 2 + 2 ?").hexdigest()[:16]
+    assert data.problem_id("what is 2 + 3 ?") != data.problem_id("what is 2 + 2 ?")
+
+
+@given(st.text(min_size=1), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_hash_split_is_a_function_of_the_problem_and_monotone_in_the_share(text: str, low: float, more: float) -> None:
+    identifier = data.problem_id(text)
+    if data.held_out(identifier, 0.0, low) == "test":
+        assert data.held_out(identifier, 0.0, low + more) == "test"
+    assert data.held_out(identifier, 0.0, 0.0) == "train"
+    assert data.held_out(identifier, 0.0, 1.0) == "test"
+
+
+def test_chain_splits_are_disjoint_complete_and_near_their_shares(tmp_path: Path) -> None:
+    manifest = data.prepare("chain", CHAIN | {"test_share": 0.2, "validation_share": 0.1}, tmp_path)
+    splits = {split: data.load_rows(tmp_path, split) for split in data.SPLITS}
+    ids = [row.id for rows in splits.values() for row in rows]
+    assert len(ids) == len(set(ids)) == 5**3 * 3 * 2
+    assert abs(len(splits["test"]) / len(ids) - 0.2) < 0.05
+    assert abs(len(splits["validation"]) / len(ids) - 0.1) < 0.05
+    assert {split: manifest["splits"][split]["rows"] for split in data.SPLITS} == {
+        split: len(rows) for split, rows in splits.items()
+    }
+    assert all(data.problem_id(row.problem) == row.id for row in splits["train"])
+
+
+def test_prepare_is_deterministic_and_the_manifest_pins_the_files(tmp_path: Path) -> None:
+    first = data.prepare("chain", CHAIN, tmp_path / "a")
+    assert (
+        first == data.prepare("chain", CHAIN, tmp_path / "b") == json.loads((tmp_path / "a/manifest.json").read_text())
+    )
+    for split, entry in first["splits"].items():
+        assert entry["sha256"] == hashlib.sha256((tmp_path / "a" / f"{split}.parquet").read_bytes()).hexdigest()
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "manifest.json",
+        "test.parquet",
+        "train.parquet",
+        "validation.parquet",
+    ]
+
+
+def test_recipe_hash_follows_the_rows_and_not_the_prompt() -> None:
+    def hashed(**changes: Any) -> str:
+        return data.recipe_hash(data.check_spec("chain", CHAIN | changes, "chain.yaml"))
+
+    assert hashed() == hashed(prompt="Solve: {problem}") == hashed(source="elsewhere")
+    assert hashed() != hashed(test_share=0.2)
+    assert hashed() != hashed(chain={"operations": 3, "modulus": 5})
+
+
+def test_jsonl_is_read_as_it_stands(tmp_path: Path, source: Path) -> None:
+    odd = [{"problem": "one\u2028line?", "answer": "\\left( 3, \\frac{\\pi}{2} \\right)", "extra": 1}]
+    data.prepare("mine", jsonl_spec(source, test=odd), tmp_path / "out")
+    assert data.load_rows(tmp_path / "out", "test") == [
+        data.Row(data.problem_id(odd[0]["problem"]), "one\u2028line?", "\\left( 3, \\frac{\\pi}{2} \\right)")
+    ]
+
+
+def test_columns_can_be_named(tmp_path: Path, source: Path) -> None:
+    spec = jsonl_spec(source, test=[{"question": "Why?", "final": "42"}])
+    spec["splits"]["test"] |= {"problem": "question", "answer": "final"}
+    data.prepare("mine", spec, tmp_path / "out")
+    assert data.load_rows(tmp_path / "out", "test") == [data.Row(data.problem_id("Why?"), "Why?", "42")]
+
+
+def test_validation_is_carved_from_train_by_hash(tmp_path: Path, source: Path) -> None:
+    spec = jsonl_spec(source, train=rows(200), test=rows(20, start=200)) | {"validation_share": 0.25}
+    manifest = data.prepare("mine", spec, tmp_path / "out")
+    sizes = {split: entry["rows"] for split, entry in manifest["splits"].items()}
+    assert sizes["train"] + sizes["validation"] == 200
+    assert 30 < sizes["validation"] < 70
+    assert sizes["test"] == 20
+    assert data.split_names(data.check_spec("mine", spec, "mine.yaml")) == ["train", "validation", "test"]
+
+
+def test_duplicates_are_dropped_and_counted_and_never_trained_on_when_held_out(tmp_path: Path, source: Path) -> None:
+    train = [*rows(3), {"problem": " what IS 1 + 1?", "answer": "2"}, rows(1, start=9)[0]]
+    manifest = data.prepare("mine", jsonl_spec(source, train=train, test=rows(1, start=9)), tmp_path / "out")
+    assert manifest["splits"]["train"] | {"sha256": ""} == {"rows": 3, "duplicates": 2, "sha256": ""}
+    assert manifest["splits"]["test"]["duplicates"] == 0
+
+
+def test_a_split_of_an_earlier_recipe_is_removed(tmp_path: Path) -> None:
+    data.prepare("chain", CHAIN, tmp_path)
+    data.prepare("chain", CHAIN | {"validation_share": 0.0}, tmp_path)
+    assert not (tmp_path / "validation.parquet").exists()
+    with pytest.raises(InputError, match=r"validation.parquet: no such split \(prepared: test, train\)"):
+        data.load_rows(tmp_path, "validation")
+
+
+def test_a_changed_parquet_is_refused(tmp_path: Path) -> None:
+    data.prepare("chain", CHAIN, tmp_path)
+    (tmp_path / "test.parquet").write_bytes((tmp_path / "train.parquet").read_bytes())
+    with pytest.raises(InputError, match="SHA-256 differs"):
+        data.load_rows(tmp_path, "test")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "chian"}, "d.yaml: unknown kind 'chian' .*did you mean 'chain'"),
+        ({"kind": None}, "d.yaml: unknown kind 'None'"),
+        ({"test_shar": 0.1}, "d.yaml: unknown key 'test_shar' .*did you mean 'test_share'"),
+        ({"test_share": 1.5}, "d.yaml: test_share must be between 0.0 and 1.0, got 1.5"),
+        ({"test_share": 0.5, "validation_share": 0.5}, r"d.yaml: test_share \+ validation_share"),
+        ({"prompt": "Solve it."}, "d.yaml: prompt must contain {problem} exactly once"),
+        ({"chain": {"operation": 2}}, "d.yaml: chain: unknown key 'operation' .*did you mean 'operations'"),
+    ],
+)
+def test_a_wrong_chain_recipe_is_one_line(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        data.check_spec("d", CHAIN | change, "d.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"splits": {}}, "splits must name at least one of train, validation, test"),
+        ({"splits": {"tests": {}}}, "unknown split 'tests' .*did you mean 'test'"),
+        ({"splits": {"test": {"file": "a", "rows": 1}}}, "d.yaml: splits.test: sha256 is required"),
+        ({"splits": {"test": {"file": "a", "sha256": "b", "rows": 0}}}, "rows must be at least 1, got 0"),
+        ({"validation_share": 0.1}, "validation_share is carved from train"),
+    ],
+)
+def test_a_wrong_jsonl_recipe_is_one_line(change: dict[str, Any], message: str) -> None:
+    spec = {"kind": "jsonl", "splits": {"test": {"file": "a", "sha256": "b", "rows": 1}}}
+    with pytest.raises(InputError, match=message):
+        data.check_spec("d", spec | change, "d.yaml")
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"problem": "p", "gold": "1"}, "test.jsonl: row 2: no column 'answer' .there: problem, gold."),
+        ({"problem": "p", "answer": " "}, "test.jsonl: row 2: answer is empty"),
+        ({"problem": "p", "answer": None}, "test.jsonl: row 2: answer must be text, got None"),
+        ({"problem": "p", "answer": 3}, "test.jsonl: row 2: answer must be text, got 3"),
+        ({"problem": "", "answer": "1"}, "test.jsonl: row 2: problem is empty"),
+        (["p", "1"], "test.jsonl: row 2: must be a JSON object, got list"),
+    ],
+)
+def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path, source: Path, bad: Any, message: str) -> None:
+    spec = jsonl_spec(source, train=rows(3), test=[rows(1)[0], bad])
+    with pytest.raises(InputError, match=message) as caught:
+        data.prepare("mine", spec, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=message):
+        data.verify("mine", spec)
+
+
+def test_a_wrong_file_is_one_line(tmp_path: Path, source: Path) -> None:
+    spec = jsonl_spec(source, test=rows(3))
+    path = source / "test.jsonl"
+    good = path.read_text()
+    path.write_text(good.replace("What", "Who"))
+    with pytest.raises(InputError, match=r"test.jsonl: wrong SHA-256: expected .* found "):
+        data.verify("mine", spec)
+    path.write_text("{\n")
+    spec["splits"]["test"] |= {"sha256": hashlib.sha256(b"{\n").hexdigest(), "rows": 2}
+    with pytest.raises(InputError, match=r"test.jsonl: expected 2 rows .* found 1"):
+        data.verify("mine", spec)
+    spec["splits"]["test"]["rows"] = 1
+    with pytest.raises(InputError, match="test.jsonl: row 1: not JSON"):
+        data.verify("mine", spec)
+    path.rename(source / "tests.jsonl")
+    with pytest.raises(InputError, match="no file 'test.jsonl' in .*did you mean 'tests.jsonl'"):
+        data.verify("mine", spec)
+
+
+def test_the_data_folder_must_be_named_and_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = {"kind": "jsonl", "splits": {"test": {"file": "a", "sha256": "b", "rows": 1}}}
+    monkeypatch.delenv(data.DATA_VARIABLE, raising=False)
+    with pytest.raises(InputError, match=r"config/datasets/mine.yaml: needs the environment variable ENTROBENCH_DATA"):
+        data.verify("mine", spec)
+    monkeypatch.setenv(data.DATA_VARIABLE, str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="ENTROBENCH_DATA names no folder"):
+        data.verify("mine", spec)
+
+
+def test_an_interrupted_write_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data.prepare("chain", CHAIN, tmp_path)
+    before = data.load_rows(tmp_path, "train")
+
+    def full_disk(self: Path, content: bytes) -> int:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
+        patched.setattr(Path, "write_bytes", full_disk)
+        data.prepare("chain", CHAIN | {"test_share": 0.3}, tmp_path)
+    assert data.load_rows(tmp_path, "train") == before
+
+
+def test_render_keeps_other_braces() -> None:
+    assert data.render(r"{problem} \boxed{}.", r"\frac{1}{2}") == r"\frac{1}{2} \boxed{}."
+
+
+@needs_real_data
+@pytest.mark.parametrize("name", ["gsm8k", "math500"])
+def test_the_recipes_of_real_data_match_the_rows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(data.DATA_VARIABLE, str(REAL_DATA))
+    spec = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())
+    listed = json.loads((REAL_DATA / "manifest.json").read_text())
+    for file in spec["splits"].values():
+        count, _, digest = listed[Path(file["file"]).stem]
+        assert (file["rows"], file["sha256"]) == (count, digest)
+    manifest = data.prepare(name, spec, tmp_path)
+    total = sum(entry["rows"] + entry["duplicates"] for entry in manifest["splits"].values())
+    assert total == sum(file["rows"] for file in spec["splits"].values())
+    assert all(entry["duplicates"] == 0 for entry in manifest["splits"].values())
