@@ -1,0 +1,85 @@
+"""YAML files that users write: read strictly, checked against a schema, every fault one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from entrobench.errors import InputError, nearest
+
+CONFIG = Path("config")
+SCHEMAS = Path("workflow/schemas")
+TYPES = {"array": "a list", "object": "a mapping", "string": "text", "integer": "a whole number", "null": "null"}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key given twice, which YAML otherwise resolves silently to the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise InputError(f"line {node.start_mark.line + 1}: the key {key!r} is given twice in one mapping")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top is a mapping. Raises InputError naming file and line."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping of keys and values at the top")
+    return content
+
+
+def named_files(kind: str) -> dict[str, Path]:
+    """The YAML files of config/<kind> by name."""
+    return {path.stem: path for path in sorted((CONFIG / kind).glob("*.yaml"))}
+
+
+def check_schema(content: Mapping[str, Any], schema: str, where: str) -> None:
+    """Check structure against workflow/schemas/<schema>.schema.yaml; raises InputError for the first fault."""
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
+    fault = next(iter(sorted(validator.iter_errors(content), key=lambda error: list(map(str, error.path)))), None)
+    if fault is not None:
+        place = _place(fault.absolute_path)
+        raise InputError(f"{where}: {place}{_sentence(fault)}")
+
+
+def _place(path: Iterable[str | int]) -> str:
+    """["settings", 0, "model"] -> "settings[0].model: "."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return f"{text.lstrip('.')}: " if text else ""
+
+
+def _sentence(fault: Any) -> str:
+    """Say a fault of jsonschema in our words: what is wrong, what is allowed, what is near."""
+    value, expected = fault.instance, fault.validator_value
+    if fault.validator == "additionalProperties":
+        allowed = list(fault.schema["properties"])
+        key = next(key for key in value if key not in allowed)
+        return f"unknown key {key!r} (allowed: {', '.join(allowed)}){nearest(key, allowed)}"
+    if fault.validator == "required":
+        missing = next(key for key in expected if key not in value)
+        return f"the key {missing!r} is missing"
+    if fault.validator == "type":
+        types = [expected] if isinstance(expected, str) else expected
+        return f"must be {' or '.join(TYPES[name] for name in types)}, got {value!r}"
+    if fault.validator in ("minItems", "minProperties"):
+        return "must name at least one, got none"
+    if fault.validator == "uniqueItems":
+        twice = next(item for item in value if value.count(item) > 1)
+        return f"{twice!r} is given twice"
+    if fault.validator == "pattern":
+        return f"{value!r} is not a name: letters, digits, '_', '-' and '.' only, the first a letter or digit"
+    return " ".join(str(fault.message).split())

@@ -1,0 +1,73 @@
+"""What a study names besides methods: base models, datasets, benchmarks and rewards.
+
+A recipe is a YAML file, config/models/<name>.yaml or config/datasets/<name>.yaml; its hash is what decides whether
+something made from it is still the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from entrobench.config import canonical_hash
+from entrobench.documents import named_files, read_yaml
+from entrobench.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model's or dataset's file; `datasets` are the prepared data that making a base model needs."""
+
+    name: str
+    spec: Mapping[str, Any]
+    recipe_hash: str
+    datasets: tuple[str, ...] = ()
+    prompt: str = ""  # of a dataset: the template around each problem
+
+
+def load_dataset(name: str, where: str) -> Recipe:
+    """Read and check a dataset's recipe; `where` is the file that names it."""
+    from entrobench import data
+
+    spec, place = _read("datasets", "dataset", name, where)
+    checked = data.check_spec(name, spec, place)
+    return Recipe(name, spec, data.recipe_hash(checked), prompt=checked.prompt)
+
+
+def load_model(name: str, where: str) -> Recipe:
+    """Read and check a base model's recipe; its hash covers those of the data it is trained on."""
+    spec, place = _read("models", "model", name, where)
+    if importlib.util.find_spec("entrobench.base_model"):  # TODO
+        importlib.import_module("entrobench.base_model").check_spec(name, spec, place)
+    datasets = {dataset: load_dataset(dataset, place).recipe_hash for dataset in spec.get("datasets", [])}
+    return Recipe(name, spec, canonical_hash({"spec": spec, "datasets": datasets}), tuple(datasets))
+
+
+def _read(folder: str, kind: str, name: str, where: str) -> tuple[dict[str, Any], str]:
+    files = named_files(folder)
+    if name not in files:
+        raise unknown(kind, name, files, where)
+    spec = read_yaml(files[name])
+    if "kind" not in spec:
+        raise InputError(f"{files[name]}: the key 'kind' is missing")
+    return spec, str(files[name])
+
+
+def check_benchmark(name: str, where: str) -> None:
+    """Raise InputError for a benchmark that does not exist."""
+    names = _evaluation("benchmarks").benchmark_names()
+    if name not in names:
+        raise unknown("benchmark", name, names, where)
+
+
+def benchmark_dataset(name: str) -> str:
+    """The dataset whose problems a benchmark asks."""
+    return str(_evaluation("benchmarks").load_benchmark(name).dataset)
+
+
+def _evaluation(module: str) -> Any:
+    """Import a module of entrobench.evaluation, which the core does not depend on statically."""
+    return importlib.import_module(f"entrobench.evaluation.{module}")

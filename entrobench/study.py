@@ -1,0 +1,249 @@
+"""A study: from config/studies/<name>.yaml to the list of its runs, each with one resolved, validated, hashed config.
+
+Everything that can be known to be wrong before a job starts is refused here, in one line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from entrobench import recipes, variants
+from entrobench.config import EvaluationConfig, Hardware, TrainerConfig, canonical_hash, parse
+from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
+from entrobench.errors import InputError, nearest, unknown
+from entrobench.recipes import Recipe
+from entrobench.variants import Variant
+
+RESULTS = Path("results")
+OWN_RUNS = ("settings", "models", "datasets", "methods")
+SHORTHAND = OWN_RUNS[1:]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run. `config` is the hashed content of its config.json, including "hash"."""
+
+    setting: str
+    model: str
+    dataset: str
+    method: str
+    seed: int
+    config: dict[str, Any]
+    hardware: Hardware
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """The run's place below results/<study>/runs: model/dataset/method/seed<k>."""
+        return f"{self.model}/{self.dataset}/{self.method}/seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A resolved study; `base_models` and `datasets` are recipes by name, datasets those that any step reads."""
+
+    name: str
+    path: Path
+    description: str
+    runs: list[Run]
+    base_models: dict[str, Recipe]
+    datasets: dict[str, Recipe]
+    benchmarks: list[str]
+    evaluation: EvaluationConfig
+    primary: str
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return RESULTS / self.name
+
+    @property
+    def locked_evaluation(self) -> dict[str, Any]:
+        """Content of evaluation.json: the fields of EvaluationConfig and the list of benchmarks."""
+        return {**dataclasses.asdict(self.evaluation), "benchmarks": self.benchmarks}
+
+    def run(self, key: str) -> Run:
+        """Find a run by model/dataset/method/seed<k>."""
+        runs = {run.key: run for run in self.runs}
+        if key not in runs:
+            raise unknown("run", key, runs, str(self.path))
+        return runs[key]
+
+
+def load_study(name_or_path: str) -> Study:
+    """Load a study by its name in config/studies or by the path of its file.
+
+    Raises InputError, one line that names file and key, for everything wrong with it.
+    """
+    return _load(_find(str(name_or_path), "STUDY"), ())
+
+
+def _find(name_or_path: str, where: str) -> Path:
+    known = named_files("studies")
+    if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise InputError(f"{where}: no study file {name_or_path}{nearest(path.stem, known)}")
+        return path
+    if not known:
+        raise InputError(f"{CONFIG / 'studies'}: no study here; run the command in the project's root folder")
+    if name_or_path not in known:
+        raise unknown("study", name_or_path, known, where)
+    return known[name_or_path]
+
+
+def _load(path: Path, including: tuple[Path, ...]) -> Study:
+    if path in including:
+        raise InputError(f"{including[-1]}: include: the study {path.stem!r} includes itself")
+    content = read_yaml(path)
+    check_schema(content, "study", str(path))
+    included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]
+    _check_parts(content, path)
+    benchmarks = _benchmarks(content, included, path)
+    evaluation = _evaluation(content, included, path)
+    own = list(_own_runs(content, path))
+    runs = _join(own, included, path)
+    base_models = {run.model: recipes.load_model(run.model, str(path)) for run in runs}
+    return Study(
+        name=path.stem,
+        path=path,
+        description=" ".join(content.get("description", "").split()),
+        runs=runs,
+        base_models=base_models,
+        datasets=_datasets(runs, base_models, benchmarks, path),
+        benchmarks=benchmarks,
+        evaluation=evaluation,
+        primary=_primary(content, evaluation, path),
+        warnings=_warnings(own, path) + [line for study in included for line in study.warnings],
+    )
+
+
+def _check_parts(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse a study that names no runs, or names them in two ways."""
+    if "settings" in content and (extra := [key for key in SHORTHAND if key in content]):
+        raise InputError(f"{path}: give settings, or the shorthand {', '.join(SHORTHAND)}; not settings and {extra[0]}")
+    own = any(key in content for key in OWN_RUNS)
+    if not own and "include" not in content:
+        raise InputError(f"{path}: names no runs: give settings, or {', '.join(SHORTHAND)}, or include")
+    if own and "seeds" not in content:
+        raise InputError(f"{path}: the key 'seeds' is missing: a list of whole numbers, one run each")
+    for key in ("seeds", "trainer", "hardware"):
+        if not own and key in content:
+            raise InputError(f"{path}: {key} has no effect: included studies bring their own")
+    for key in SHORTHAND:
+        if own and "settings" not in content and key not in content:
+            raise InputError(f"{path}: the key {key!r} is missing")
+
+
+def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (place in the file, setting); a cross product becomes one setting per model and dataset."""
+    names: set[str] = set()
+    for setting in content.get("settings", []):
+        if setting["name"] in names:
+            raise InputError(f"{path}: settings: the name {setting['name']!r} is given twice")
+        names.add(setting["name"])
+        yield f"{path}: {setting['name']}", setting
+    for model in content.get("models", []):
+        for dataset in content["datasets"]:
+            name = f"{model}-{dataset}"
+            yield str(path), {"name": name, "model": model, "dataset": dataset, "methods": content["methods"]}
+
+
+def _own_runs(content: Mapping[str, Any], path: Path) -> Iterator[Run]:
+    shared = content.get("trainer", {})
+    parse(TrainerConfig, shared, f"{path}: trainer")
+    hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
+    for where, setting in _settings(content, path):
+        trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
+        model = recipes.load_model(setting["model"], str(path))
+        dataset = recipes.load_dataset(setting["dataset"], str(path))
+        for method in variants.resolve(setting["methods"], f"{where}: methods"):
+            for seed in content["seeds"]:
+                config = _run_config(model, dataset, method, seed, trainer)
+                name = setting["name"]
+                run = Run(name, model.name, dataset.name, method.name, seed, config, hardware, Path())
+                yield _place(run, path)
+
+
+def _run_config(model: Recipe, dataset: Recipe, method: Variant, seed: int, trainer: TrainerConfig) -> dict[str, Any]:
+    """What decides a run's result and nothing else, with its hash."""
+    config: dict[str, Any] = {
+        "model": {"name": model.name, "recipe_hash": model.recipe_hash},
+        "dataset": {"name": dataset.name, "recipe_hash": dataset.recipe_hash, "prompt": dataset.prompt},
+        "method": {"name": method.name, "use": method.use, "values": method.values},
+        "seed": seed,
+        "trainer": dataclasses.asdict(trainer),
+    }
+    return {**config, "hash": canonical_hash(config)}
+
+
+def _place(run: Run, path: Path) -> Run:
+    """Give a run its folder in the study of this file."""
+    return dataclasses.replace(run, folder=RESULTS / path.stem / "runs" / run.key)
+
+
+def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
+    """Join own and included runs; equal ones count once, two different ones of one name are refused."""
+    joined: dict[str, Run] = {}
+    shared = [run for study in included for run in study.runs]
+    for run in own + shared:
+        first = joined.setdefault(run.key, run)
+        if first is not run and (run in own or first.config["hash"] != run.config["hash"]):
+            raise InputError(
+                f"{path}: two settings, {first.setting!r} and {run.setting!r}, hold the run {run.key}; rename a method"
+            )
+    return [_place(run, path) for run in joined.values()]
+
+
+def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
+    names = content.get("benchmarks") or list(dict.fromkeys(name for study in included for name in study.benchmarks))
+    if not names:
+        raise InputError(f"{path}: the key 'benchmarks' is missing")
+    for name in names:
+        recipes.check_benchmark(name, f"{path}: benchmarks")
+    return names
+
+
+def _evaluation(content: Mapping[str, Any], included: list[Study], path: Path) -> EvaluationConfig:
+    if "evaluation" not in content and included:
+        first, *others = [study.evaluation for study in included]
+        if any(other != first for other in others):
+            raise InputError(f"{path}: the included studies evaluate differently: give the key 'evaluation'")
+        return first
+    return parse(EvaluationConfig, content.get("evaluation"), f"{path}: evaluation")
+
+
+def _primary(content: Mapping[str, Any], evaluation: EvaluationConfig, path: Path) -> str:
+    """The headline metric by its name in scores.parquet; avg@n and maj@n stand for the study's samples."""
+    samples = evaluation.samples
+    metrics = [f"avg@{samples}", f"maj@{samples}", *(f"pass@{k}" for k in evaluation.pass_k)]
+    primary = content.get("primary", "avg@n")
+    name = primary.replace("@n", f"@{samples}")
+    if name not in metrics:
+        raise unknown("metric", primary, metrics, f"{path}: primary")
+    return name
+
+
+def _datasets(
+    runs: list[Run], base_models: Mapping[str, Recipe], benchmarks: list[str], path: Path
+) -> dict[str, Recipe]:
+    """All data that any step reads: training, base models and benchmarks."""
+    names = [run.dataset for run in runs]
+    names += [dataset for model in base_models.values() for dataset in model.datasets]
+    names += [recipes.benchmark_dataset(benchmark) for benchmark in benchmarks]
+    return {name: recipes.load_dataset(name, str(path)) for name in dict.fromkeys(names)}
+
+
+def _warnings(runs: list[Run], path: Path) -> list[str]:
+    """Name the methods that do nothing because their setting makes one update per step."""
+    idle = {
+        run.method
+        for run in runs
+        if run.config["trainer"]["updates"] == 1 and variants.inert_on_policy(run.config["method"]["use"])
+    }
+    one_update = "makes one update per step, where policy and sampling policy agree"
+    return [f"{path}: {method} does nothing here: trainer.updates 1 {one_update}" for method in sorted(idle)]
