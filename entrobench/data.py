@@ -1,7 +1,7 @@
 """Datasets: from a recipe (config/datasets/<name>.yaml) to parquet splits with a manifest.
 
-Kinds of recipe: `chain` (the embedded generator, split by hash of the problem) and `jsonl` (files in the folder that the
-environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count).
+Kinds of recipe: `chain` (the embedded generator, split by hash of the problem) and `jsonl` (files in the folder that
+the environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count).
 """
 
 from __future__ import annotations

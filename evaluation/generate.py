@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def generate(
         for benchmark in benchmarks:
             requests = build_requests(tasks[benchmark.name], settings)
             bar = progress.add_task(benchmark.name, total=len(requests))
-            responses = model.respond(requests, lambda answers, bar=bar: progress.advance(bar, answers))
+            responses = model.respond(requests, partial(progress.advance, bar))
             header = {
                 "benchmark": benchmark.name,
                 "benchmark_version": benchmark.version,

@@ -51,7 +51,7 @@ class _Question:
 
 
 @register_model("entrobench")
-class NativeLM(LM):
+class NativeLM(LM):  # type: ignore[misc]
     """The native rollout engine as an lm-eval model; only generation is offered."""
 
     def __init__(self, pretrained: str, device: str = "auto", seed: int = 0, batch_size: int = BATCH) -> None:

@@ -214,10 +214,10 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, source: Path) -> None:
     with pytest.raises(InputError, match=r"test.jsonl: expected 2 rows .* found 1"):
         data.verify("mine", spec)
     spec["splits"]["test"]["rows"] = 1
-    with pytest.raises(InputError, match="test.jsonl: row 1: not JSON"):
+    with pytest.raises(InputError, match=r"test.jsonl: row 1: not JSON"):
         data.verify("mine", spec)
     path.rename(source / "tests.jsonl")
-    with pytest.raises(InputError, match="no file 'test.jsonl' in .*did you mean 'tests.jsonl'"):
+    with pytest.raises(InputError, match=r"no file 'test.jsonl' in .*did you mean 'tests.jsonl'"):
         data.verify("mine", spec)
 
 
@@ -238,9 +238,10 @@ def test_an_interrupted_write_leaves_the_old_dataset(tmp_path: Path, monkeypatch
     def full_disk(self: Path, content: bytes) -> int:
         raise OSError("no space left")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
+    with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full_disk)
-        data.prepare("chain", CHAIN | {"test_share": 0.3}, tmp_path)
+        with pytest.raises(OSError, match="no space"):
+            data.prepare("chain", CHAIN | {"test_share": 0.3}, tmp_path)
     assert data.load_rows(tmp_path, "train") == before
 
 
