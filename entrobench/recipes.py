@@ -63,9 +63,10 @@ def check_benchmark(name: str, where: str) -> None:
         raise unknown("benchmark", name, names, where)
 
 
-def benchmark_dataset(name: str) -> str:
-    """The dataset whose problems a benchmark asks."""
-    return str(_evaluation("benchmarks").load_benchmark(name).dataset)
+def benchmark_split(name: str) -> tuple[str, str]:
+    """The dataset and the split of it whose problems a benchmark asks."""
+    benchmark = _evaluation("benchmarks").load_benchmark(name)
+    return benchmark.dataset, benchmark.split
 
 
 def _evaluation(module: str) -> Any:

@@ -36,6 +36,10 @@ class MethodInfo:
     target: str  # "module:Class"
     problem: str = ""  # why it cannot be loaded, if the source already shows that
 
+    @property
+    def summary(self) -> str:
+        return f"broken: {self.problem}" if self.problem else self.paper
+
 
 @cache
 def method_infos() -> dict[str, MethodInfo]:

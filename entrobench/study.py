@@ -222,7 +222,7 @@ def _primary(content: Mapping[str, Any], evaluation: EvaluationConfig, path: Pat
     samples = evaluation.samples
     metrics = [f"avg@{samples}", f"maj@{samples}", *(f"pass@{k}" for k in evaluation.pass_k)]
     primary = content.get("primary", "avg@n")
-    name = primary.replace("@n", f"@{samples}")
+    name: str = primary.replace("@n", f"@{samples}")
     if name not in metrics:
         raise unknown("metric", primary, metrics, f"{path}: primary")
     return name
@@ -234,7 +234,7 @@ def _datasets(
     """All data that any step reads: training, base models and benchmarks."""
     names = [run.dataset for run in runs]
     names += [dataset for model in base_models.values() for dataset in model.datasets]
-    names += [recipes.benchmark_dataset(benchmark) for benchmark in benchmarks]
+    names += [recipes.benchmark_split(benchmark)[0] for benchmark in benchmarks]
     return {name: recipes.load_dataset(name, str(path)) for name in dict.fromkeys(names)}
 
 

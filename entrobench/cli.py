@@ -1,0 +1,299 @@
+"""The `entrobench` command: thin functions that import what they call.
+
+STUDY is everywhere a name in config/studies or the path of a YAML file. Bad input is one line and exit status 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrobench.errors import InputError
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `snakemake`.",
+)
+
+Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False)]
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="name in config/studies, or path of a YAML file")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+
+DATA = Path("results/data")
+MODELS = Path("results/models")
+DATABASE = Path("results/mlflow.db")
+REFERENCE = Path("results/reference")
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one line and status 2."""
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+@app.command()
+def train(
+    folder: Folder,
+    device: Device = "auto",
+    micro_batch: Annotated[int, typer.Option(help="sequences per forward; never changes a result")] = 128,
+    head_chunk: Annotated[int, typer.Option(help="tokens per chunk of the output layer")] = 4096,
+    checkpoint_every: Annotated[int, typer.Option(help="steps")] = 20,
+) -> None:
+    """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
+
+    Example: entrobench train results/quickstart/runs/small/chain2/aent/seed0
+    """
+    from entrobench.config import Hardware, parse
+    from entrobench.lock import read_config
+    from entrobench.reuse import reuse_finished_run
+
+    config = read_config(folder)
+    settings = {"device": device, "micro_batch": micro_batch, "head_chunk": head_chunk}
+    hardware = parse(Hardware, {**settings, "checkpoint_every": checkpoint_every}, "entrobench train")
+    if source := reuse_finished_run(config, folder):
+        print(f"{folder}: the same run is finished in {source}; taken from there")
+        return
+    from entrobench import trainer
+
+    trainer.train(config, folder, MODELS / config["model"]["name"], DATA / config["dataset"]["name"], hardware)
+
+
+@app.command()
+def generate(
+    model_folder: Folder,
+    evaluation: File,
+    output: Annotated[Path, typer.Argument(help="folder that gets generations/<benchmark>.jsonl.zst")],
+    device: Device = "auto",
+) -> None:
+    """Sample the answers of the model in MODEL_FOLDER to all benchmarks that EVALUATION (evaluation.json) names.
+
+    Example: entrobench generate results/models/small results/quickstart/evaluation.json results/quickstart/base/small
+    """
+    import json
+
+    from entrobench.evaluation.generate import generate
+
+    generate(model_folder, json.loads(evaluation.read_text()), DATA, output, device)
+
+
+@app.command()
+def grade(
+    folder: Annotated[
+        Path | None, typer.Argument(help="folder with generations/; gets grades/<benchmark>.parquet")
+    ] = None,
+    explain: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="PREDICTION GOLD", help="explain one verdict instead")
+    ] = None,
+) -> None:
+    """Grade all answers in FOLDER/generations, or explain the verdict on one pair.
+
+    Examples: entrobench grade results/quickstart/base/small; entrobench grade --explain '\\boxed{1/2}' 0.5
+    """
+    from entrobench.evaluation import grading
+
+    if explain:
+        print(grading.explain(*explain))
+        return
+    if folder is None or not (files := sorted((folder / "generations").glob("*.jsonl.zst"))):
+        raise InputError(f"entrobench grade: no generations/*.jsonl.zst in {folder}; run `entrobench generate` first")
+    for file in files:
+        output = folder / "grades" / file.name.replace(".jsonl.zst", ".parquet")
+        grading.grade_file(file, output, progress=sys.stderr.isatty())
+
+
+@app.command()
+def compare(study: StudyName) -> None:
+    """Write a study's scores, tables, statistics and figures from the graded answers.
+
+    Example: entrobench compare quickstart
+    """
+    from entrobench.evaluation.compare import compare
+    from entrobench.study import load_study
+
+    loaded = load_study(study)
+    compare(loaded, loaded.folder)
+
+
+@app.command()
+def check(study: StudyName) -> None:
+    """Compare a study's scores with those in results/reference/<study>, line by line.
+
+    Example: entrobench check quickstart
+    """
+    from entrobench.evaluation.reference_check import check
+    from entrobench.study import load_study
+
+    loaded = load_study(study)
+    check(loaded.folder, REFERENCE / loaded.name)
+
+
+@app.command()
+def report(study: StudyName) -> None:
+    """Write a study's report.html, one self-contained file.
+
+    Example: entrobench report quickstart
+    """
+    from entrobench.evaluation.report import write_report
+    from entrobench.study import load_study
+
+    loaded = load_study(study)
+    write_report(loaded, loaded.folder)
+
+
+@app.command()
+def track(
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="name in config/studies, or path")] = None,
+    initialise: Annotated[bool, typer.Option("--initialise", help="only create the database")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="delete the study's MLflow runs and import anew")] = False,
+) -> None:
+    """Project a study's result files into MLflow (results/mlflow.db); `make ui` shows them.
+
+    Example: entrobench track quickstart
+    """
+    from entrobench import tracking
+
+    if initialise:
+        tracking.initialise(DATABASE)
+        return
+    if study is None:
+        raise InputError("entrobench track: name a STUDY, or give --initialise")
+    from entrobench.study import load_study
+
+    loaded = load_study(study)
+    tracking.track(loaded, loaded.folder, DATABASE, rebuild=rebuild)
+
+
+@app.command()
+def methods() -> None:
+    """List all methods: name, hooks that they override, origin, source file and paper.
+
+    Example: entrobench methods
+    """
+    from entrobench.plan import table
+    from entrobench.registry import method_infos
+
+    rows = [
+        (info.name, info.summary, ", ".join(info.hooks) or "none", info.origin, str(info.source))
+        for info in method_infos().values()
+    ]
+    print(table(("method", "paper", "hooks", "origin", "source"), rows))
+
+
+@app.command("new-method")
+def new_method(name: str) -> None:
+    """Write methods/NAME.py, a working example of 20 lines to change, and config/methods/NAME.yaml.
+
+    Example: entrobench new-method my_bonus
+    """
+    from entrobench.template import new_method
+
+    for path in new_method(name):
+        print(f"wrote {path}")
+    print(f"next: edit it, then `entrobench check-method {name}`")
+
+
+@app.command("check-method")
+def check_method(name: str) -> None:
+    """Run the conformance suite on a registered method.
+
+    Example: entrobench check-method aent
+    """
+    from entrobench.registry import load_method
+
+    load_method(name, "entrobench check-method")
+    from entrobench.conformance import check_method
+
+    check_method(name)
+
+
+@app.command()
+def plan(study: StudyName, json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """Say what a study will run, what of it is done, and what it will take.
+
+    Example: entrobench plan quickstart
+    """
+    from entrobench.plan import describe, plan_study
+    from entrobench.study import load_study
+
+    loaded = load_study(study)
+    print(describe(loaded, plan_study(loaded), as_json=json))
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: versions, device, threads, database, lock file; each line ok, warn or fail with a fix.
+
+    Example: entrobench doctor
+    """
+    from entrobench.doctor import examine
+
+    if not examine():
+        raise typer.Exit(1)
+
+
+@app.command()
+def lock(study: StudyName, run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")]) -> None:
+    """Write the resolved config.json of one run.
+
+    Example: entrobench lock quickstart small/chain2/aent/seed0
+    """
+    from entrobench.lock import lock_run
+    from entrobench.study import load_study
+
+    lock_run(load_study(study).run(run))
+
+
+@app.command("lock-evaluation")
+def lock_evaluation(study: StudyName) -> None:
+    """Write a study's evaluation.json.
+
+    Example: entrobench lock-evaluation quickstart
+    """
+    from entrobench.lock import lock_evaluation
+    from entrobench.study import load_study
+
+    lock_evaluation(load_study(study))
+
+
+@app.command("base-model")
+def base_model(name: Annotated[str, typer.Argument(help="name in config/models")]) -> None:
+    """Make or fetch a base model into results/models/NAME.
+
+    Example: entrobench base-model small
+    """
+    from entrobench import base_model, recipes
+
+    recipe = recipes.load_model(name, "entrobench base-model")
+    base_model.make(name, recipe.spec, MODELS / name, [DATA / dataset for dataset in recipe.datasets])
+
+
+@app.command("prepare-data")
+def prepare_data(name: Annotated[str, typer.Argument(help="name in config/datasets")]) -> None:
+    """Write results/data/NAME: parquet splits and a manifest.
+
+    Example: entrobench prepare-data chain2
+    """
+    from entrobench import data, recipes
+
+    data.prepare(name, recipes.load_dataset(name, "entrobench prepare-data").spec, DATA / name)
+
+
+@app.command()
+def unlock() -> None:
+    """Remove the lock that a killed Snakemake left here; refused while its process lives.
+
+    Example: entrobench unlock
+    """
+    from entrobench.lock import unlock
+
+    unlock()

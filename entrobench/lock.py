@@ -1,0 +1,89 @@
+"""What is fixed before a study runs: config.json of each run, evaluation.json of the study; and Snakemake's own lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import canonical_hash
+from entrobench.errors import InputError
+from entrobench.study import Run, Study
+
+SNAKEMAKE_LOCKS = Path(".snakemake/locks")
+
+
+def lock_run(run: Run) -> None:
+    """Write a run's config.json, the only thing that `train` reads of a study."""
+    _write(run.folder / "config.json", run.config)
+
+
+def lock_evaluation(study: Study) -> None:
+    """Write a study's evaluation.json: what `generate` reads of it."""
+    _write(study.folder / "evaluation.json", study.locked_evaluation)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON by rename, so that no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read a run's config.json. Raises InputError if it is missing or was edited after locking."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
+    config: dict[str, Any] = json.loads(path.read_text())
+    content = {key: value for key, value in config.items() if key != "hash"}
+    if canonical_hash(content) != config.get("hash"):
+        raise InputError(f"{path}: its content does not match its hash; change the study file and lock again")
+    return config
+
+
+def different_configs(study: Study) -> list[Run]:
+    """The runs whose folder holds work under another config than the study now says."""
+    return [run for run in study.runs if _holds_other_work(run)]
+
+
+def _holds_other_work(run: Run) -> bool:
+    path = run.folder / "config.json"
+    if not path.is_file() or json.loads(path.read_text()).get("hash") == run.config["hash"]:
+        return False
+    return (run.folder / "checkpoints").is_dir() or (run.folder / "final").is_dir()
+
+
+def unlock() -> None:
+    """Remove the lock that a killed Snakemake left in this folder.
+
+    Raises InputError while a Snakemake works here. Jobs that outlived a killed Snakemake are waited for: two of them
+    must not write into one folder.
+    """
+    if not SNAKEMAKE_LOCKS.is_dir() or not any(SNAKEMAKE_LOCKS.iterdir()):
+        return
+    if owners := _processes("snakemake"):
+        raise InputError(f"snakemake (process {owners[0]}) is working in this folder; wait for it, or stop it first")
+    if left := _processes("entrobench"):
+        print(f"waiting for jobs that a killed run left behind: processes {', '.join(map(str, left))}", flush=True)
+    while _processes("entrobench"):
+        time.sleep(1)
+    shutil.rmtree(SNAKEMAKE_LOCKS)  # what `snakemake --unlock` does
+    print("removed the lock of a killed run; going on where it stopped", flush=True)
+
+
+def _processes(command: str) -> list[int]:
+    """Other processes of this user with this working directory that run `command`."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
+        words = [Path(word).name for word in (process.info["cmdline"] or [])[:4]]
+        if command in words and process.info["cwd"] == os.getcwd() and process.pid != os.getpid():
+            found.append(process.pid)
+    return found
