@@ -18,6 +18,7 @@ from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
+from entrobench.provenance import sha256_file
 
 SPLITS = ("train", "validation", "test")
 DATA_VARIABLE = "ENTROBENCH_DATA"
@@ -187,7 +188,11 @@ def prepare(name: str, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "recipe_hash": recipe_hash(checked),
         "recipe": dataclasses.asdict(checked),
         "splits": {
-            split: {"rows": len(rows), "sha256": _sha256(folder / f"{split}.parquet"), "duplicates": duplicates[split]}
+            split: {
+                "rows": len(rows),
+                "sha256": sha256_file(folder / f"{split}.parquet"),
+                "duplicates": duplicates[split],
+            }
             for split, rows in sorted(splits.items())
         },
     }
@@ -204,7 +209,7 @@ def load_rows(folder: Path, split: str) -> list[Row]:
         there = sorted(found.stem for found in folder.glob("*.parquet"))
         raise InputError(f"{path}: no such split (prepared: {', '.join(there) or 'none'}){nearest(split, there)}")
     listed = json.loads(manifest_path.read_text())["splits"].get(split, {}).get("sha256")
-    if listed != _sha256(path):
+    if listed != sha256_file(path):
         raise InputError(f"{path}: its SHA-256 differs from {manifest_path}; prepare the dataset again")
     table = pyarrow.parquet.read_table(path, columns=list(COLUMNS))
     return [Row(**values) for values in table.to_pylist()]
@@ -309,7 +314,3 @@ def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(content)
     temporary.replace(path)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,139 @@
+"""Where a result comes from: code, settings, data, machine and cost of a run; and whether it was made before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+LOCK_FILE = Path("requirements.lock")
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
+
+
+def collect(
+    config: Mapping[str, Any],
+    method_source: Path,
+    hardware: Mapping[str, Any],
+    started: float,
+    distribution: str = "built-in",
+) -> dict[str, Any]:
+    """Return the content of provenance.json; call it when the run ends.
+
+    `config` is the locked config of the run, `hardware` at least {"device": "cpu" or "cuda"} as resolved, `started` in
+    unix seconds, `distribution` what brought the method. Times are of this process, in seconds.
+    """
+    commit, dirty = git_state(Path(__file__).resolve())
+    return {
+        "package_version": package_version(),
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "method": {
+            "name": config["method"]["name"],
+            "source_sha256": sha256_file(method_source),
+            "distribution": distribution,
+        },
+        "lock_sha256": sha256_file(LOCK_FILE) if LOCK_FILE.is_file() else None,
+        "config_hash": config["hash"],
+        "model": dict(config["model"]),
+        "dataset": dict(config["dataset"]),
+        "hardware": machine(str(hardware["device"])) | dict(hardware),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "seed": config["seed"],
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": time.time() - started,
+        "cpu_seconds": time.process_time(),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "reused_from": None,
+    }
+
+
+def package_version() -> str:
+    """Version of the installed entrobench."""
+    return version("entrobench")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_state(source: Path) -> tuple[str | None, bool | None]:
+    """Commit and dirty flag of the checkout that tracks a source file; (None, None) outside one or without git.
+
+    A package installed into an environment inside somebody's checkout is not tracked there, so that checkout's commit
+    is not taken for ours. Untracked files do not make a checkout dirty.
+    """
+    if not _git(source.parent, "ls-files", source.name):
+        return None, None
+    return _git(source.parent, "rev-parse", "HEAD"), bool(_git(source.parent, "status", "--porcelain", "-uno"))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command, None if git is not there or refuses."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Processor, cores, threads in use, device and its name, and main memory in GiB."""
+    gpu = None
+    if device.startswith("cuda"):
+        import torch
+
+        gpu = torch.cuda.get_device_name(device)
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 1,
+        "device": device,
+        "gpu": gpu,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+    }
+
+
+def _cpu_name() -> str:
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text().splitlines() if listing.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def find_twin(
+    results_root: Path, config_hash: str, method_sha256: str, package: str, besides: Path | None = None
+) -> Path | None:
+    """Folder of a finished run of any study with the same settings, method source and package version, or None.
+
+    `besides` names a folder that does not count: the one about to be made.
+    """
+    identity = (config_hash, method_sha256, package)
+    for path in sorted(results_root.glob("*/runs/*/*/*/seed*/provenance.json")):
+        folder = path.parent
+        if (besides is None or folder.resolve() != besides.resolve()) and _finished(folder):
+            found = json.loads(path.read_text())
+            if (found["config_hash"], found["method"]["source_sha256"], found["package_version"]) == identity:
+                return folder
+    return None
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "steps.parquet").is_file() and any((folder / "final").glob("*.safetensors"))
