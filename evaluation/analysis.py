@@ -68,7 +68,7 @@ def make_board(problems: DataFrame, column: str) -> Board:
         table = rows.pivot(index=RUN, columns="problem_id", values=column).reindex(runs)
         if table.isna().to_numpy().any():
             run = table.index[table.isna().any(axis=1)][0]
-            raise InputError(f"{benchmark}: run {'/'.join(map(str, run))} was not graded on the same problems as others")
+            raise InputError(f"{benchmark}: run {'/'.join(map(str, run))} lacks problems that other runs have")
         items[str(benchmark)], values[str(benchmark)] = list(table.columns), table.to_numpy(dtype=float)
     return Board(runs, items, values)
 
@@ -174,7 +174,8 @@ class _Analysis:
 
         seeds = self.paired(cell, method)
         ours, theirs = (self.board.rows(cell, name, seeds) for name in (method, self.baseline))
-        paired: Floats = numpy.mean([self.board.means[b][ours] - self.board.means[b][theirs] for b in benchmarks], axis=0)
+        means = [self.board.means[benchmark] for benchmark in benchmarks]
+        paired: Floats = numpy.mean([scores[ours] - scores[theirs] for scores in means], axis=0)
         return paired
 
     def task(self, cell: Cell, benchmark: str, method: str) -> tuple[Floats, Floats, float]:

@@ -33,8 +33,7 @@ def collect_scores(study_folder: Path) -> DataFrame:
 
 def locked_pass_k(study_folder: Path) -> list[int]:
     """The k of pass@k that `entrobench lock` wrote beside the study's results."""
-    settings = json.loads((study_folder / "evaluation.json").read_text())
-    return list(settings.get("evaluation", settings)["pass_k"])
+    return list(json.loads((study_folder / "evaluation.json").read_text())["pass_k"])
 
 
 def read_grades(study_folder: Path) -> DataFrame:

@@ -51,11 +51,9 @@ def pooled_t(cells: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
     variance = sum(float(((cell - cell.mean()) ** 2).sum()) for cell in values) / degrees
     error = float(numpy.sqrt(variance * sum(1 / cell.size for cell in values))) / len(values)
     half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
-    if error == 0:  # no spread at all: a difference of exactly 0 is no evidence, any other one is not chance
-        p = 1.0 if mean == 0 else 0.0
-    else:
-        p = float(2 * stats.t.sf(abs(mean) / error, degrees))
-    return Interval(mean, mean - half, mean + half, error, degrees, p)
+    # without any spread a difference of exactly 0 is no evidence (t = 0) and any other one is not chance (t infinite)
+    t = abs(mean) / error if error > 0 else (numpy.inf if mean else 0.0)
+    return Interval(mean, mean - half, mean + half, error, degrees, float(2 * stats.t.sf(t, degrees)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -113,7 +111,7 @@ def interquartile_mean_interval(
 
 
 def win_matrix(ours: ArrayLike, theirs: ArrayLike) -> Floats:
-    """[seeds, seeds]: 1 where our run scores higher, 1/2 at a tie; its mean is the Mann-Whitney estimate of P(X > Y)."""
+    """[seeds, seeds]: 1 where our run scores higher, 1/2 at a tie; its mean estimates P(X > Y)."""
     import numpy
 
     x, y = numpy.asarray(ours, dtype=float)[:, None], numpy.asarray(theirs, dtype=float)[None, :]
@@ -131,9 +129,9 @@ def improvement_samples(wins: Floats, ours: Floats, theirs: Floats) -> Floats:
 class CrossedBootstrap:
     """Paired bootstrap over training seeds and problems at once.
 
-    `items[benchmark]` names the problem in each column of that benchmark's score matrix. A problem that stands in several
-    benchmarks is drawn for all of them together; problems are drawn within groups that occur in the same benchmarks, so
-    every replicate keeps each benchmark's size. Two methods see the same problems and the same seeds.
+    `items[benchmark]` names the problem in each column of that benchmark's score matrix. A problem that stands in
+    several benchmarks is drawn for all of them together; problems are drawn within groups that occur in the same
+    benchmarks, so every replicate keeps each benchmark's size. Two methods see the same problems and seeds.
     """
 
     def __init__(self, items: Mapping[str, Sequence[str]], rng: Generator, replicates: int = REPLICATES) -> None:

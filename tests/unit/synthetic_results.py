@@ -97,7 +97,10 @@ def make_study(
             dataset=dataset,
             method=method,
             seed=seed,
-            config={"method": {"name": method, "use": method, "values": {"coefficient": 0.02}}, "trainer": {"updates": 2}},
+            config={
+                "method": {"name": method, "use": method, "values": {"coefficient": 0.02}},
+                "trainer": {"updates": 2},
+            },
             folder=results / "runs" / model / dataset / method / f"seed{seed}",
         )
         for model in models

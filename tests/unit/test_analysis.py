@@ -71,7 +71,9 @@ def test_every_cell_and_benchmark_is_compared_and_corrected_within_its_family() 
 
 
 def test_too_few_seeds_has_no_verdict_but_an_interval_and_the_seeds() -> None:
-    row = comparison(analyse(problem_scores(seeds=4, effect=0.5), "avg", ["grpo", "new"], replicates=100), scope="study")
+    row = comparison(
+        analyse(problem_scores(seeds=4, effect=0.5), "avg", ["grpo", "new"], replicates=100), scope="study"
+    )
     assert row["verdict"] == "too few seeds"
     assert row["seeds"] == [[0, 1, 2, 3]] * 3
     assert row["lower"] > 0
@@ -120,5 +122,5 @@ def test_the_baseline_is_grpo_or_else_the_first_method() -> None:
 def test_runs_graded_on_different_problems_are_refused() -> None:
     problems = problem_scores()
     missing = (problems["method"] == "new") & (problems["seed"] == 2) & (problems["problem_id"] == "d")
-    with pytest.raises(InputError, match="second: run large/easy/new/2 was not graded on the same problems"):
+    with pytest.raises(InputError, match="second: run large/easy/new/2 lacks problems that other runs have"):
         make_board(problems[~missing], "avg")

@@ -23,12 +23,16 @@ from entrobench.evaluation.scores import (
 )
 
 
-def grades_of(answers: list[tuple[str | None, bool]], problem: str = "a", outcome: str | None = None) -> pandas.DataFrame:
+def grades_of(
+    answers: list[tuple[str | None, bool]], problem: str = "a", outcome: str | None = None
+) -> pandas.DataFrame:
     """Grades of one problem of one run from (prediction, correct) pairs; no prediction means unparsable."""
     rows = []
     for draw, (prediction, correct) in enumerate(answers):
         parsed = "correct" if correct else ("unparsable" if prediction is None else "wrong")
-        rows.append(("m", "d", "grpo", 0, "b", problem, draw, correct, outcome or parsed, prediction, 10 + draw, draw == 0))
+        rows.append(
+            ("m", "d", "grpo", 0, "b", problem, draw, correct, outcome or parsed, prediction, 10 + draw, draw == 0)
+        )
     columns = ["model", "dataset", "method", "seed", "benchmark", *COLUMNS]
     return pandas.DataFrame(rows, columns=columns)
 
@@ -59,7 +63,9 @@ def test_timeouts_vote_as_the_answer_they_gave() -> None:
     assert only_problem([("9", False), ("9", False), ("3", True)], outcome="timeout")["maj"] == 0.0
 
 
-@given(st.lists(st.tuples(st.sampled_from(["1", "2", "3", None]), st.just(False)), min_size=1, max_size=9), st.randoms())
+@given(
+    st.lists(st.tuples(st.sampled_from(["1", "2", "3", None]), st.just(False)), min_size=1, max_size=9), st.randoms()
+)
 def test_majority_does_not_depend_on_order(answers: list[tuple[str | None, bool]], random: object) -> None:
     judged = [(prediction, prediction == "1") for prediction, _ in answers]
     shuffled = list(judged)

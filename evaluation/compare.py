@@ -1,0 +1,91 @@
+"""`entrobench compare`: a study's graded runs become scores, statistics, tables and figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entrobench.errors import InputError
+
+from .analysis import analyse
+from .scores import RUN, locked_pass_k, problem_column, problem_table, read_grades, score_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from entrobench.study import Study
+
+    from .table_formats import Table
+
+REFERENCE = Path("results/reference")
+
+
+def compare(study: Study, folder: Path) -> None:
+    """Write scores.parquet, problems.parquet, curves.parquet, statistics.json, table.* and figures/ into `folder`.
+
+    Reads the grades and steps.parquet of the study's runs below `folder`, prints the tables to the terminal. Raises
+    InputError if a run is not trained or not graded yet.
+    """
+    from .figures import write_figures
+    from .tables import make_tables, run_costs, wide_table, write_tables
+
+    problems = _graded(study, folder)
+    curves = read_curves(study, folder)
+    scores = score_table(problems)
+    column = problem_column(study.primary, list(problems.columns), str(study.path))
+    statistics = analyse(problems, column, list(dict.fromkeys(run.method for run in study.runs)))
+    primary = next(name for name in scores["metric"] if name.split("@")[0] == column or name == column)
+    statistics["metric"] = primary
+    wide = wide_table(scores, problems, run_costs(curves), statistics, primary)
+    tables = make_tables(wide, scores, statistics, primary)
+
+    scores.to_parquet(folder / "scores.parquet", index=False)
+    problems.to_parquet(folder / "problems.parquet", index=False)
+    curves.to_parquet(folder / "curves.parquet", index=False)
+    (folder / "statistics.json").write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
+    write_tables(wide, tables, folder)
+    write_figures(curves, scores, primary, folder / "figures", REFERENCE / study.name / "sweep.csv")
+    _print(tables, folder)
+
+
+def _graded(study: Study, folder: Path) -> DataFrame:
+    """The per-problem scores of the study's own runs and base models; InputError names what is not graded."""
+    problems = problem_table(read_grades(folder), locked_pass_k(folder))
+    wanted = {(run.model, run.dataset, run.method, run.seed) for run in study.runs}
+    wanted |= {(model, "none", "base", 0) for model in study.base_models}
+    needed = {(*run, benchmark) for run in wanted for benchmark in study.benchmarks}
+    keys = problems.set_index([*RUN, "benchmark"]).index
+    if missing := sorted(needed - set(keys)):
+        first = "/".join(map(str, missing[0]))
+        raise InputError(f"{folder}: {len(missing)} of {len(needed)} gradings are missing, first {first}")
+    return problems[keys.isin(list(needed))].assign(study=study.name).reset_index(drop=True)
+
+
+def read_curves(study: Study, folder: Path) -> DataFrame:
+    """Join the steps.parquet of all runs, in the study's order, with columns study, model, dataset, method, seed."""
+    import pandas
+
+    frames = []
+    for run in study.runs:
+        file = folder / "runs" / run.model / run.dataset / run.method / f"seed{run.seed}" / "steps.parquet"
+        if not file.is_file():
+            raise InputError(f"{file}: missing; train this run first")
+        key = {"study": study.name, "model": run.model, "dataset": run.dataset, "method": run.method, "seed": run.seed}
+        steps = pandas.read_parquet(file)
+        frames.append(steps.assign(**key)[[*key, *steps.columns]])
+    return pandas.concat(frames, ignore_index=True)
+
+
+def _print(tables: list[Table], folder: Path) -> None:
+    """Show the tables at the terminal's width, or wide enough for every column where the output is a file."""
+    from rich.console import Console
+
+    from .table_formats import terminal
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    for table in tables[:2]:
+        console.print(terminal(table))
+    console.print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}", highlight=False)

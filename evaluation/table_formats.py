@@ -1,0 +1,122 @@
+"""What a table is, and how it looks in the formats people read: Markdown, LaTeX (booktabs) and terminal text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of a table: its text, a smaller second line, and the number it is sorted by."""
+
+    text: str
+    detail: str = ""
+    value: float | str | None = None
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table; `group` names the leading columns whose change starts a new block of rows."""
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[Entry]]
+    note: str = ""
+    group: int = 0
+
+
+def markdown(table: Table) -> str:
+    """A heading, the table and its note."""
+    lines = [_markdown_row(table.columns), _markdown_row(["---"] * len(table.columns))]
+    lines += [_markdown_row([_markdown_entry(entry) for entry in row]) for row in table.rows]
+    return f"### {table.title}\n\n" + "\n".join(lines) + f"\n\n{table.note}\n"
+
+
+def _markdown_row(texts: list[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
+
+
+def _markdown_entry(entry: Entry) -> str:
+    text = entry.text.replace("|", "\\|")
+    text = f"**{text}**" if entry.bold else text
+    return f"{text}<br>({entry.detail})" if entry.detail else text
+
+
+def latex(table: Table) -> str:
+    """A booktabs table; the document needs \\usepackage{booktabs}."""
+    body = []
+    for before, row in zip([None, *table.rows], table.rows, strict=False):
+        if before is not None and new_block(table, before, row):
+            body.append(r"\midrule")
+        body.append(" & ".join(_latex_entry(entry) for entry in row) + r" \\")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{escape_latex(table.title)}. {escape_latex(table.note)}}}",
+            r"\begin{tabular}{" + "l" * len(table.columns) + "}",
+            r"\toprule",
+            " & ".join(escape_latex(column) for column in table.columns) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def new_block(table: Table, before: list[Entry], row: list[Entry]) -> bool:
+    """Whether a row starts a new model x dataset block."""
+    return [entry.text for entry in before[: table.group]] != [entry.text for entry in row[: table.group]]
+
+
+def _latex_entry(entry: Entry) -> str:
+    text = escape_latex(entry.text)
+    text = rf"\textbf{{{text}}}" if entry.bold else text
+    return rf"\shortstack[l]{{{text}\\({escape_latex(entry.detail)})}}" if entry.detail else text
+
+
+def escape_latex(text: str) -> str:
+    return re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match.group()], text)
+
+
+def terminal(table: Table) -> RichTable:
+    """The table for rich's console; seeds stand on a second line."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(title=table.title, caption=table.note, box=box.SIMPLE_HEAD, caption_justify="left")
+    for column in table.columns:
+        shown.add_column(column, overflow="fold")
+    for before, row in zip([None, *table.rows], table.rows, strict=False):
+        if before is not None and new_block(table, before, row):
+            shown.add_section()
+        shown.add_row(*(Text.assemble(_styled(entry), (_below(entry), "dim")) for entry in row))
+    return shown
+
+
+def _styled(entry: Entry) -> tuple[str, str]:
+    return entry.text, "bold" if entry.bold else ""
+
+
+def _below(entry: Entry) -> str:
+    return f"\n{entry.detail}" if entry.detail else ""
