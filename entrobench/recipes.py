@@ -69,6 +69,11 @@ def benchmark_split(name: str) -> tuple[str, str]:
     return benchmark.dataset, benchmark.split
 
 
+def benchmark_version(name: str) -> int:
+    """The version that a benchmark's task file states."""
+    return int(_evaluation("benchmarks").load_benchmark(name).version)
+
+
 def _evaluation(module: str) -> Any:
     """Import a module of entrobench.evaluation, which the core does not depend on statically."""
     return importlib.import_module(f"entrobench.evaluation.{module}")

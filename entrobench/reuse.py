@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from entrobench import provenance
+from entrobench.registry import method_infos
 from entrobench.study import RESULTS
-
-OUTPUTS = ("steps.parquet", "final", "provenance.json")
 
 
 def reuse_finished_run(config: Mapping[str, Any], folder: Path) -> Path | None:
@@ -20,38 +20,16 @@ def reuse_finished_run(config: Mapping[str, Any], folder: Path) -> Path | None:
     Equal are runs with the same config hash, package version and method source. provenance.json then names the folder
     in `reused_from`.
     """
-    key = f"{config['model']['name']}/{config['dataset']['name']}/{config['method']['name']}/seed{config['seed']}"
-    twins = sorted(path.parent for path in RESULTS.glob(f"*/runs/{key}/provenance.json"))
-    source = next((twin for twin in twins if twin.resolve() != folder.resolve() and _equal(config, twin)), None)
+    method = provenance.sha256_file(method_infos()[config["method"]["use"]].source)
+    source = provenance.find_twin(RESULTS, config["hash"], method, provenance.package_version(), besides=folder)
     if source is not None:
         _link(source, folder)
     return source
 
 
-def _equal(config: Mapping[str, Any], twin: Path) -> bool:
-    from importlib.metadata import version
-
-    if not all((twin / name).exists() for name in OUTPUTS):
-        return False
-    provenance = json.loads((twin / "provenance.json").read_text())
-    return bool(
-        provenance["config_hash"] == config["hash"]
-        and provenance["package_version"] == version("entrobench")
-        and provenance["method"]["source_sha256"] == _source_sha256(config["method"]["use"])
-    )
-
-
-def _source_sha256(method: str) -> str:
-    import hashlib
-
-    from entrobench.registry import method_infos
-
-    return hashlib.sha256(method_infos()[method].source.read_bytes()).hexdigest()
-
-
 def _link(source: Path, folder: Path) -> None:
     """Hard links, since finished files are never changed in place; provenance.json last, since it marks the end."""
-    shutil.copytree(source / "final", folder / "final", copy_function=os.link, dirs_exist_ok=False)
+    shutil.copytree(source / "final", folder / "final", copy_function=os.link)
     os.link(source / "steps.parquet", folder / "steps.parquet")
-    provenance = json.loads((source / "provenance.json").read_text())
-    (folder / "provenance.json").write_text(json.dumps({**provenance, "reused_from": str(source)}, indent=2) + "\n")
+    record = json.loads((source / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**record, "reused_from": str(source)}, indent=2) + "\n")

@@ -1,0 +1,31 @@
+# A whole study: `snakemake` (the quickstart), or `snakemake --config study=NAME` with a name in config/studies or a path.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        f"{FOLDER}/report.html",
+        f"{FOLDER}/tracking.json",
+        REFERENCE_CHECK,
+    default_target: True
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/track.smk"
+
+
+onsuccess:
+    print(f"study {STUDY.name} is done\n  report: {FOLDER}/report.html\n  tables: {FOLDER}/table.md, .csv, .tex")
+    print("  runs:   make ui   (the MLflow UI)")
+
+
+onerror:
+    print(f"study {STUDY.name} stopped: the reason is above and in {log}; the same command goes on from here")

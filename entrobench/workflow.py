@@ -1,0 +1,143 @@
+"""What the Snakemake rules ask about a study: files, folders, parameters and resources of its jobs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from entrobench import recipes
+from entrobench.config import canonical_hash
+from entrobench.errors import InputError, nearest
+from entrobench.lock import different_configs
+from entrobench.registry import method_infos
+from entrobench.study import RESULTS, Run, Study, load_study
+
+DEFAULT_STUDY = "quickstart"
+KEYS = ("study", "changed")  # of `snakemake --config`
+
+
+def load_workflow(config: Mapping[str, Any]) -> Workflow:
+    """Load the study that `snakemake --config study=...` names; refuse, before any job, what would fail later.
+
+    Raises InputError for a wrong study, a data source that does not match its recipe, and result folders that hold
+    runs of another config (unless `changed=rerun`).
+    """
+    for key in config:
+        if key not in KEYS:
+            raise InputError(f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}")
+    argument = str(config.get("study", DEFAULT_STUDY))
+    study = load_study(argument)
+    _check_sources(study)
+    if config.get("changed") != "rerun":
+        _check_results(study)
+    for warning in study.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return Workflow(study, study.name if study.path.parent == Path("config/studies") else argument)
+
+
+def _check_sources(study: Study) -> None:
+    """Read the sources of data that is not prepared yet, so that a wrong file stops the study before its first job."""
+    from entrobench import data
+
+    for name, recipe in study.datasets.items():
+        if not (RESULTS / "data" / name / "manifest.json").exists():
+            data.verify(name, recipe.spec)
+
+
+def _check_results(study: Study) -> None:
+    changed = different_configs(study)
+    if changed:
+        raise InputError(
+            f"{study.path}: {len(changed)} result folders hold runs of a different config, first {changed[0].folder}; "
+            "restore the settings, or copy the study to a new name, or add `--config changed=rerun` to replace them"
+        )
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A study as its rules see it; `argument` is how jobs name it. A subject is runs/<run> or base/<model>."""
+
+    study: Study
+    argument: str
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        return {run.key: run for run in self.study.runs}
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        return [*(f"runs/{key}" for key in self.runs), *(f"base/{model}" for model in self.study.base_models)]
+
+    def manifests(self, datasets: Iterable[str]) -> list[str]:
+        return [f"results/data/{dataset}/manifest.json" for dataset in datasets]
+
+    def training_inputs(self, key: str) -> list[str]:
+        """Base model, data and the method's source file, so that editing it re-runs its own runs alone."""
+        run = self.runs[key]
+        source = method_infos()[run.config["method"]["use"]].source
+        return [f"results/models/{run.model}/model.json", *self.manifests([run.dataset]), str(source)]
+
+    def hardware_options(self, key: str) -> str:
+        hardware = self.runs[key].hardware
+        return (
+            f"--device {hardware.device} --micro-batch {hardware.micro_batch} "
+            f"--head-chunk {hardware.head_chunk} --checkpoint-every {hardware.checkpoint_every}"
+        )
+
+    def device(self, subject: str) -> str:
+        """The device that a study sets for a run; a base model is evaluated where the first of its runs is."""
+        kind, _, name = subject.partition("/")
+        runs = [self.runs[name]] if kind == "runs" else [run for run in self.study.runs if run.model == name]
+        return runs[0].hardware.device
+
+    def gpus(self, subject: str) -> int:
+        """How many GPUs a job takes: one if the study says cuda, or auto on a machine that has any."""
+        device = self.device(subject)
+        return int(device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()))
+
+    def weights(self, subject: str) -> str:
+        """The input that stands for a subject's weights."""
+        folder = self.model_folder(subject)
+        return folder if subject.startswith("runs/") else f"{folder}/model.json"
+
+    def model_folder(self, subject: str) -> str:
+        kind, _, name = subject.partition("/")
+        return f"{self.study.folder}/{subject}/final" if kind == "runs" else f"results/models/{name}"
+
+    @property
+    def benchmark_datasets(self) -> list[str]:
+        return list(dict.fromkeys(recipes.benchmark_split(name)[0] for name in self.study.benchmarks))
+
+    @property
+    def benchmark_versions(self) -> str:
+        """A change of a benchmark's version samples it anew."""
+        return ", ".join(f"{name} {recipes.benchmark_version(name)}" for name in self.study.benchmarks)
+
+    @property
+    def evaluation_hash(self) -> str:
+        return canonical_hash(self.study.locked_evaluation)
+
+    @property
+    def grader_version(self) -> str:
+        """A change of the grader grades anew, and samples nothing."""
+        return str(importlib.import_module("entrobench.evaluation.graders").GRADER_VERSION)
+
+    @property
+    def grades(self) -> list[str]:
+        folder, benchmarks = self.study.folder, self.study.benchmarks
+        return [f"{folder}/{subject}/grades/{name}.parquet" for subject in self.subjects for name in benchmarks]
+
+    @property
+    def steps(self) -> list[str]:
+        return [str(run.folder / "steps.parquet") for run in self.study.runs]
+
+    @property
+    def reference_check(self) -> list[str]:
+        """The check's output, if there are committed scores to check against."""
+        reference = RESULTS / "reference" / self.study.name / "scores.csv"
+        return [str(self.study.folder / "reference_check.json")] if reference.exists() else []

@@ -1,0 +1,28 @@
+# What the rules share: the study, loaded and checked once, and where its files are.
+import os
+import sys
+from pathlib import Path
+
+from entrobench.errors import InputError
+from entrobench.workflow import Workflow, load_workflow
+
+# jobs find the entrobench of this environment, activated or not
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
+try:
+    WORKFLOW = load_workflow(config)
+except InputError as error:
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(2)
+
+STUDY = WORKFLOW.study
+ARGUMENT = WORKFLOW.argument
+FOLDER = STUDY.folder
+REFERENCE_CHECK = WORKFLOW.reference_check
+
+
+wildcard_constraints:
+    run=r"[^/]+/[^/]+/[^/]+/seed\d+",
+    subject=r"runs/[^/]+/[^/]+/[^/]+/seed\d+|base/[^/]+",
+    model=r"[^/]+",
+    dataset=r"[^/]+",

@@ -1,0 +1,61 @@
+# Comparison: scores, tables, statistics and figures of the whole study, the check against committed reference scores,
+# and the report.
+
+
+rule compare:
+    input:
+        WORKFLOW.grades,
+        WORKFLOW.steps,
+    output:
+        scores=f"{FOLDER}/scores.parquet",
+        statistics=f"{FOLDER}/statistics.json",
+        table=report(f"{FOLDER}/table.md", caption="../report/table.rst", category="Tables"),
+        formats=multiext(f"{FOLDER}/table", ".csv", ".tex"),
+        figures=report(
+            directory(f"{FOLDER}/figures"), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"
+        ),
+    params:
+        primary=STUDY.primary,
+    log:
+        f"{FOLDER}/logs/compare.log",
+    conda:
+        "../envs/analysis.yaml"
+    message:
+        "compare the methods of the study"
+    threads: 1
+    shell:
+        f"entrobench compare {ARGUMENT} > {{log}} 2>&1"
+
+
+rule check:
+    input:
+        rules.compare.output.scores,
+        f"results/reference/{STUDY.name}/scores.csv",
+    output:
+        f"{FOLDER}/reference_check.json",
+    log:
+        f"{FOLDER}/logs/check.log",
+    conda:
+        "../envs/analysis.yaml"
+    message:
+        "check the scores against results/reference"
+    threads: 1
+    shell:
+        f"entrobench check {ARGUMENT} > {{log}} 2>&1"
+
+
+rule report:
+    input:
+        rules.compare.output,
+        REFERENCE_CHECK,
+    output:
+        f"{FOLDER}/report.html",
+    log:
+        f"{FOLDER}/logs/report.log",
+    conda:
+        "../envs/analysis.yaml"
+    message:
+        "write the report"
+    threads: 1
+    shell:
+        f"entrobench report {ARGUMENT} > {{log}} 2>&1"

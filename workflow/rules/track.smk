@@ -1,0 +1,34 @@
+# MLflow, a projection of the result files. The sentinel stands for "the database exists": parallel first writers would
+# race. The database itself is declared nowhere, else every write would re-run training.
+
+
+rule mlflow_ready:
+    output:
+        touch("results/.mlflow-ready"),
+    log:
+        "results/logs/mlflow_ready.log",
+    conda:
+        "../envs/analysis.yaml"
+    message:
+        "create the MLflow database"
+    threads: 1
+    shell:
+        "entrobench track --initialise > {log} 2>&1"
+
+
+rule track:
+    input:
+        rules.compare.output,
+        WORKFLOW.steps,
+        ancient("results/.mlflow-ready"),
+    output:
+        f"{FOLDER}/tracking.json",
+    log:
+        f"{FOLDER}/logs/track.log",
+    conda:
+        "../envs/analysis.yaml"
+    message:
+        "show the study in MLflow"
+    threads: 1
+    shell:
+        f"entrobench track {ARGUMENT} > {{log}} 2>&1"

@@ -1,0 +1,43 @@
+# Training: its outputs appear when it ends; checkpoints/ beside them is no output, since Snakemake deletes outputs
+# before a job. Hardware settings are resources, which never cause a re-run.
+
+
+rule lock:
+    output:
+        f"{FOLDER}/runs/{{run}}/config.json",
+    params:
+        hash=lambda wildcards: WORKFLOW.runs[wildcards.run].config["hash"],
+    log:
+        f"{FOLDER}/logs/lock/{{run}}.log",
+    conda:
+        "../envs/train.yaml"
+    message:
+        "lock the settings of {wildcards.run}"
+    threads: 1
+    shell:
+        f"entrobench lock {ARGUMENT} {{wildcards.run}} > {{log}} 2>&1"
+
+
+rule train:
+    input:
+        f"{FOLDER}/runs/{{run}}/config.json",
+        lambda wildcards: WORKFLOW.training_inputs(wildcards.run),
+        ancient("results/.mlflow-ready"),
+    output:
+        f"{FOLDER}/runs/{{run}}/steps.parquet",
+        f"{FOLDER}/runs/{{run}}/provenance.json",
+        directory(f"{FOLDER}/runs/{{run}}/final"),
+    log:
+        f"{FOLDER}/logs/train/{{run}}.log",
+    benchmark:
+        f"{FOLDER}/logs/train/{{run}}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    message:
+        "train {wildcards.run}"
+    threads: 1
+    resources:
+        gpu=lambda wildcards: WORKFLOW.gpus(f"runs/{wildcards.run}"),
+        hardware=lambda wildcards: WORKFLOW.hardware_options(wildcards.run),
+    shell:
+        f"entrobench train {FOLDER}/runs/{{wildcards.run}} {{resources.hardware}} > {{log}} 2>&1"
