@@ -12,7 +12,11 @@ rule all:
         f"{FOLDER}/report.html",
         f"{FOLDER}/tracking.json",
         REFERENCE_CHECK,
+        WORKFLOW.steps, # named here, or a deleted run would not be missed
+        WORKFLOW.grades,
     default_target: True
+    message:
+        "all files of the study are there"
 
 
 include: "workflow/rules/data.smk"

@@ -7,7 +7,6 @@ something made from it is still the same.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,9 +38,10 @@ def load_dataset(name: str, where: str) -> Recipe:
 
 def load_model(name: str, where: str) -> Recipe:
     """Read and check a base model's recipe; its hash covers those of the data it is trained on."""
+    from entrobench import base_model
+
     spec, place = _read("models", "model", name, where)
-    if importlib.util.find_spec("entrobench.base_model"):  # TODO
-        importlib.import_module("entrobench.base_model").check_spec(name, spec, place)
+    base_model.check_spec(name, spec, place)
     datasets = {dataset: load_dataset(dataset, place).recipe_hash for dataset in spec.get("datasets", [])}
     return Recipe(name, spec, canonical_hash({"spec": spec, "datasets": datasets}), tuple(datasets))
 

@@ -21,6 +21,7 @@ from entrobench.variants import Variant
 RESULTS = Path("results")
 OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
+TAKEN = ("data", "models", "logs", "reference")  # folders of results/ that are no study
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def _find(name_or_path: str, where: str) -> Path:
 def _load(path: Path, including: tuple[Path, ...]) -> Study:
     if path in including:
         raise InputError(f"{including[-1]}: include: the study {path.stem!r} includes itself")
+    if path.stem in TAKEN:
+        raise InputError(f"{path}: a study cannot be named {path.stem!r}: results/{path.stem} holds other things")
     content = read_yaml(path)
     check_schema(content, "study", str(path))
     included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]
