@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from entrobench.config import TrainerConfig, setting
 
 if TYPE_CHECKING:
-    import numpy
     from torch import Tensor
 
     TokenStat = Callable[[Tensor], Tensor]
@@ -169,11 +168,11 @@ class Method:
         """Return {name: f}, f maps logits [n,V] (already divided by the temperature) to [n], with gradient."""
         return {}
 
-    def select(self, batch: MiniBatch, rng: Callable[[int], numpy.ndarray]) -> Mapping[str, Tensor]:
+    def select(self, batch: MiniBatch, rng: Callable[[int], Tensor]) -> Mapping[str, Tensor]:
         """Return {name: [B,T]} extras, decided on the global minibatch before it is cut into micro-batches.
 
-        `rng(draw)` gives [B,T] uniform numbers in [0,1) keyed by (seed, step, update, prompt, answer, draw), so the
-        order of sequences and the number of processes do not matter.
+        `rng(draw)` gives [B,T] uniform numbers in [0,1), rows keyed by (seed, step, update, prompt, answer, draw), so
+        the order of sequences and the number of processes do not matter.
         """
         return {}
 

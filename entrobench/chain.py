@@ -47,7 +47,7 @@ def rows(config: ChainConfig) -> list[tuple[str, str]]:
     return [(problem_text(n, s), str(solve(n, s, config.modulus)[-1])) for n, s in chains]
 
 
-def _choices(config: ChainConfig) -> list[Sequence[str]]:
+def _choices(config: ChainConfig) -> list[tuple[str, ...]]:
     return [tuple(OPERATIONS)] * (config.operations - 1) + [LAST_OPERATIONS]
 
 

@@ -136,7 +136,6 @@ class TrainerConfig:
     loss_agg: str = setting("token-mean", choices=LOSS_AGGREGATIONS, source="paper")
     reward: str = setting("boxed", source="evaluation/rewards.py names them")
     engine: str = setting("native", choices=("native",), source="design 4")
-    evaluate_every: int = setting(0, low=0, source="0: only the last step is evaluated")
 
     def __post_init__(self) -> None:
         if self.top_p != 1.0 or self.top_k != 0:

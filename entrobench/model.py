@@ -29,7 +29,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu", dtype: torch.dt
     folder = Path(folder)
     if not (folder / "config.json").exists():
         raise InputError(f"{folder}: no model here (config.json is missing)")
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
     )
     _refuse_scaled_logits(model, folder)
@@ -84,14 +84,14 @@ def head(model: Any) -> tuple[Tensor, Tensor | None]:
     return layer.weight, getattr(layer, "bias", None)
 
 
-def hidden_states(model: Any, tokens: Tensor, mask: Tensor) -> Tensor:
-    """Last hidden states [b,L,d] of right-padded sequences.
+def hidden_states(model: Any, tokens: Tensor) -> Tensor:
+    """Last hidden states [b,L,d] of right-padded sequences; tokens [b,L] int64.
 
-    tokens [b,L] int64, mask [b,L] bool. Under a causal mask, padding on the right cannot reach a real token, so no
-    attention mask is passed and attention keeps its fastest kernel.
+    Under a causal mask padding on the right cannot reach a real token, so no attention mask is passed and attention
+    keeps its fastest kernel.
     """
-    del mask
-    return model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+    states: Tensor = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+    return states
 
 
 def weights_sha256(folder: Path) -> str:

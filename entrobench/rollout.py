@@ -48,7 +48,7 @@ class Engine(Protocol):
     """Anything that samples answers."""
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: int
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: str
     ) -> list[Completion]:
         """Return len(prompts)·n completions, the n of a prompt side by side."""
         ...
@@ -72,7 +72,7 @@ class NativeEngine:
 
     @torch.no_grad()
     def generate(
-        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: int
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: str
     ) -> list[Completion]:
         """Sample n answers to each prompt; see `Engine`.
 

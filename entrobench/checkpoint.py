@@ -1,0 +1,110 @@
+"""Checkpoints: all that a run needs to go on bit for bit, in safetensors and JSON, renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from entrobench.errors import InputError
+
+KEPT = 2  # design 4: the newest two
+
+
+def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    """Write folder/step<k>: one safetensors file per group of tensors and state.json, then drop old checkpoints.
+
+    The checkpoint appears whole or not at all: it is written beside its place, synchronised and renamed.
+    """
+    final, draft = folder / f"step{step:06d}", folder / f".step{step:06d}.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, group in tensors.items():
+        # clones: tensors that share storage (tied weights) are stored once by the caller, views are cut out here
+        save_file(
+            {key: value.detach().cpu().contiguous().clone() for key, value in group.items()},
+            draft / f"{name}.safetensors",
+        )
+    (draft / "state.json").write_text(json.dumps(state))
+    for path in [*draft.iterdir(), draft]:
+        synchronise(path)
+    shutil.rmtree(final, ignore_errors=True)
+    draft.rename(final)
+    synchronise(folder)
+    for old in _complete(folder)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def synchronise(path: Path) -> None:
+    """Ask the disk to have a file or folder before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def latest(folder: Path, identity: Mapping[str, str]) -> Path | None:
+    """The newest complete checkpoint, or None; raises InputError where it belongs to another run."""
+    complete = _complete(folder)
+    if not complete:
+        return None
+    stored = json.loads((complete[-1] / "state.json").read_text())["identity"]
+    for key, value in identity.items():
+        if stored.get(key) != value:
+            raise InputError(
+                f"{folder}: these checkpoints belong to another run ({key} {stored.get(key, 'none')[:12]}, "
+                f"this run has {value[:12]}); delete the folder to start afresh, or restore the settings to go on"
+            )
+    return complete[-1]
+
+
+def _complete(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step*") if (path / "state.json").exists())
+
+
+def load_state(checkpoint: Path) -> dict[str, Any]:
+    """The JSON state of a checkpoint."""
+    state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
+    return state
+
+
+def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
+    """One group of tensors of a checkpoint, on the CPU."""
+    return load_file(checkpoint / f"{name}.safetensors")
+
+
+def model_tensors(model: Any) -> dict[str, Tensor]:
+    """A model's parameters and persistent buffers, tied ones once."""
+    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
+    return {key: value for key, value in model.state_dict().items() if key not in tied}
+
+
+def restore_model(model: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Load `model_tensors` into a model; tied weights follow since they share storage."""
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    left = set(missing) - set(getattr(model, "all_tied_weights_keys", None) or {})
+    if left or unexpected:
+        raise InputError(f"checkpoint does not fit the model: missing {sorted(left)}, unexpected {sorted(unexpected)}")
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors as {"<parameter>.<name>": tensor}."""
+    states = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, state in states.items() for name, value in state.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Load `optimizer_tensors` into an optimizer of the same parameters."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        states.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

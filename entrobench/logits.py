@@ -1,0 +1,133 @@
+"""Log-probabilities and entropies from logits, and the chunked output layer that never holds [tokens, V] whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+import numpy
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+TokenStat = Callable[[Tensor], Tensor]
+
+
+def log_probs(logits: Tensor, labels: Tensor) -> Tensor:
+    """Log-probability of each label; logits [n,V], labels [n] int64 -> [n]."""
+    return -F.cross_entropy(logits, labels, reduction="none")
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Full-vocabulary entropy in nats; [n,V] -> [n], differentiable. Tokens at -inf carry no mass and no gradient."""
+    _refuse_nan(logits)
+    return _WeightedEntropy.apply(logits, None)
+
+
+def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:
+    """Entropy renormalised over the most likely tokens, in nats; [n,V] -> [n], differentiable.
+
+    The floor(clamp·V) least likely tokens are removed; tokens equal to the threshold share the remaining places with
+    weight (kept ties)/(all ties), so the value depends neither on the tie-breaking nor on the device. The selection has
+    no gradient. Source: arXiv 2509.03493, section 4.
+    """
+    _refuse_nan(logits)
+    removed = removed_count(clamp, logits.shape[-1])
+    return _WeightedEntropy.apply(logits, kept_weights(logits.detach(), removed) if removed else None)
+
+
+def removed_count(clamp: float, vocabulary: int) -> int:
+    """floor(clamp·V) in exact decimal arithmetic: 0.29 of 100 is 29, where int(100 · 0.29) is 28."""
+    return int((Decimal(str(clamp)) * vocabulary).to_integral_value(ROUND_FLOOR))
+
+
+def kept_weights(logits: Tensor, removed: int) -> Tensor:
+    """1 for kept tokens, 0 for the `removed` least likely, a share for ties at the threshold; [n,V] -> [n,V]."""
+    threshold = _smallest_kept(logits, removed)
+    above, tied = logits > threshold, logits == threshold
+    places = logits.shape[-1] - removed - above.sum(-1, keepdim=True)
+    return above + tied * (places / tied.sum(-1, keepdim=True))
+
+
+def _smallest_kept(logits: Tensor, removed: int) -> Tensor:
+    """The (removed + 1)-th smallest value of each row, [n,1]."""
+    if logits.device.type == "cpu":
+        # numpy's vectorised quickselect is several times faster than kthvalue; it knows no bfloat16
+        rows = (logits.float() if logits.dtype == torch.bfloat16 else logits).numpy()
+        return torch.from_numpy(numpy.partition(rows, removed, axis=-1)[:, removed, None]).to(logits.dtype)
+    return logits.kthvalue(removed + 1, dim=-1, keepdim=True).values
+
+
+def _refuse_nan(logits: Tensor) -> None:
+    # the maximum of a row is NaN where any of its values is
+    if torch.isnan(logits.detach().amax(-1)).any():
+        raise ValueError("logits hold NaN")
+
+
+class _WeightedEntropy(torch.autograd.Function):
+    """H = log Z - Σ w·e^z·z / Z with Z = Σ w·e^z; the weights are constants. Only logits and H are kept.
+
+    dH/dz_j = -q_j·(log(e^{z_j} / Z) + H) with q_j = w_j·e^{z_j} / Z.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, weights: Tensor | None) -> Tensor:
+        shares, logp = _shares(logits, weights)
+        value = -(shares * logp).sum(-1)
+        ctx.save_for_backward(logits, weights, value)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        logits, weights, value = ctx.saved_tensors
+        shares, logp = _shares(logits, weights)
+        slope = shares.mul_(logp.add_(value[:, None])).mul_(-gradients[0][:, None])
+        return slope.to(logits.dtype), None
+
+
+def _shares(logits: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Renormalised probabilities q [n,V] and finite log(e^z / Z) [n,V] of the weighted softmax."""
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    shifted = wide - wide.amax(-1, keepdim=True)
+    mass = shifted.exp() if weights is None else shifted.exp().mul_(weights)
+    log_total = mass.sum(-1, keepdim=True).log()
+    # -inf logits have mass 0; a finite stand-in keeps 0·(-inf) from becoming NaN
+    logp = shifted.sub_(log_total).clamp_(min=torch.finfo(shifted.dtype).min)
+    return mass.mul_((-log_total).exp()), logp
+
+
+def token_statistics(
+    hidden: Tensor,
+    head_weight: Tensor,
+    head_bias: Tensor | None,
+    labels: Tensor,
+    stats: Mapping[str, TokenStat],
+    temperature: float,
+    chunk: int,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Log-probability of the label and every statistic, per token, through the output layer.
+
+    hidden [n,d], head_weight [V,d], head_bias [V] or None, labels [n] -> [n] and {name: [n]}, float32 (float64 from
+    float64), with gradients to hidden and head. Logits exist for `chunk` tokens at a time, divided by the temperature;
+    with more than one chunk they are recomputed in the backward pass, so peak memory depends on the chunk alone.
+    """
+
+    def one(hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> tuple[Tensor, ...]:
+        logits = F.linear(hidden, weight, bias)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        logits = logits if temperature == 1 else logits / temperature
+        return log_probs(logits, labels), *(stat(logits) for stat in stats.values())
+
+    if len(labels) <= chunk or not torch.is_grad_enabled():
+        pieces = [
+            one(h, head_weight, head_bias, y) for h, y in zip(hidden.split(chunk), labels.split(chunk), strict=True)
+        ]
+    else:
+        pieces = [
+            checkpoint(one, h, head_weight, head_bias, y, use_reentrant=False, preserve_rng_state=False)
+            for h, y in zip(hidden.split(chunk), labels.split(chunk), strict=True)
+        ]
+    columns = [torch.cat(column) for column in zip(*pieces, strict=True)]
+    return columns[0], dict(zip(stats, columns[1:], strict=True))

@@ -1,0 +1,65 @@
+"""Advantages, the clipped surrogate and the ways to average a loss: pure functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from entrobench.api import TokenBatch, TrainerConfig
+
+ADVANTAGE_EPSILON = 1e-6  # the paper's code base
+
+
+def group_advantages(rewards: Tensor, group: Tensor) -> Tensor:
+    """(R - mean) / (std + 1e-6) within each prompt's group, std with n - 1; 0 where a group has no variance.
+
+    rewards [S], group [S] int64 -> [S]. GRPO, arXiv 2402.03300, section 4.1.2.
+    """
+    _, index, sizes = group.unique(return_inverse=True, return_counts=True)
+    sizes = sizes.to(rewards.dtype)
+    mean = rewards.new_zeros(len(sizes)).index_add(0, index, rewards) / sizes
+    centred = rewards - mean[index]
+    variance = rewards.new_zeros(len(sizes)).index_add(0, index, centred**2) / (sizes - 1).clamp(min=1)
+    mixed = centred.new_zeros(len(sizes)).index_add(0, index, (rewards != _first(rewards, index)[index]).to(centred))
+    # rounding leaves a tiny variance in a constant group; the comparison of the rewards themselves does not
+    return torch.where(mixed[index] > 0, centred / (variance.sqrt()[index] + ADVANTAGE_EPSILON), 0.0)
+
+
+def _first(rewards: Tensor, index: Tensor) -> Tensor:
+    """One member's reward of each group, [groups]."""
+    return rewards.new_zeros(int(index.max()) + 1).scatter(0, index, rewards)
+
+
+def clipped_surrogate_loss(tokens: TokenBatch, clip_low: float, clip_high: float, trainer: TrainerConfig) -> Tensor:
+    """max(-r·A, -clip(r, 1 - clip_low, 1 + clip_high)·A) per token, [b,T].
+
+    With `trainer.dual_clip` = c the loss of a token with A < 0 is at most -c·A (arXiv 1912.09729). The log-ratio is
+    clamped to ± `trainer.log_ratio_clamp` before the exponential.
+    """
+    limit = trainer.log_ratio_clamp
+    ratio = (tokens.logp - tokens.logp_old).clamp(-limit, limit).exp()
+    plain = -ratio * tokens.advantages
+    clipped = -ratio.clamp(1 - clip_low, 1 + clip_high) * tokens.advantages
+    loss = torch.maximum(plain, clipped)
+    if trainer.dual_clip is not None:
+        loss = torch.where(tokens.advantages < 0, torch.minimum(loss, -trainer.dual_clip * tokens.advantages), loss)
+    return loss
+
+
+def token_weights(mask: Tensor, aggregation: str, longest: int) -> Tensor:
+    """Weight of each token, [B,T], such that the aggregated loss is (loss · weight).sum() over the whole minibatch.
+
+    mask [B,T] of the *global* minibatch, so that micro-batches need no divisor of their own. `longest` is the
+    configured longest response. Empty responses count 0 but stay in B. Raises ValueError for an unknown aggregation.
+    """
+    counted = mask.to(torch.get_default_dtype())
+    lengths = counted.sum(1, keepdim=True)
+    if aggregation == "token-mean":
+        return counted / lengths.sum().clamp(min=1)
+    if aggregation == "seq-mean-token-mean":
+        return counted / lengths.clamp(min=1) / len(mask)
+    if aggregation == "seq-mean-token-sum":
+        return counted / len(mask)
+    if aggregation == "seq-mean-token-sum-norm":
+        return counted / (len(mask) * longest)
+    raise ValueError(f"unknown aggregation {aggregation!r}")

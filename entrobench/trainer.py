@@ -1,0 +1,333 @@
+"""The training loop: sample, reward, update, let the method adapt, checkpoint; top to bottom.
+
+On the CPU a run's bits depend on its config and the micro-batch alone; killed at any moment, it goes on from its newest
+checkpoint and ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from entrobench import checkpoint
+from entrobench.api import Method, Progress, StepSummary
+from entrobench.config import Hardware, TrainerConfig, parse
+from entrobench.errors import InputError
+from entrobench.experience import Collector, Experience, Prompt, Reward, draw_prompts
+from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, resolve_device
+from entrobench.progress import StepProgress
+from entrobench.registry import load_method, method_infos
+from entrobench.rollout import NativeEngine
+from entrobench.update import Measures, Memory, accumulate_gradients, minibatch_of
+
+
+def train(
+    config: Mapping[str, Any],
+    folder: Path,
+    model_folder: Path,
+    data_folder: Path,
+    hardware: Hardware,
+    reward: Reward,
+) -> None:
+    """Train one run into `folder`: steps.parquet, final/ and provenance.json appear when it ends.
+
+    `config` is the content of the run's config.json, `reward` what its `trainer: reward` names. A run that was killed
+    goes on from its newest checkpoint. Raises InputError where the folder holds another run, the data are too few or
+    the model has no tokenizer.
+    """
+    from entrobench.provenance import collect, sha256_file
+
+    started = time.time()
+    method = method_infos()[config["method"]["use"]]
+    identity = {"config_hash": config["hash"], "method_source": sha256_file(method.source)}
+    trainer = Trainer(config, folder, model_folder, data_folder, hardware, reward, identity)
+    rows = trainer.run()
+    _write_steps(rows, folder / "steps.parquet")
+    device = {"device": trainer.accelerator.device.type, **vars(trainer.memory)}
+    provenance = collect(config, method.source, device, started, method.origin)
+    trainer.save_final(folder / "final")
+    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+class Trainer:
+    """One run's model, optimizer, method and position."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        folder: Path,
+        model_folder: Path,
+        data_folder: Path,
+        hardware: Hardware,
+        reward: Reward,
+        identity: Mapping[str, str],
+    ) -> None:
+        from accelerate import Accelerator
+
+        self.folder, self.identity, self.seed = folder, identity, int(config["seed"])
+        self.trainer = parse(TrainerConfig, config["trainer"], f"{folder}/config.json: trainer")
+        device = resolve_device(hardware.device)
+        make_deterministic(device)
+        print(f"training on {device} ({torch.get_num_threads()} threads)", flush=True)
+        precision = "bf16" if device.type == "cuda" else "no"  # master weights stay float32
+        self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+        if self.accelerator.num_processes > 1:
+            raise InputError("training runs in one process for now; start it without `accelerate launch --multi_gpu`")
+        self.memory = Memory(hardware.micro_batch, hardware.head_chunk)
+        self.checkpoint_every = hardware.checkpoint_every
+        self.method = build_method(config["method"], self.trainer, f"{folder}/config.json: method")
+        self.tokenizer = load_tokenizer(model_folder)
+        self.model = load_model(model_folder, device)
+        self.reference = copy.deepcopy(self.model).requires_grad_(False) if self.method.reference else None
+        self.optimizer = _optimizer(self.model, self.trainer)
+        self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype)
+        self.collector = Collector(
+            self.model, self.tokenizer, engine, reward, self.method, self.trainer, self.seed, self.memory
+        )
+        self.step, self.updates = 0, 0
+        self.rows: list[dict[str, float]] = []
+
+    def run(self) -> list[dict[str, float]]:
+        """Train to the last step; returns one row per step."""
+        self._resume()
+        with StepProgress(self.step, self.trainer.steps) as progress:
+            while self.step < self.trainer.steps:
+                self.step += 1
+                self.rows.append(self._one_step())
+                progress.advance(self.rows[-1])
+                if self.step % self.checkpoint_every == 0 and self.step < self.trainer.steps:
+                    self._save_checkpoint()
+        return self.rows
+
+    def _one_step(self) -> dict[str, float]:
+        torch.manual_seed(1_000_003 * self.seed + self.step)  # for models with dropout; nothing else draws
+        self._reset_reference()
+        temperature = float(self.method.sampling(Progress(self.step, self.trainer.steps))["temperature"])
+        prompts = draw_prompts(self.prompts, self.trainer, self.seed, self.step)
+        with self.accelerator.autocast():
+            experience = self.collector.collect(prompts, self.step, temperature, self.reference)
+        clock = time.perf_counter()
+        measures, norms = self._updates(experience)
+        summary = summarise(experience, measures, len(norms), self.trainer)
+        self.method.after_step(summary)
+        seconds = {**experience.seconds, "update": time.perf_counter() - clock}
+        return self._row(experience, measures, norms, summary, seconds)
+
+    def _updates(self, experience: Experience) -> tuple[Measures, list[float]]:
+        """Make the step's optimizer updates; returns what they measured and their gradient norms."""
+        batch, sequences = experience.batch, experience.sequences
+        keep = self.method.keep(batch)
+        advantages = self.method.advantages(batch)
+        self.method.before_updates(batch)
+        measures, norms = Measures(), []
+        size = len(keep) // self.trainer.updates
+        for update in range(self.trainer.updates):
+            rows = torch.arange(update * size, (update + 1) * size, device=keep.device)
+            rows = rows[keep[rows]]
+            if not bool(batch.mask[rows].any()):
+                continue  # everything was dropped: there is nothing to learn from
+            minibatch = minibatch_of(batch, advantages, rows, update, self.memory)
+            keys = [experience.keys[row] for row in rows.tolist()]
+            with self.accelerator.autocast():  # one context an update: it caches casts of the weights
+                measures.include(
+                    accumulate_gradients(
+                        self.method,
+                        self.model,
+                        minibatch,
+                        sequences.rows(rows),
+                        keys,
+                        self.memory,
+                        self.accelerator.backward,
+                    )
+                )
+            norms.append(self._optimizer_step())
+        return measures, norms
+
+    def _optimizer_step(self) -> float:
+        self.updates += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.trainer.grad_clip or math.inf))
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"step {self.step}: the gradient is not finite; the last checkpoint is intact")
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    @property
+    def learning_rate(self) -> float:
+        """Constant after a linear warm-up over updates."""
+        return self.trainer.learning_rate * min(1.0, self.updates / max(self.trainer.warmup_updates, 1))
+
+    def _reset_reference(self) -> None:
+        every = self.method.reference_reset_every
+        if self.reference is not None and every and self.step > 1 and (self.step - 1) % every == 0:
+            self.reference.load_state_dict(self.model.state_dict())
+
+    def _row(
+        self,
+        experience: Experience,
+        measures: Measures,
+        norms: list[float],
+        summary: StepSummary,
+        seconds: Mapping[str, float],
+    ) -> dict[str, float]:
+        """The step's line of steps.parquet."""
+        row: dict[str, float] = {"step": self.step, "time": time.time()}
+        for name in (
+            "reward",
+            "pass_rate",
+            "entropy",
+            "surprisal",
+            "kl",
+            "clip_low",
+            "clip_high",
+            "length",
+            "truncated",
+        ):
+            row[name] = getattr(summary, name)
+        rate = experience.batch.pass_rate
+        row["mixed_groups"] = float(((rate > 0) & (rate < 1)).float().mean())
+        row["entropy_t1"] = experience.entropy_t1
+        row["temperature"] = summary.temperature
+        row["policy_loss"] = measures.policy_loss / max(len(norms), 1)
+        row["regularizer_loss"] = measures.regularizer_loss / max(len(norms), 1)
+        row["grad_norm"] = sum(norms) / max(len(norms), 1)
+        row["learning_rate"] = self.learning_rate
+        row["updates"] = len(norms)
+        row["tokens"] = int(experience.sequences.mask.sum())
+        row["rollout_mismatch"] = experience.rollout_mismatch
+        row |= {f"seconds_{name}": value for name, value in seconds.items()}
+        row |= {name: measures.token_mean(name) for name in measures.sums if "/" in name}
+        row |= {f"outcome/{name}": share for name, share in experience.outcomes.items()}
+        state = dataclasses.asdict(self.method.state)
+        return row | {f"method/{name}": float(value) for name, value in state.items() if _is_number(value)}
+
+    def _save_checkpoint(self) -> None:
+        tensors = {
+            "model": checkpoint.model_tensors(self.model),
+            "optimizer": checkpoint.optimizer_tensors(self.optimizer),
+        }
+        if self.reference is not None:
+            tensors["reference"] = checkpoint.model_tensors(self.reference)
+        state = {
+            "identity": dict(self.identity),
+            "step": self.step,
+            "updates": self.updates,
+            "method": dataclasses.asdict(self.method.state),
+            "rows": self.rows,
+        }
+        checkpoint.save(self.folder / "checkpoints", self.step, tensors, state)
+
+    def _resume(self) -> None:
+        found = checkpoint.latest(self.folder / "checkpoints", self.identity)
+        if found is None:
+            return
+        state = checkpoint.load_state(found)
+        checkpoint.restore_model(self.model, checkpoint.load_tensors(found, "model"))
+        checkpoint.restore_optimizer(self.optimizer, checkpoint.load_tensors(found, "optimizer"))
+        if self.reference is not None:
+            checkpoint.restore_model(self.reference, checkpoint.load_tensors(found, "reference"))
+        self.method.state = self.method.State(**state["method"])
+        self.step, self.updates, self.rows = state["step"], state["updates"], state["rows"]
+        print(f"resuming after step {self.step}", flush=True)
+
+    def save_final(self, folder: Path) -> None:
+        """Write the weights and the tokenizer in the usual format, whole or not at all."""
+        draft = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        self.model.save_pretrained(draft)
+        self.tokenizer.save_pretrained(draft)
+        draft.rename(folder)
+
+
+def build_method(section: Mapping[str, Any], trainer: TrainerConfig, where: str) -> Method:
+    """Make a method from the `method` section of a config."""
+    method_class = load_method(section["use"], where)
+    return method_class(parse(method_class.Config, section["values"], where), trainer)
+
+
+def load_prompts(data_folder: Path, tokenizer: Any, template: str, config: TrainerConfig) -> list[Prompt]:
+    """Tokenise the training problems; those over `max_prompt_tokens` are left out and counted on the screen."""
+    from entrobench.data import load_rows
+
+    rows = load_rows(data_folder, "train")
+    prompts = [Prompt(r.id, encode_prompt(tokenizer, template.replace("{problem}", r.problem)), r.answer) for r in rows]
+    short = [prompt for prompt in prompts if len(prompt.tokens) <= config.max_prompt_tokens]
+    if len(short) < len(prompts):
+        print(
+            f"{len(prompts) - len(short)} of {len(prompts)} prompts are longer than {config.max_prompt_tokens} tokens"
+        )
+    if len(short) < config.prompts:
+        raise InputError(
+            f"{data_folder}: {len(short)} usable training problems, but trainer: prompts is {config.prompts}"
+        )
+    return short
+
+
+def summarise(experience: Experience, measures: Measures, updates: int, trainer: TrainerConfig) -> StepSummary:
+    """What a step measured, for the method's controller and the log."""
+    batch = experience.batch
+    mask = batch.mask
+    return StepSummary(
+        step=batch.step,
+        total_steps=trainer.steps,
+        updates=updates,
+        temperature=batch.temperature,
+        reward=float(batch.rewards.mean()),
+        pass_rate=float(batch.pass_rate.mean()),
+        entropy=float(batch.entropy_old[mask].mean()),
+        surprisal=-float(batch.logp_old[mask].mean()),
+        stats={n.removeprefix("stat/"): measures.token_mean(n) for n in measures.sums if n.startswith("stat/")},
+        kl=measures.token_mean("kl"),
+        clip_low=measures.token_mean("clip_low"),
+        clip_high=measures.token_mean("clip_high"),
+        length=float(mask.sum(1).float().mean()),
+        truncated=float(batch.truncated.float().mean()),
+    )
+
+
+def make_deterministic(device: torch.device) -> None:
+    """Same seed, same bits on the CPU; there one thread unless OMP_NUM_THREADS says otherwise."""
+    if device.type == "cpu":
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        torch.use_deterministic_algorithms(True)
+
+
+def _optimizer(model: Any, config: TrainerConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay,
+        foreach=True,
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _write_steps(rows: list[dict[str, float]], path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name, 0.0 if name.startswith("outcome/") else None) for row in rows] for name in names}
+    draft = path.with_name(f".{path.name}.part")
+    pyarrow.parquet.write_table(pyarrow.table(columns), draft)
+    draft.rename(path)
