@@ -17,7 +17,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
     help="Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `snakemake`.",
 )
 
@@ -64,8 +63,10 @@ def train(
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
     from entrobench import trainer
+    from entrobench.evaluation.rewards import reward_function
 
-    trainer.train(config, folder, MODELS / config["model"]["name"], DATA / config["dataset"]["name"], hardware)
+    model, data = MODELS / config["model"]["name"], DATA / config["dataset"]["name"]
+    trainer.train(config, folder, model, data, hardware, reward_function(config["trainer"]["reward"]))
 
 
 @app.command()
@@ -242,7 +243,11 @@ def doctor() -> None:
 
 
 @app.command()
-def lock(study: StudyName, run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")]) -> None:
+def lock(
+    study: StudyName,
+    run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")],
+    replace: Annotated[bool, typer.Option("--replace", help="delete checkpoints of another config")] = False,
+) -> None:
     """Write the resolved config.json of one run.
 
     Example: entrobench lock quickstart small/chain2/aent/seed0
@@ -250,7 +255,7 @@ def lock(study: StudyName, run: Annotated[str, typer.Argument(help="model/datase
     from entrobench.lock import lock_run
     from entrobench.study import load_study
 
-    lock_run(load_study(study).run(run))
+    lock_run(load_study(study).run(run), replace)
 
 
 @app.command("lock-evaluation")
@@ -274,7 +279,7 @@ def base_model(name: Annotated[str, typer.Argument(help="name in config/models")
     from entrobench import base_model, recipes
 
     recipe = recipes.load_model(name, "entrobench base-model")
-    base_model.make(name, recipe.spec, MODELS / name, [DATA / dataset for dataset in recipe.datasets])
+    base_model.make(name, recipe.spec, MODELS / name, {dataset: DATA / dataset for dataset in recipe.datasets})
 
 
 @app.command("prepare-data")

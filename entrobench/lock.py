@@ -1,4 +1,4 @@
-"""What is fixed before a study runs: config.json of each run, evaluation.json of the study; and Snakemake's own lock."""
+"""What is fixed before a study runs: config.json of each run, evaluation.json; and Snakemake's own lock."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ from entrobench.study import Run, Study
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 
 
-def lock_run(run: Run) -> None:
-    """Write a run's config.json, the only thing that `train` reads of a study."""
+def lock_run(run: Run, replace: bool = False) -> None:
+    """Write a run's config.json, the only thing that `train` reads of a study.
+
+    Checkpoints of another config stay, so that `train` refuses them, unless `replace` says that they may go.
+    """
+    states = sorted((run.folder / "checkpoints").glob("step*/state.json"))
+    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != run.config["hash"]:
+        shutil.rmtree(run.folder / "checkpoints")
     _write(run.folder / "config.json", run.config)
 
 

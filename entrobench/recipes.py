@@ -43,7 +43,8 @@ def load_model(name: str, where: str) -> Recipe:
     spec, place = _read("models", "model", name, where)
     base_model.check_spec(name, spec, place)
     datasets = {dataset: load_dataset(dataset, place).recipe_hash for dataset in spec.get("datasets", [])}
-    return Recipe(name, spec, canonical_hash({"spec": spec, "datasets": datasets}), tuple(datasets))
+    content = {"model": base_model.recipe_hash(spec), "datasets": datasets}
+    return Recipe(name, spec, canonical_hash(content), tuple(datasets))
 
 
 def _read(folder: str, kind: str, name: str, where: str) -> tuple[dict[str, Any], str]:

@@ -29,7 +29,9 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     """
     for key in config:
         if key not in KEYS:
-            raise InputError(f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}")
+            raise InputError(
+                f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
+            )
     argument = str(config.get("study", DEFAULT_STUDY))
     study = load_study(argument)
     _check_sources(study)
@@ -37,7 +39,8 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
         _check_results(study)
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    return Workflow(study, study.name if study.path.parent == Path("config/studies") else argument)
+    named = study.path.parent == Path("config/studies")
+    return Workflow(study, study.name if named else argument, replace=config.get("changed") == "rerun")
 
 
 def _check_sources(study: Study) -> None:
@@ -64,6 +67,7 @@ class Workflow:
 
     study: Study
     argument: str
+    replace: bool  # whether runs of another config may be replaced
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -72,6 +76,10 @@ class Workflow:
     @cached_property
     def subjects(self) -> list[str]:
         return [*(f"runs/{key}" for key in self.runs), *(f"base/{model}" for model in self.study.base_models)]
+
+    @property
+    def lock_options(self) -> str:
+        return " --replace" if self.replace else ""
 
     def manifests(self, datasets: Iterable[str]) -> list[str]:
         return [f"results/data/{dataset}/manifest.json" for dataset in datasets]

@@ -8,6 +8,8 @@ rule compare:
         WORKFLOW.steps,
     output:
         scores=f"{FOLDER}/scores.parquet",
+        problems=f"{FOLDER}/problems.parquet",
+        curves=f"{FOLDER}/curves.parquet",
         statistics=f"{FOLDER}/statistics.json",
         table=report(f"{FOLDER}/table.md", caption="../report/table.rst", category="Tables"),
         formats=multiext(f"{FOLDER}/table", ".csv", ".tex"),

@@ -15,7 +15,7 @@ rule lock:
         "lock the settings of {wildcards.run}"
     threads: 1
     shell:
-        f"entrobench lock {ARGUMENT} {{wildcards.run}} > {{log}} 2>&1"
+        f"entrobench lock {ARGUMENT} {{wildcards.run}}{WORKFLOW.lock_options} > {{log}} 2>&1"
 
 
 rule train:

@@ -1,0 +1,55 @@
+# One command each; `make study` and `make test` set up .venv by themselves. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup study test bench ui lint
+
+PYTHON ?= python3
+STUDY ?= quickstart
+BIN := .venv/bin
+READY := .venv/.installed
+TORCH := $(shell grep '^torch==' requirements.lock)
+export OMP_NUM_THREADS ?= 1
+
+help:
+	@echo "make study          train, evaluate, compare and report a whole study: STUDY=$(STUDY) (name or path)"
+	@echo "make ui             browse the runs in MLflow: PORT=5000"
+	@echo "make test           run the tests"
+	@echo "make bench          measure speed and memory"
+	@echo "make lint           ruff, mypy and snakemake --lint"
+	@echo "make setup          only install into .venv"
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@echo "setup: installing the exact versions of requirements.lock into .venv (2.5 GB, some minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "setup: 1 of 3, $(TORCH)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	@echo "setup: 2 of 3, $$(grep -c == requirements.lock) packages"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@echo "setup: 3 of 3, entrobench itself"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+study: $(READY)
+	@$(BIN)/entrobench unlock
+	@$(BIN)/snakemake --config study=$(STUDY) $(if $(CHANGED),changed=$(CHANGED))
+
+test: $(READY)
+	$(BIN)/pytest -n 2
+
+bench: $(READY)
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+PORT ?= 5000
+ui: $(READY)
+	@test -f results/mlflow.db || { echo "results/mlflow.db is not there yet: run make study first"; exit 2; }
+	@echo "MLflow starts at http://127.0.0.1:$(PORT) (some seconds; ctrl-C ends it)"
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
+	  $(BIN)/mlflow ui --backend-store-uri sqlite:///results/mlflow.db --workers 1 --host 127.0.0.1 --port $(PORT)
