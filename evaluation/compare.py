@@ -10,6 +10,7 @@ from entrobench.errors import InputError
 
 from .analysis import analyse
 from .scores import RUN, locked_pass_k, problem_column, problem_table, read_grades, score_table
+from .tables import write_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,7 +29,6 @@ def compare(study: Study, folder: Path) -> None:
     InputError if a run is not trained or not graded yet.
     """
     from .figures import write_figures
-    from .tables import make_tables, run_costs, wide_table, write_tables
 
     problems = _graded(study, folder)
     curves = read_curves(study, folder)
@@ -37,15 +37,12 @@ def compare(study: Study, folder: Path) -> None:
     statistics = analyse(problems, column, list(dict.fromkeys(run.method for run in study.runs)))
     primary = next(name for name in scores["metric"] if name.split("@")[0] == column or name == column)
     statistics["metric"] = primary
-    wide = wide_table(scores, problems, run_costs(curves), statistics, primary)
-    tables = make_tables(wide, scores, statistics, primary)
-
     scores.to_parquet(folder / "scores.parquet", index=False)
     problems.to_parquet(folder / "problems.parquet", index=False)
     curves.to_parquet(folder / "curves.parquet", index=False)
     (folder / "statistics.json").write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
-    write_tables(wide, tables, folder)
-    write_figures(curves, scores, primary, folder / "figures", REFERENCE / study.name / "sweep.csv")
+    tables = write_tables(folder)
+    write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study))
     _print(tables, folder)
 
 
@@ -75,6 +72,24 @@ def read_curves(study: Study, folder: Path) -> DataFrame:
         steps = pandas.read_parquet(file)
         frames.append(steps.assign(**key)[[*key, *steps.columns]])
     return pandas.concat(frames, ignore_index=True)
+
+
+def read_sweep(study: Study) -> DataFrame | None:
+    """The committed sweep that the study's coefficient comes from; None where the study has none."""
+    import pandas
+
+    file = REFERENCE / study.name / "sweep.csv"
+    return pandas.read_csv(file) if file.is_file() else None
+
+
+def used_values(study: Study) -> dict[tuple[str, str], list[float]]:
+    """The numbers each method runs with in this study: (method, key) -> different values."""
+    used: dict[tuple[str, str], list[float]] = {}
+    for run in study.runs:
+        for key, value in run.config["method"]["values"].items():
+            if isinstance(value, (int, float)) and value not in used.setdefault((run.method, key), []):
+                used[run.method, key].append(value)
+    return used
 
 
 def _print(tables: list[Table], folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,13 @@ from .tables import FINAL_STEPS, run_costs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from pandas import DataFrame, Series
 
     from .statistics import Floats
+
+UsedValues = Mapping[tuple[str, str], Sequence[float]]  # (method, key) -> the values that the study's runs have
 
 # Okabe and Ito's colours (yellow left out: invisible on white), then Tol's muted ones; a method keeps its colour
 COLOURS = {
@@ -44,15 +48,19 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "path",
 }
 DOTS: dict[str, Any] = {"markersize": 4.5, "alpha": 0.5, "markeredgewidth": 0}
-PANEL = (3.7, 2.5)  # inches
+PANEL = (4.4, 2.7)  # inches
+POINTS = 200  # steps drawn per line
 LOG_RATIO = 20  # positive values that span more than this are drawn on a logarithmic axis
 
 
-def write_figures(curves: DataFrame, scores: DataFrame, primary: str, folder: Path, sweep_file: Path) -> list[Path]:
+def write_figures(
+    curves: DataFrame, scores: DataFrame, primary: str, folder: Path, sweep: DataFrame | None, used: UsedValues
+) -> list[Path]:
     """Draw every figure of a study as .svg and .png into `folder`; returns the files.
 
-    `curves` are the joined steps of all runs, `scores` the tidy scores, `primary` the headline metric in them. The
-    coefficient and the sweep are drawn only where there is something to draw.
+    `curves` are the joined steps of all runs, `scores` the tidy scores, `primary` the headline metric in them, `sweep`
+    the committed sweep (or None) and `used` the values the study runs with, marked in it. The coefficient is drawn only
+    where a method adapts one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in [*folder.glob("*.svg"), *folder.glob("*.png")]:
@@ -64,14 +72,14 @@ def write_figures(curves: DataFrame, scores: DataFrame, primary: str, folder: Pa
         "length": lambda: curve_figure(curves, "length", "response length (tokens)"),
         "reward_by_tokens": lambda: curve_figure(totals, "reward", "training reward", "million tokens", window=5),
         "reward_by_time": lambda: curve_figure(totals, "reward", "training reward", "device minutes", window=5),
-        "scores": lambda: score_figure(scores, primary),
+        "scores": lambda: score_figure(curves, scores, primary),
         "score_by_entropy": lambda: entropy_score_figure(run_costs(curves), scores, primary),
     }
     if "method/coefficient" in curves:
         adaptive = curves.dropna(subset=["method/coefficient"])
         drawings["coefficient"] = lambda: curve_figure(adaptive, "method/coefficient", "coefficient λ")
-    if sweep_file.is_file():
-        drawings["sweep"] = lambda: sweep_figure(_read_sweep(sweep_file))
+    if sweep is not None:
+        drawings["sweep"] = lambda: sweep_figure(sweep, used)
     return [file for name, draw in drawings.items() for file in _save(draw, name, folder)]
 
 
@@ -85,12 +93,6 @@ def _save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
         figure.savefig(files[0], metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.08)
         figure.savefig(files[1], metadata={"Software": None}, bbox_inches="tight", pad_inches=0.08, dpi=144)
     return files
-
-
-def _read_sweep(file: Path) -> DataFrame:
-    import pandas
-
-    return pandas.read_csv(file)
 
 
 def _totals(curves: DataFrame) -> DataFrame:
@@ -136,15 +138,17 @@ def curve_figure(curves: DataFrame, column: str, label: str, x: str = "step", wi
     """A quantity over training: each seed thin, the mean over seeds thick, with a band.
 
     The band is the 95 % t interval of the mean, below 5 seeds the range of the seeds. `window`: centred running mean
-    over steps, for the thick line and the band.
+    over steps, for the thick line and the band. Long histories are thinned to POINTS steps.
     """
     figure, panels = _grid(curves)
+    stride = math.ceil(curves["step"].nunique() / POINTS)
+    window = max(window, stride)
     methods = list(dict.fromkeys(curves["method"]))
     for cell, rows in _cells(curves):
         ends = []
         for method, own in rows.groupby("method", sort=False):
             line_colour = colour(str(method), methods)
-            mean = _draw_seeds(panels[cell], own, column, x, window, line_colour)
+            mean = _draw_seeds(panels[cell], own, column, x, (window, stride), line_colour)
             ends.append((float(mean.iloc[-1]), str(method), line_colour))
         _logarithmic_where_wide(panels[cell], rows[column])
         label_ends(panels[cell], ends)
@@ -153,16 +157,16 @@ def curve_figure(curves: DataFrame, column: str, label: str, x: str = "step", wi
     return figure
 
 
-def _draw_seeds(axes: Axes, rows: DataFrame, column: str, x: str, window: int, line_colour: str) -> Series[float]:
-    """Draw one method's seeds, band and mean; returns the mean over seeds."""
+def _draw_seeds(
+    axes: Axes, rows: DataFrame, column: str, x: str, smoothing: tuple[int, int], line_colour: str
+) -> Series[float]:
+    """Draw one method's seeds, band and mean, averaged over (window, stride) steps; returns the mean over seeds."""
+    window, stride = smoothing
     values = rows.pivot(index="step", columns="seed", values=column)
-    positions = rows.pivot(index="step", columns="seed", values=x) if x != "step" else None
-    for seed in values.columns:
-        along = values.index if positions is None else positions[seed]
-        axes.plot(along, values[seed], color=line_colour, linewidth=0.6, alpha=0.35)
-    smooth = values.rolling(window, center=True, min_periods=1).mean()
-    mean = smooth.mean(axis=1)
-    along = values.index if positions is None else positions.mean(axis=1)
+    positions = rows.assign(x=rows[x]).pivot(index="step", columns="seed", values="x").iloc[::stride]
+    axes.plot(positions, values.iloc[::stride], color=line_colour, linewidth=0.6, alpha=0.35)
+    smooth = values.rolling(window, center=True, min_periods=1).mean().iloc[::stride]
+    mean, along = smooth.mean(axis=1), positions.mean(axis=1)
     if values.shape[1] > 1:
         low, high = _band(smooth.to_numpy())
         axes.fill_between(along, low, high, color=line_colour, alpha=0.15, linewidth=0)
@@ -196,8 +200,22 @@ def _caption(figure: Figure, text: str) -> None:
 
 
 def _logarithmic_where_wide(axes: Axes, values: Series[float]) -> None:
-    if values.min() > 0 and values.max() > LOG_RATIO * values.min():
+    if _is_wide(values):
         axes.set_yscale("log")
+        _plain_decades(axes.yaxis)
+
+
+def _is_wide(values: Series[float]) -> bool:
+    return bool(values.min() > 0 and values.max() > LOG_RATIO * values.min())
+
+
+def _plain_decades(axis: Axis) -> None:
+    """Ticks 0.1, 0.2, 0.5, 1, ... in place of powers of ten."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -221,17 +239,21 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
     return [placed[order.index(i)] for i in range(len(positions))]
 
 
-def score_figure(scores: DataFrame, primary: str) -> Figure:
-    """Final scores, a row of panels per cell and a panel per benchmark: seeds, their mean and its 95 % t interval."""
+def score_figure(curves: DataFrame, scores: DataFrame, primary: str) -> Figure:
+    """Final scores, a row of panels per cell and a panel per benchmark: seeds, their mean and its 95 % t interval.
+
+    `curves` gives the order of cells and methods.
+    """
     from matplotlib.figure import Figure
 
     chosen = scores[scores["metric"] == primary]
-    trained, base = chosen[chosen["method"] != "base"], chosen[chosen["method"] == "base"]
-    benchmarks, methods = list(dict.fromkeys(trained["benchmark"])), sorted(set(trained["method"]), key=_method_order)
+    base = chosen[chosen["method"] == "base"]
+    trained = curves[RUN].drop_duplicates().merge(chosen, on=RUN)
+    benchmarks, methods = sorted(set(trained["benchmark"])), list(dict.fromkeys(trained["method"]))
     cells = list(_cells(trained))
     size = (PANEL[0] * len(benchmarks), (0.8 + 0.27 * len(methods)) * len(cells))
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(cells), len(benchmarks), squeeze=False)
+    axes = figure.subplots(len(cells), len(benchmarks), squeeze=False, sharex="col")
     for row, (cell, rows) in enumerate(cells):
         for column, benchmark in enumerate(benchmarks):
             panel, own = axes[row][column], rows[rows["benchmark"] == benchmark]
@@ -247,10 +269,6 @@ def score_figure(scores: DataFrame, primary: str) -> Figure:
     return figure
 
 
-def _method_order(method: str) -> tuple[int, str]:
-    return (list(COLOURS).index(method) if method in COLOURS else len(COLOURS)), method
-
-
 def _draw_scores(axes: Axes, rows: DataFrame, methods: Sequence[str]) -> None:
     for height, method in enumerate(methods):
         values = rows[rows["method"] == method]["value"].to_numpy()
@@ -258,8 +276,8 @@ def _draw_scores(axes: Axes, rows: DataFrame, methods: Sequence[str]) -> None:
             continue
         interval, own_colour = pooled_t([values]), colour(method, methods)
         if interval.lower is not None and interval.upper is not None:
-            ends = [max(interval.lower, 0), min(interval.upper, 1)]
-            axes.plot(ends, [height, height], color=own_colour, linewidth=1.4)
+            ends, few = [max(interval.lower, 0), min(interval.upper, 1)], values.size < ENOUGH_SEEDS
+            axes.plot(ends, [height, height], color=own_colour, linewidth=1.6, alpha=0.3 if few else 1)
         axes.plot(values, [height] * values.size, "o", color=own_colour, **DOTS)
         axes.plot(interval.mean, height, "|", color=own_colour, markersize=13, markeredgewidth=2)
 
@@ -286,16 +304,18 @@ def entropy_score_figure(costs: DataFrame, scores: DataFrame, primary: str) -> F
             own_colour = colour(str(method), methods)
             axes.plot(own["final_entropy"], own["value"], "o", color=own_colour, **DOTS)
             ends.append((float(own["value"].mean()), str(method), own_colour))
-        if rows["final_entropy"].min() > 0 and rows["final_entropy"].max() > LOG_RATIO * rows["final_entropy"].min():
+        axes.locator_params(nbins=5)
+        if _is_wide(rows["final_entropy"]):
             axes.set_xscale("log")
+            _plain_decades(axes.xaxis)
         label_ends(axes, ends)
         axes.set(xlabel="final entropy (nats/token)", ylabel=f"{primary}, mean over benchmarks")
     _caption(figure, f"one dot per run; final entropy: mean of the last {FINAL_STEPS} steps")
     return figure
 
 
-def sweep_figure(sweep: DataFrame) -> Figure:
-    """Score and final entropy over the swept value of each method's key.
+def sweep_figure(sweep: DataFrame, used: UsedValues) -> Figure:
+    """Score and final entropy over the swept value of each method's key; dashed lines mark the values in `used`.
 
     Columns of `sweep`: method, key, value, seed, metric, score, entropy; one row per run.
     """
@@ -310,11 +330,14 @@ def sweep_figure(sweep: DataFrame) -> Figure:
             mean = rows.groupby("value")[quantity].mean()
             panel.plot(rows["value"], rows[quantity], "o", color=line_colour, **DOTS)
             panel.plot(mean.index, mean, color=line_colour, linewidth=1.7)
+            for value in used.get((str(method), str(key)), []):
+                panel.axvline(value, color="#777777", linestyle=(0, (4, 3)), linewidth=1)
             _value_axis(panel, mean.index.to_numpy(dtype=float))
         _logarithmic_where_wide(axes[1][column], rows["entropy"])
-        axes[0][column].set(title=str(method), ylabel=f"validation {rows['metric'].iloc[0]}")
+        axes[0][column].set_title(str(method), loc="left", color="#333333")
+        axes[0][column].set_ylabel(f"validation {rows['metric'].iloc[0]}")
         axes[1][column].set(xlabel=str(key), ylabel="final entropy (nats/token)")
-    _caption(figure, "dots: seeds   ·   line: mean over seeds")
+    _caption(figure, "dots: seeds   ·   line: their mean   ·   dashed: used in the study")
     return figure
 
 
@@ -324,10 +347,4 @@ def _value_axis(axes: Axes, values: Floats) -> None:
     if positive.size and positive.max() > 5 * positive.min():
         axes.set_xscale("symlog", linthresh=positive.min(), linscale=0.5)
     axes.set_xticks(values, [f"{value:g}" for value in values], rotation=45, ha="right")
-    axes.xaxis.set_minor_locator(_no_ticks())
-
-
-def _no_ticks() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
+    axes.minorticks_off()

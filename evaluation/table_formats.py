@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table; `group` names the leading columns whose change starts a new block of rows."""
+    """A titled table; columns may hold a line break; `group` names the leading columns whose change starts a new block of rows."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ def markdown(table: Table) -> str:
 
 
 def _markdown_row(texts: list[str]) -> str:
-    return "| " + " | ".join(texts) + " |"
+    return "| " + " | ".join(text.replace("\n", " ") for text in texts) + " |"
 
 
 def _markdown_entry(entry: Entry) -> str:
@@ -72,7 +72,7 @@ def latex(table: Table) -> str:
             rf"\caption{{{escape_latex(table.title)}. {escape_latex(table.note)}}}",
             r"\begin{tabular}{" + "l" * len(table.columns) + "}",
             r"\toprule",
-            " & ".join(escape_latex(column) for column in table.columns) + r" \\",
+            " & ".join(escape_latex(column.replace("\n", " ")) for column in table.columns) + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",

@@ -6,6 +6,7 @@ methods that start from it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
 
 
 def run_costs(curves: DataFrame) -> DataFrame:
-    """Per run, in the order of `curves`: steps, updates per rollout, generated tokens, device seconds, final entropy (nats per token)."""
+    """Per run, in the order of `curves`: steps, updates per rollout, tokens, device seconds, final entropy (nats)."""
     seconds = [column for column in curves.columns if column.startswith("seconds_")]
     ordered = curves.sort_values("step", kind="stable").assign(seconds=curves[seconds].sum(axis=1))
     grouped = ordered.groupby(RUN, sort=False)
@@ -42,7 +43,8 @@ def wide_table(
 
     Rows in the order of `costs`. Columns: model, dataset, method, seeds; per benchmark `<benchmark> <metric>` (mean
     over seeds), for the primary metric also lower, upper and the seeds' values; counts of each outcome over all seeds;
-    difference to the baseline with interval, Holm's p and verdict; steps, updates, tokens, seconds, final_entropy (means over seeds).
+    difference to the baseline with interval, Holm's p and verdict; steps, updates, tokens, seconds and final_entropy as
+    means over seeds.
     """
     import pandas
 
@@ -184,7 +186,7 @@ def _comparison_entries(found: Mapping[str, Any] | None) -> list[Entry]:
         difference_entry(found["difference"], found["lower"], found["upper"], ""),
         Entry("–" if p is None else f"{p:.3f}", value=p),
         Entry(found["verdict"], value=found["verdict"], bold=found["verdict"] == "better"),
-        Entry(f"[{_signed(found['bootstrap'][0])}, {_signed(found['bootstrap'][1])}]", value=found["bootstrap"][0]),
+        Entry(f"[{signed(found['bootstrap'][0])}, {signed(found['bootstrap'][1])}]", value=found["bootstrap"][0]),
         _interval_entry(found["improvement"], *found["improvement_interval"], ".2f"),
     ]
 
@@ -193,7 +195,7 @@ def _interval_entry(value: float, lower: float, upper: float, form: str) -> Entr
     return Entry(f"{value:{form}} [{lower:{form}}, {upper:{form}}]", value=value)
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
@@ -201,10 +203,10 @@ def difference_entry(
     difference: float, lower: float | None, upper: float | None, seeds: str, bold: bool = False
 ) -> Entry:
     """+0.012 [−0.003, +0.027], with the seeds' differences below where they are too few for a verdict."""
-    interval = "" if _missing(lower) or _missing(upper) else f" [{_signed(lower)}, {_signed(upper)}]"
+    interval = "" if _missing(lower) or _missing(upper) else f" [{signed(lower)}, {signed(upper)}]"
     few = seeds if 0 < len(seeds.split()) < ENOUGH_SEEDS else ""
-    detail = ", ".join(_signed(float(value)) for value in few.split())
-    return Entry(_signed(difference) + interval, f"seeds {detail}" if detail else "", difference, bold)
+    detail = ", ".join(signed(float(value)) for value in few.split())
+    return Entry(signed(difference) + interval, f"seeds {detail}" if detail else "", difference, bold)
 
 
 def _missing(value: object) -> bool:
@@ -260,8 +262,9 @@ def _difference_entries(row: Mapping[str, Any]) -> list[Entry]:
 def _metrics_table(rows: list[dict[Any, Any]], benchmarks: Sequence[str], metrics: Sequence[str]) -> Table:
     names = [f"{benchmark} {metric}" for benchmark in benchmarks for metric in metrics]
     body = [[*_key_entries(row), *(_number(row[name], ".3f") for name in names)] for row in rows]
+    headings = [f"{benchmark}\n{metric}" for benchmark in benchmarks for metric in metrics]
     note = "Means over seeds. maj@n: majority vote over parsed answers, ties counted by expectation; pass@k unbiased."
-    return Table("metrics", "Other metrics", ["model", "dataset", "method", *names], body, note, group=2)
+    return Table("metrics", "Other metrics", ["model", "dataset", "method", *headings], body, note, group=2)
 
 
 def _number(value: Any, form: str) -> Entry:
@@ -271,7 +274,7 @@ def _number(value: Any, form: str) -> Entry:
 def _answers_table(rows: list[dict[Any, Any]], benchmarks: Sequence[str]) -> Table:
     columns, body = ["model", "dataset", "method"], [_key_entries(row) for row in rows]
     for benchmark in benchmarks:
-        columns += [f"{benchmark} {name}" for name in ("length", "truncated", "answers", " / ".join(FAILURES))]
+        columns += [f"{benchmark}\n{name}" for name in ("length", "truncated", "answers", "failures")]
         for row, entries in zip(rows, body, strict=True):
             counts = [row[f"{benchmark} {outcome}"] for outcome in FAILURES]
             entries += [
@@ -280,7 +283,10 @@ def _answers_table(rows: list[dict[Any, Any]], benchmarks: Sequence[str]) -> Tab
                 Entry(str(row[f"{benchmark} answers"]), value=row[f"{benchmark} answers"]),
                 Entry(" / ".join(map(str, counts)), value=counts[0]),
             ]
-    note = "Length in tokens, truncated in % of the answers, outcomes as counts of answers over all seeds."
+    note = (
+        f"Length in tokens, truncated in % of the answers. Answers and failures are counts over all seeds; failures: "
+        f"{' / '.join(FAILURES)}."
+    )
     return Table("answers", "Answers and how they were judged", columns, body, note, group=2)
 
 
@@ -299,7 +305,7 @@ def _training_table(rows: list[dict[Any, Any]]) -> Table:
         ]
         for row in trained
     ]
-    names = ["steps", "updates per rollout", "tokens (M)", f"device time ({unit})", "final entropy (nats/token)"]
+    names = ["steps", "updates\nper rollout", "tokens\n(M)", f"device time\n({unit})", "final entropy\n(nats/token)"]
     note = (
         "Per run, mean over seeds; tokens are the generated ones. Final entropy: of the sampling policy, mean of the "
         f"last {FINAL_STEPS} steps."
@@ -307,8 +313,20 @@ def _training_table(rows: list[dict[Any, Any]]) -> Table:
     return Table("training", "Training", ["model", "dataset", "method", *names], body, note, group=2)
 
 
-def write_tables(wide: DataFrame, tables: Sequence[Table], folder: Path) -> None:
-    """Write table.csv (every number), table.md and table.tex (what people read) into a folder."""
+def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
+    """Build the tables from scores.parquet, problems.parquet, curves.parquet and statistics.json of a study."""
+    import pandas
+
+    scores, problems, curves = (pandas.read_parquet(folder / f"{n}.parquet") for n in ("scores", "problems", "curves"))
+    statistics = json.loads((folder / "statistics.json").read_text())
+    wide = wide_table(scores, problems, run_costs(curves), statistics, statistics["metric"])
+    return wide, make_tables(wide, scores, statistics, statistics["metric"])
+
+
+def write_tables(folder: Path) -> list[Table]:
+    """Write table.csv (every number), table.md and table.tex (what people read) beside the files they come from."""
+    wide, tables = read_tables(folder)
     wide.to_csv(folder / "table.csv", index=False)
     (folder / "table.md").write_text("\n".join(markdown(table) for table in tables))
     (folder / "table.tex").write_text("\n".join(latex(table) for table in tables))
+    return tables

@@ -11,6 +11,8 @@ from typing import Any
 import numpy
 import pandas
 
+from entrobench.config import EvaluationConfig
+
 
 def write_grades(file: Path, rng: numpy.random.Generator, skill: float, problems: int, draws: int) -> None:
     """Grades of one benchmark: every problem has its own difficulty, shared by all runs that use equal ids."""
@@ -100,6 +102,7 @@ def make_study(
             config={
                 "method": {"name": method, "use": method, "values": {"coefficient": 0.02}},
                 "trainer": {"updates": 2},
+                "hash": "0123456789abcdef" * 4,
             },
             folder=results / "runs" / model / dataset / method / f"seed{seed}",
         )
@@ -129,7 +132,7 @@ def make_study(
         base_models=list(models),
         datasets=list(datasets),
         benchmarks=list(benchmarks),
-        evaluation=SimpleNamespace(**evaluation),
+        evaluation=EvaluationConfig(**evaluation),
         primary="avg@n",
         results=results,
     )
