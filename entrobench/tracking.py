@@ -1,0 +1,175 @@
+"""MLflow as a projection of result files: one experiment per study, rebuilt at will, the same after every import.
+
+An MLflow run is identified by the tag `run_key` and complete when it bears the hash of its content. An import creates
+what is missing, and replaces what is incomplete or different: metrics are never appended to a run that has some, so a
+kill at any moment, parallel jobs and re-imports neither lose nor double one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entrobench.errors import InputError
+from entrobench.projection import NOTE, Entry, entries
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from entrobench.study import Study
+
+RUN_KEY, CONTENT = "run_key", "content_hash"
+METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits for log_batch
+
+
+def initialise(database: Path) -> None:
+    """Create the MLflow database, or leave it as it is; takes seconds the first time."""
+    with _locked(database):
+        _client(database).search_experiments(max_results=1)
+
+
+def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> None:
+    """Import a study's result files from `folder` into MLflow and write <folder>/tracking.json.
+
+    Flat runs (tag kind=run) with every step's metrics and the final scores, base models (kind=base), means over seeds
+    (kind=summary), tables, figures and report (kind=study). `rebuild` first deletes the study's experiment.
+    """
+    described = entries(study, folder)
+    with _locked(database):
+        client = _client(database)
+        if rebuild:
+            _delete_experiment(client, study.name)
+        experiment = _experiment(client, study, database)
+        written, removed = _import(client, experiment, described)
+    _write_summary(study, described, experiment, folder / "tracking.json")
+    same = len(described) - written
+    print(f"MLflow experiment {study.name}: {written} runs written, {same} as before, {removed} removed")
+
+
+@contextmanager
+def _locked(database: Path) -> Iterator[None]:
+    """Let one process at a time write: MLflow's migrations race, and a run must not be created twice."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(".mlflow.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released by the system when the process ends, however it ends
+        yield
+
+
+def _client(database: Path) -> MlflowClient:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # they announce each migration
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(f"sqlite:///{database.resolve()}")
+
+
+def _experiment(client: MlflowClient, study: Study, database: Path) -> str:
+    """Id of the study's experiment; created, or restored if a user deleted it in the UI.
+
+    Raises InputError if the results were moved since, because MLflow cannot change where artifacts are.
+    """
+    # without a location, artifacts would land in ./mlruns of whoever came first
+    location = (database.resolve().parent / "mlflow-artifacts" / study.name).as_uri()
+    found = client.get_experiment_by_name(study.name)
+    if found is None:
+        return str(client.create_experiment(study.name, location, tags={NOTE: study.description}))
+    if found.artifact_location != location:
+        raise InputError(f"{database}: was moved here; run `entrobench track {study.name} --rebuild`")
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _import(client: MlflowClient, experiment: str, described: list[Entry]) -> tuple[int, int]:
+    """Bring the experiment to what the files say; returns how many runs were written and removed."""
+    from rich.console import Console
+    from rich.progress import track as progress
+
+    wanted = {(entry.key, entry.content_hash) for entry in described}
+    complete: set[tuple[str, str]] = set()
+    removed = 0
+    for run in _runs(client, experiment):
+        identity = (run.data.tags.get(RUN_KEY), run.data.tags.get(CONTENT))
+        if identity in wanted - complete:
+            complete.add(identity)
+        elif identity[0] is not None:  # a user's own run has no key and stays
+            _delete_run(client, run)
+            removed += 1
+    missing = [entry for entry in described if (entry.key, entry.content_hash) not in complete]
+    for entry in progress(missing, "track", console=Console(stderr=True), disable=not missing):
+        _write_run(client, experiment, entry)
+    return len(missing), removed
+
+
+def _runs(client: MlflowClient, experiment: str, deleted: bool = False) -> list[Any]:
+    """All runs of an experiment; those deleted in the UI only if asked for."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    search = partial(client.search_runs, [experiment], run_view_type=view, max_results=1000)
+    found = search()
+    runs = list(found)
+    while found.token:
+        found = search(page_token=found.token)
+        runs += found
+    return runs
+
+
+def _write_run(client: MlflowClient, experiment: str, entry: Entry) -> None:
+    from mlflow.entities import Metric, Param
+
+    tags = {**entry.tags, "kind": entry.kind, RUN_KEY: entry.key}
+    run = client.create_run(experiment, start_time=entry.started, tags=tags, run_name=entry.name).info.run_id
+    params = [Param(key, value) for key, value in entry.params.items()]
+    for start in range(0, len(params), PARAMS_PER_CALL):
+        client.log_batch(run, params=params[start : start + PARAMS_PER_CALL])
+    metrics = [Metric(*metric) for metric in entry.metrics]
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        client.log_batch(run, metrics=metrics[start : start + METRICS_PER_CALL])
+    for path, below in entry.artifacts.items():
+        client.log_artifact(run, str(path), below or None)
+    client.set_terminated(run, "FINISHED", end_time=entry.ended)
+    client.set_tag(run, CONTENT, entry.content_hash)  # last: it says that the run is complete
+
+
+def _delete_run(client: MlflowClient, run: Any) -> None:
+    """Delete a run for good, with its artifacts; MLflow's own delete keeps every metric in the database."""
+    import shutil
+
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    client._tracking_client.store._hard_delete_run(run.info.run_id)  # what `mlflow gc` calls
+    shutil.rmtree(Path(local_file_uri_to_path(run.info.artifact_uri)).parent, ignore_errors=True)
+
+
+def _delete_experiment(client: MlflowClient, name: str) -> None:
+    """Delete a study's experiment for good, if there is one."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        for run in _runs(client, found.experiment_id, deleted=True):
+            _delete_run(client, run)
+        if found.lifecycle_stage == "active":
+            client.delete_experiment(found.experiment_id)
+        client._tracking_client.store._hard_delete_experiment(found.experiment_id)
+
+
+def _write_summary(study: Study, described: list[Entry], experiment: str, path: Path) -> None:
+    """Say in tracking.json what MLflow now holds of the study."""
+    content = {
+        "experiment": study.name,
+        "experiment_id": experiment,
+        "runs": {kind: sum(entry.kind == kind for entry in described) for kind in ("run", "base", "summary", "study")},
+        "metrics": sum(len(entry.metrics) for entry in described),
+        "content_hash": {entry.key: entry.content_hash for entry in described},
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)
