@@ -1,0 +1,213 @@
+"""Finds the final answer of a reply: the last closed box, else a stated answer, else the last formula or number.
+
+Runs in the caller; linear in the length of the reply, of which only the last 64 KB are read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .scanning import word_set
+
+LONGEST_REPLY = 65_536  # characters from the end, ours
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(\{|[^\s{\\]|\s[^\s{\\])")
+_TAIL = re.compile(
+    r"(?:I hope (?:it|this) is correct\.?|<\|[a-z_]+\|>.*|</?answer>|</s>)\s*", re.DOTALL | re.IGNORECASE
+)
+# Between two boxes of one answer: a comma, "and", "or", layout, a name with "=", at most three words beside "and".
+_LAYOUT = re.compile(r"\\(?:text|quad|qquad|mathrm|left|right|[,;: ()\[\]])|[${}~*()\s.]|\\\\")
+_CONNECTED = re.compile(r"(?:,|;|and|or|&|\w{1,2}_?\w?\s*=|,\s*and)*", re.IGNORECASE)
+_CONNECTED_BY_AND = re.compile(r"(?:[a-z]+ ){0,4}(?:and|or)(?: [a-z]+){0,2}", re.IGNORECASE)
+_ARGUING = word_set("so no not thus hence therefore but final answer wait actually is be because alternatively")
+
+_MARKER = re.compile(
+    r"(?:\bfinal\s+answer|\banswers?|\brespuesta|\bréponse|\bantwort|答案)\W{0,6}?"
+    r"(?:\s*(?:\([^()]*\))?\s*(?:is|are|be|would be|=|:|est|es|ist|是|为|：)+|(?=\s*(?:\$|\\\(|\\\[)))\s*:?\s*",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$(.+?)(?<!\\)\$", re.DOTALL)
+_BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_AMOUNT = r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:\s*/\s*\d+)?"
+_NUMBER = re.compile(rf"(?<![\w.,/^_'\"\\)(\-])(?:\\?\$\s?)?({_AMOUNT}(?:\s?\\?%)?)(?![\w'\"/^(]|[.,]\d)", re.ASCII)
+_CURRENCY = re.compile(rf"(?<![\w.])\$\s?({_AMOUNT})|({_AMOUNT})\s?(?:\$|€|£|¥)(?![\w\d])", re.ASCII)
+_AFTER_EQUALS = re.compile(rf"=\s*({_AMOUNT}\s?%?)(?![\w'\"/^(.]*\d)", re.ASCII)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|[。！？]\s*|\n+|\s+(?=(?:Therefore|Thus|Hence|So|Donc)\b)")
+_LATIN_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{2,}")
+_OTHER_SCRIPT = re.compile("[\u0590-\u08ff\u0900-\u0dff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+_NOT_PROSE = re.compile(r"[`_\\{}]|\"|'\w+'|\w\(|\bnot\b|\bor\b|\bif\b", re.IGNORECASE)
+_LABEL = re.compile(r"\s*[^\W\d_]{3,}\s*:\s*-?\d")
+_GROUPED_WORDS = re.compile(r"\\[a-zA-Z]+\s*\{[^{}]*\}")
+_SHORT_WORDS = word_set("and or sin cos tan log ln exp sqrt pi oo mod gcd lcm max min percent pct")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The answer found ("" when none) and the name of the rule that found it."""
+
+    answer: str
+    rule: str
+
+
+def extract(text: str, strict_box: bool = False) -> Extraction:
+    """Find the final answer of a reply or of a bare answer; with `strict_box` only a closed box counts."""
+    if "</think>" in text:
+        text = text.rsplit("</think>", 1)[1]
+    elif "<think>" in text:
+        return Extraction("", "reply ends while thinking")
+    text = _window(text)
+    boxed = last_boxed(text)
+    if boxed is not None:
+        return Extraction(boxed, "last box")
+    if strict_box:
+        return Extraction("", "no closed box")
+    return _without_box(text)
+
+
+def _window(text: str) -> str:
+    """The last 64 KB, moved back to the last box where that stands before them."""
+    start = max(0, len(text) - LONGEST_REPLY)
+    box = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    return text[start:] if box < 0 or box >= start else text[box : box + LONGEST_REPLY]
+
+
+def boxes(text: str) -> list[tuple[int, int, str]]:
+    """Return (start, end, content) of every closed outermost box, in order."""
+    found: list[tuple[int, int, str]] = []
+    place = 0
+    ends: dict[int, int] | None = None
+    while (match := _BOX.search(text, place)) is not None:
+        place = match.end()
+        if match[1] != "{":
+            found.append((match.start(), place, match[1].strip()))
+            continue
+        ends = ends if ends is not None else _closing_braces(text)
+        if place - 1 in ends:
+            end = ends[place - 1]
+            found.append((match.start(), end + 1, text[place:end]))
+            place = end + 1
+    return found
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """Map each { to its }; one pass, so that a reply of nothing but braces stays linear."""
+    ends: dict[int, int] = {}
+    opened: list[int] = []
+    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+        if match[0] == "{":
+            opened.append(match.start())
+        elif match[0] == "}" and opened:
+            ends[opened.pop()] = match.start()
+    return ends
+
+
+def last_boxed(text: str) -> str | None:
+    """Return the content of the last closed box, joined by commas with the boxes of the same answer beside it."""
+    found = boxes(text)
+    if not found:
+        return None
+    start, _, content = found[-1]
+    contents = [content]
+    for before_start, before_end, before in reversed(found[:-1]):
+        if not _belong_together(text[before_end:start]):
+            break
+        contents.insert(0, before)
+        start = before_start
+    return ", ".join(dict.fromkeys(contents))
+
+
+def _belong_together(between: str) -> bool:
+    if len(between) > 80 or re.search(r"[?!:.]|\n\s*\n", between):
+        return False
+    words = " ".join(_LAYOUT.sub(" ", between).split())
+    if _ARGUING.intersection(words.lower().split()):
+        return False
+    joined = words.replace(" ", "")
+    return _CONNECTED.fullmatch(joined) is not None or _CONNECTED_BY_AND.fullmatch(words) is not None
+
+
+def _without_box(text: str) -> Extraction:
+    text = _TAIL.sub("", text).strip()
+    if not _is_prose(text):
+        return Extraction(text, "whole text")
+    markers = list(_MARKER.finditer(text))
+    if markers:
+        stated = _first_sentence(text[markers[-1].end() :])
+        if stated:
+            return _from_statement(stated, "stated answer")
+    return _from_statement(text, "")
+
+
+def _first_sentence(text: str) -> str:
+    text = text.strip().strip("*").strip()
+    line = re.split(r"\n\s*\n|\n(?=[A-Z])", text, maxsplit=1)[0] if not text.startswith(("\\[", "$$")) else text
+    return re.split(r"(?<=[^\s.])\.(?:\s+(?=[A-Z])|\s*$)", line, maxsplit=1)[0].strip().rstrip("*").strip()
+
+
+def _from_statement(text: str, rule: str) -> Extraction:
+    """Narrow prose down: the number a later sentence ends on, else the last formula, bold text or number."""
+    if not _is_prose(text):
+        return Extraction(text, rule)
+    tail = re.split(r"\s(?:is|are|equals)\s+(?=[\d\\$(-])", text)[-1] if rule else text
+    if not _is_prose(tail):
+        return Extraction(tail.strip(), rule)
+    formula, end = _last_formula(text)
+    if formula:
+        later = _SENTENCE_END.split(text[end:], maxsplit=1)
+        number = _last_number(later[1]) if len(later) == 2 else ""
+        return Extraction(number, rule or "last number") if number else Extraction(formula, rule or "last formula")
+    bold = _BOLD.findall(text)
+    if bold:
+        return Extraction(_number_of(bold[-1]) or bold[-1], rule or "last bold text")
+    number = _last_number(text)
+    return Extraction(number, rule or "last number") if number else Extraction(text, rule or "whole text")
+
+
+def _last_formula(text: str) -> tuple[str, int]:
+    """The last formula that holds no sentence, and where it ends."""
+    last, end = "", 0
+    for match in _FORMULA.finditer(text):
+        content = next(group for group in match.groups() if group is not None).strip()
+        if content and not _is_prose(content) and len(_plain_words(content)) < 2:
+            last, end = content, match.end()
+    return last, end
+
+
+def _number_of(text: str) -> str:
+    numbers = _NUMBER.findall(_spaced(text))
+    return numbers[-1] if len(numbers) == 1 and _is_prose(text) else ""
+
+
+def _last_number(text: str) -> str:
+    """The number that the last sentence with one ends on: after "=", with a currency sign, else its last."""
+    for sentence in reversed([piece for piece in _SENTENCE_END.split(text) if piece]):
+        if _NOT_PROSE.search(sentence):
+            return ""
+        spaced = _spaced(sentence)
+        for pattern in (_AFTER_EQUALS, _CURRENCY, _NUMBER):
+            found = [next(group for group in match.groups() if group) for match in pattern.finditer(spaced)]
+            if found:
+                return found[-1].strip()
+    return ""
+
+
+def _spaced(text: str) -> str:
+    """Put spaces round runs of other scripts, so that numbers stand alone."""
+    return re.sub("([\u0590-\u08ff\u0900-\u0dff\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\uff00-\uffef]+)", r" \1 ", text)
+
+
+def _plain_words(text: str) -> list[str]:
+    return [word for word in _LATIN_WORD.findall(_GROUPED_WORDS.sub(" ", text)) if word.lower() not in _SHORT_WORDS]
+
+
+def _is_prose(text: str) -> bool:
+    """Say whether words outside of formulas and \\text groups make this a sentence, not an answer."""
+    if len(_OTHER_SCRIPT.findall(text)) >= 2:
+        return True
+    words = _plain_words(text)
+    has_value = re.search(r"\d|\$|\\", text) is not None
+    return (
+        _LABEL.match(text) is not None
+        or len(words) >= (3 if has_value else 4)
+        or re.search(r"\b(?:answer|solution|therefore|thus)\b", text, re.I) is not None
+    )

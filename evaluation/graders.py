@@ -1,0 +1,140 @@
+"""The grader: is a model's answer the gold answer?
+
+Layers: extraction, one spelling and exact numbers here in the caller; structure and sympy in killable worker
+processes. One wall deadline per call covers everything. Text is never evaluated and torch is never imported.
+Policies (order, percent, decimals, units, ...) stand in the modules that carry them out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from .exact_numbers import numbers_equal, read_number
+from .extraction import extract
+from .normalization import Unreadable, normalize, refuse_control_characters, repair_escapes
+from .words import choice_of_gold, choice_of_prediction
+from .worker_pool import Overrun, WorkerDied, shared_pool
+
+GRADER_VERSION = "1.0.0"
+SECONDS = 2.0  # wall, from call to return, ours
+MOST_CACHED = 200_000  # verdicts, ours
+
+OUTCOMES = ("correct", "wrong", "unparsable", "timeout", "error")
+# What states no value equals nothing, not even itself.
+_UNDEFINED = frozenset({"nan", "zoo", "undefined", "\\text{undefined}", "none", "null", "\\bot", "0/0", "\\frac{0}{0}"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict: `outcome` is one of OUTCOMES, `reason` names the rule that decided, `seconds` is wall time."""
+
+    correct: bool
+    outcome: str
+    reason: str
+    extracted_prediction: str
+    extracted_gold: str
+    seconds: float
+
+
+class _VerdictCache:
+    """Verdicts of earlier calls by (extracted prediction, extracted gold); emptied when full."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def get(self, key: tuple[str, str]) -> tuple[str, str] | None:
+        with self._lock:
+            return self._known.get(key)
+
+    def put(self, key: tuple[str, str], outcome: tuple[str, str]) -> None:
+        with self._lock:
+            if len(self._known) >= MOST_CACHED:
+                self._known.clear()
+            self._known[key] = outcome
+
+
+_cache = _VerdictCache()
+
+
+def is_correct(prediction: str, gold: str) -> bool:
+    """Say whether the prediction's final answer is the gold answer; False too for timeouts and unreadable text."""
+    return grade(prediction, gold).correct
+
+
+def grade(prediction: str, gold: str, *, strict_box: bool = False, seconds: float = SECONDS) -> Verdict:
+    """Grade a bare answer or a whole reply against the gold answer within `seconds` of wall time.
+
+    Any text gets a verdict, none an exception. With `strict_box` only the last closed box of the prediction counts.
+    """
+    start = time.monotonic()
+    found = extract(prediction, strict_box)
+    return judge_answer(found.answer, gold, found.rule, start, seconds)
+
+
+def judge_answer(answer: str, gold: str, rule: str, start: float, seconds: float = SECONDS) -> Verdict:
+    """Judge an answer that `rule` extracted since `start` (time.monotonic()); the gold is still to be extracted."""
+    wanted = extract(gold).answer
+    outcome, reason = _decide(answer, wanted, start + seconds)
+    return Verdict(outcome == "correct", outcome, f"{rule}: {reason}", answer, wanted, time.monotonic() - start)
+
+
+def _decide(prediction: str, gold: str, deadline: float) -> tuple[str, str]:
+    if not prediction.strip():
+        return "unparsable", "no answer"
+    if not gold.strip():
+        return "wrong", "empty gold"
+    key = (prediction, gold)
+    known = _cache.get(key)
+    if known is not None:
+        return known
+    try:
+        decided = decide_fast(prediction, gold)
+        if decided is None:
+            decided = _ask_worker(normalize(prediction), normalize(gold), deadline)
+    except Unreadable as unreadable:
+        decided = ("unparsable", str(unreadable))
+    if decided[0] not in ("timeout", "error"):
+        _cache.put(key, decided)
+    return decided
+
+
+def decide_fast(prediction: str, gold: str) -> tuple[str, str] | None:
+    """Decide what strings, choice letters and exact numbers can decide; None leaves it to sympy. Raises Unreadable."""
+    if prediction.strip() == gold.strip():
+        refuse_control_characters(repair_escapes(prediction.strip()))
+        if prediction.strip().casefold() not in _UNDEFINED:
+            return "correct", "same text"
+    mine, wanted = normalize(prediction), normalize(gold)
+    if not mine:
+        return "unparsable", "no answer"
+    if mine.casefold() in _UNDEFINED or wanted.casefold() in _UNDEFINED:
+        return "wrong", "an undefined value equals nothing"
+    if mine == wanted:
+        return "correct", "same text"
+    letter = choice_of_gold(wanted)
+    if letter is not None:
+        chosen = choice_of_prediction(mine)
+        if chosen is not None:
+            return ("correct" if chosen == letter else "wrong"), "choice letter"
+    numbers = read_number(mine), read_number(wanted)
+    if numbers[0] is not None and numbers[1] is not None and "," not in mine + wanted:
+        return ("correct" if numbers_equal(numbers[0], numbers[1]) else "wrong"), "exact numbers"
+    return None
+
+
+def _ask_worker(prediction: str, gold: str, deadline: float) -> tuple[str, str]:
+    try:
+        reply = shared_pool().run({"job": "compare", "prediction": prediction, "gold": gold}, deadline)
+    except Overrun:
+        return "timeout", "deadline passed"
+    except WorkerDied:
+        return "error", "the worker died"
+    return reply["outcome"], reply["reason"]
+
+
+def warm_up() -> None:
+    """Start the worker processes now, so that the first call does not spend its deadline on it."""
+    shared_pool().warm_up()

@@ -1,0 +1,83 @@
+"""What is measured before sympy may build or compute it, so that no answer asks for a number of a billion digits.
+
+Runs in the worker only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+LARGEST_POWER_BITS = 20_000  # ours
+LARGEST_FACTORIAL = 3_000  # ours
+MOST_NODES = 300  # of a sympy tree, ours
+MOST_SUM_TERMS = 1_000  # ours
+
+
+class Unparsable(ValueError):
+    """The text is no mathematics that we read or may compute; the message says why."""
+
+
+def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    if base.is_zero and not exponent.is_positive:
+        raise Unparsable("zero to a power that is not positive")
+    if exponent.is_Rational and (base.is_number or abs(exponent) > 10_000):
+        bits = max(
+            (abs(number.p).bit_length() + number.q.bit_length() for number in base.atoms(sympy.Rational)), default=1
+        )
+        if bits * abs(exponent) > LARGEST_POWER_BITS:
+            raise Unparsable("power too large")
+    elif base.is_number and exponent.is_number and not _is_moderate(exponent):
+        raise Unparsable("power too large")
+    return sympy.Pow(base, exponent)
+
+
+def _is_moderate(exponent: sympy.Expr) -> bool:
+    value = exponent.evalf(5)
+    return bool(value.is_finite) and bool(abs(value) <= 1_000)
+
+
+def factorial(value: sympy.Expr) -> sympy.Expr:
+    if value.is_number and not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
+        raise Unparsable("factorial too large or of no whole number")
+    return sympy.factorial(value)
+
+
+def binomial(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
+    if any(value.is_number and not (value.is_Integer and abs(value) <= LARGEST_FACTORIAL) for value in (above, below)):
+        raise Unparsable("binomial too large or of no whole number")
+    return sympy.binomial(above, below)
+
+
+def modulo(value: sympy.Expr, divisor: sympy.Expr) -> sympy.Expr:
+    if divisor.is_zero:
+        raise Unparsable("modulo zero")
+    return sympy.Mod(value, divisor)
+
+
+def refuse_large_tree(value: sympy.Expr) -> None:
+    for count, _ in enumerate(sympy.preorder_traversal(value)):
+        if count > MOST_NODES:
+            raise Unparsable(f"more than {MOST_NODES} nodes")
+
+
+def refuse_costly(value: sympy.Expr) -> None:
+    """Walk an unevaluated tree and refuse what would not end: huge powers, factorials, sums; and all integrals."""
+    refuse_large_tree(value)
+    for node in sympy.preorder_traversal(value):
+        if isinstance(node, sympy.Pow) and node.exp.is_number and node.base.is_number:
+            power(node.base.doit() if node.base.is_Atom else sympy.Integer(2), node.exp)
+        elif isinstance(node, sympy.factorial) and node.args[0].is_number:
+            factorial(node.args[0])
+        elif isinstance(node, sympy.Integral):
+            raise Unparsable("an integral is no closed form")
+        elif isinstance(node, sympy.Sum | sympy.Product):
+            _refuse_long_sum(node)
+
+
+def _refuse_long_sum(node: Any) -> None:
+    for _, low, high in node.limits:
+        span = high - low
+        if span.is_number and span.is_finite and span > MOST_SUM_TERMS:
+            raise Unparsable(f"more than {MOST_SUM_TERMS} terms")

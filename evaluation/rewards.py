@@ -1,0 +1,72 @@
+"""Training rewards by name: each says what one response earned against its gold answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from entrobench.errors import unknown
+
+from .extraction import boxes
+from .graders import Verdict, grade, judge_answer
+from .worker_pool import Overrun, WorkerDied, shared_pool
+
+Reward = Callable[[str, str, bool], Verdict]
+PAPER_SECONDS = 5.0  # wall for the whole reply; math-verify's own default for one step, its alarms are off
+
+
+def reward_function(name: str) -> Reward:
+    """Return the reward `name` as a function (response, gold, finished) -> Verdict, 1 iff correct.
+
+    Raises InputError for an unknown name. `boxed`: finished, exactly one closed box, equal (ours, the embedded study).
+    `entrobench`: the grader over the whole reply. `paper`: math-verify over the whole reply (AEnt's published runs).
+    """
+    if name not in _REWARDS:
+        raise unknown("reward", name, _REWARDS, "trainer.reward")
+    return _REWARDS[name]
+
+
+def _boxed(response: str, gold: str, finished: bool) -> Verdict:
+    start = time.monotonic()
+    found = boxes(response)
+    if not finished or len(found) != 1:
+        reason = f"{len(found)} closed boxes, not one" if finished else "no end token"
+        return Verdict(False, "unparsable", reason, "", gold, time.monotonic() - start)
+    return judge_answer(found[0][2], gold, rule="the only box", start=start)
+
+
+def _entrobench(response: str, gold: str, finished: bool) -> Verdict:
+    return grade(response, gold)
+
+
+def _paper(response: str, gold: str, finished: bool) -> Verdict:
+    start = time.monotonic()
+    job = {"job": "paper", "prediction": response, "gold": gold}
+    reply: dict[str, Any]
+    try:
+        reply = shared_pool().run(job, start + PAPER_SECONDS)
+    except Overrun:
+        reply = {"outcome": "timeout", "reason": "deadline passed"}
+    except WorkerDied:
+        reply = {"outcome": "error", "reason": "the worker died"}
+    outcome, extracted = reply["outcome"], reply.get("extracted", "")
+    return Verdict(outcome == "correct", outcome, reply["reason"], extracted, gold, time.monotonic() - start)
+
+
+_REWARDS: dict[str, Reward] = {"boxed": _boxed, "entrobench": _entrobench, "paper": _paper}
+
+
+def paper_verdict(job: dict[str, Any]) -> dict[str, str]:
+    """Run math-verify as AEnt's runs called it (gold in a box, whole reply searched); in the worker only.
+
+    Its limits by signal are off: the worker's deadline stands in for them. Source: verl's `math_verify.compute_score`.
+    """
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+
+    gold = parse(f"\\boxed{{{job['gold']}}}", (LatexExtractionConfig(),), parsing_timeout=None)
+    found = parse(job["prediction"], (ExprExtractionConfig(), LatexExtractionConfig()), parsing_timeout=None)
+    if not found:
+        return {"outcome": "unparsable", "reason": "math-verify found no answer"}
+    equal = bool(gold) and verify(gold, found, timeout_seconds=None)
+    return {"outcome": "correct" if equal else "wrong", "reason": "math-verify", "extracted": str(found[-1])}

@@ -1,0 +1,125 @@
+"""Units, currencies and counted things that trail a value: found, named by one name, compared.
+
+Policy: a unit is ignored when one side lacks it; two different known units are different answers.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from .scanning import word_set
+
+_NAMES = {
+    "m": "m meter meters metre metres",
+    "cm": "cm centimeter centimeters centimetre centimetres",
+    "mm": "mm millimeter millimeters millimetre millimetres",
+    "km": "km kilometer kilometers kilometre kilometres kms",
+    "dm": "dm decimeter decimeters",
+    "nm": "nm nanometer nanometers",
+    "in": "in inch inches",
+    "ft": "ft foot feet",
+    "yd": "yd yard yards",
+    "mi": "mi mile miles",
+    "g": "g gram grams gm",
+    "kg": "kg kilogram kilograms kgs kilo kilos",
+    "mg": "mg milligram milligrams",
+    "t": "ton tons tonne tonnes",
+    "lb": "lb lbs pound pounds",
+    "oz": "oz ounce ounces",
+    "s": "s sec secs second seconds",
+    "min": "min mins minute minutes",
+    "h": "h hr hrs hour hours",
+    "day": "day days",
+    "week": "week weeks",
+    "month": "month months",
+    "year": "year years yr yrs",
+    "l": "l liter liters litre litres",
+    "ml": "ml milliliter milliliters millilitre millilitres",
+    "gal": "gal gallon gallons",
+    "dollar": "dollar dollars usd",
+    "cent": "cent cents",
+    "euro": "euro euros eur",
+    "yuan": "yuan rmb cny",
+    "rupee": "rupee rupees rs",
+    "degree": "degree degrees deg",
+    "radian": "radian radians rad",
+    "mph": "mph",
+    "kmh": "kmh kph",
+    "hz": "hz hertz",
+    "n": "newton newtons",
+    "j": "joule joules",
+    "w": "watt watts",
+    "v": "volt volts",
+    "k": "kelvin",
+    "unit": "unit units",
+}
+_CANONICAL = {name: unit for unit, names in _NAMES.items() for name in names.split()}
+_NEUTRAL = frozenset({"unit", "degree", "radian"})  # say nothing that the bare number does not say
+_POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cubed": "3", "cu": "3"}
+_EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
+_TEXT_TAIL = re.compile(rf"(?P<value>.*?[^\s(,])\s*\\text\{{(?P<words>[^{{}}]*)\}}(?P<power>{_EXPONENT})$", re.DOTALL)
+_WORD_TAIL = re.compile(
+    rf"(?P<value>.*?[\d}})%])(?:st|nd|rd|th)?\s*(?P<words>[^\W\d_](?:[^\W\d_]|[.\s/])*?)(?P<power>{_EXPONENT})$",
+    re.DOTALL,
+)
+_LEADING = re.compile(
+    r"^(?:\\text\{\s*)?(?:just\s+)?(?:about|approximately|around|roughly|exactly|\\approx|\\sim|=)\s*\}?\s*(?=[\\\d.$-])",
+    re.IGNORECASE,
+)
+_CURRENCY = re.compile(r"^(-?)\s*(?:\\\$|€|£|¥|₹|US\s*\\\$|Rs\.?|RM)\s*(?=[\d.\\-])")
+_CURRENCY_AFTER = re.compile(r"\s*(?:\\\$|€|£|¥|₹)$")
+# Words that turn a number into a statement about it: "7 or 8", "not 7", "7 is wrong".
+_STATEMENT = word_set(
+    "or and not is are was were no non if then else isn't aren't than wrong incorrect mod when where for from "
+    "to but only unless except less more greater least most at in terms true false"
+)
+LONGEST_UNIT = 5  # words, ours
+
+
+@lru_cache(maxsize=16_384)
+def split_unit(text: str) -> tuple[str, str]:
+    """Return (value, unit): the text without leading "about" or currency and trailing unit words.
+
+    The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" for other words.
+    """
+    value = _LEADING.sub("", text)
+    value, marked = _without_currency(value)
+    tail = _TEXT_TAIL.match(value) or _WORD_TAIL.match(value)
+    if tail is None:
+        return value, "dollar" if marked else ""
+    unit = _unit_name(tail["words"], tail["power"], inside_text="\\text" in value[tail.start("words") - 6 :])
+    if unit is None:
+        return value, "dollar" if marked else ""
+    return tail["value"].strip(), unit
+
+
+def units_differ(first: str, second: str) -> bool:
+    """Say whether both sides name known units and these are not the same."""
+    known = [unit for unit in (first, second) if unit not in ("", "?") and unit not in _NEUTRAL]
+    return len(known) == 2 and known[0] != known[1]
+
+
+def _without_currency(text: str) -> tuple[str, bool]:
+    for pattern, replacement in ((_CURRENCY, r"\1"), (_CURRENCY_AFTER, "")):
+        stripped, count = pattern.subn(replacement, text)
+        if count:
+            return stripped, True
+    return text, False
+
+
+def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
+    """Return the unit's one name, "?" for harmless words, None where the words are no unit."""
+    names = [word for word in re.split(r"[\s.,/]+|\bper\b", words.lower()) if word]
+    if not names:
+        return ""
+    if len(names) > LONGEST_UNIT or _STATEMENT.intersection(names) - ({"in"} if names == ["in"] else set()):
+        return None
+    digits = re.sub(r"\D", "", power) or next((_POWERS[name] for name in names if name in _POWERS), "")
+    bare = [name for name in names if name not in _POWERS]
+    known = [_CANONICAL[name] for name in bare if name in _CANONICAL]
+    if len(known) == len(bare) and known:
+        return "/".join(known) + (f"^{digits}" if digits and digits != "1" else "")
+    if inside_text or all(len(name) > 2 or not name.isascii() for name in bare if name not in _CANONICAL):
+        return "?"
+    return None

@@ -1,0 +1,74 @@
+"""Answers in words and multiple-choice letters: told apart from mathematics, and compared."""
+
+from __future__ import annotations
+
+import re
+
+_TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_CHOICE_GOLD = re.compile(r"\(?\s*(?:\\text\s*\{)?\s*\(?\s*([A-Z])\s*\)?\s*\}?\s*\)?\.?")
+_CHOICE_LABEL = re.compile(
+    r"(?:\\text(?:bf|rm)?\s*\{)?\s*(?:answer|option|choice)?\s*:?\s*(?:\(\s*([A-Z])\s*\)|\[\s*([A-Z])\s*\]|([A-Z])(?=\s*(?:[.:)}]|$)))",
+    re.IGNORECASE,
+)
+_LETTER_IN_PROSE = re.compile(r"(?<![A-Za-z\\'])\(?([A-Z])\)?(?![A-Za-z0-9'^_*+=/{(])")
+_NEGATION = re.compile(
+    r"(?:\bnot?n?|n't(?: be)?|不是|非|\bneither|\bnor|\brather than|\binstead of)"
+    r"\s*(?:option|answer|choice)?\s*\(?$",
+    re.IGNORECASE,
+)
+
+
+def plain_words(text: str) -> str:
+    """The words of an answer: text commands opened, case and punctuation gone."""
+    text = _TEXT_COMMAND.sub(r" \1 ", text)
+    return " ".join(re.sub(r"[^\w\s-]", " ", text.replace("\\", " ")).casefold().split())
+
+
+def is_text(text: str) -> bool:
+    """Say whether an answer is words: at least one word of two letters and no digit or operator outside of it."""
+    opened = _TEXT_COMMAND.sub(r" \1 ", text)
+    if re.search(r"[\d^_=+*/<>|{}\\()\[\]]", opened):
+        return False
+    words = _WORD.findall(opened)
+    return bool(words) and ("\\text" in text or any(len(word) > 2 for word in words) or len(words) > 1)
+
+
+def texts_equal(prediction: str, gold: str) -> bool:
+    """Compare words without case and punctuation; single letters keep their case."""
+    first, second = plain_words(prediction), plain_words(gold)
+    if len(first) == 1 or len(second) == 1:
+        return _TEXT_COMMAND.sub(r"\1", prediction).strip(" .()") == _TEXT_COMMAND.sub(r"\1", gold).strip(" .()")
+    return bool(first) and first == second
+
+
+def choice_of_gold(gold: str) -> str | None:
+    """The letter when the gold answer is one choice letter, in any dress: A, (A), \\text{(A)}."""
+    match = _CHOICE_GOLD.fullmatch(gold.strip())
+    return match[1] if match else None
+
+
+def choice_of_prediction(prediction: str) -> str | None:
+    """The one choice letter that a prediction settles on, or None: a leading label, else the only letter not denied."""
+    text = prediction.strip().strip("*$ ")
+    label = _CHOICE_LABEL.match(text)
+    if label is not None:
+        letter = (label[1] or label[2] or label[3]).upper()
+        return letter if (label[1] or label[2] or label[3]).isupper() else None
+    letters: list[str] = []
+    denied = False
+    for match in _LETTER_IN_PROSE.finditer(text):
+        before = text[: match.start()]
+        denied = bool(_NEGATION.search(before)) or (denied and re.search(r"(?:\bor|\band|,)\s*$", before) is not None)
+        if not denied and not _is_english(match[1], text[match.end() :]):
+            letters.append(match[1])
+    return letters[0] if len(set(letters)) == 1 and _WORD.search(text) else None
+
+
+def _is_english(letter: str, after: str) -> bool:
+    """The article "A" and the pronoun "I" before a word are no choices."""
+    return (
+        letter in "AI"
+        and re.match(r"\s+[a-z]{2,}", after) is not None
+        and not re.match(r"\s+(?:is|because|as|since|not|non)\b", after)
+    )
