@@ -75,7 +75,7 @@ def generated(model_folder: Path, data_root: Path, tmp_path_factory: pytest.Temp
 
 
 def test_the_header_pins_model_benchmark_and_settings(generated: Path, model_folder: Path) -> None:
-    assert sorted(path.name for path in generated.iterdir()) == ["chain2.jsonl.zst", "chain2-validation.jsonl.zst"]
+    assert sorted(path.name for path in generated.iterdir()) == ["chain2-validation.jsonl.zst", "chain2.jsonl.zst"]
     assert read(generated / "chain2.jsonl.zst")[0] == {
         "header": {
             "benchmark": "chain2",
