@@ -11,7 +11,7 @@ rule all:
     input:
         f"{FOLDER}/report.html",
         f"{FOLDER}/tracking.json",
-        REFERENCE_CHECK,
+        f"{FOLDER}/reference_check.txt" if WORKFLOW.reference_scores else [],
         WORKFLOW.steps, # named here, or a deleted run would not be missed
         WORKFLOW.grades,
     default_target: True

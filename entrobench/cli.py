@@ -126,16 +126,25 @@ def compare(study: StudyName) -> None:
 
 
 @app.command()
-def check(study: StudyName) -> None:
+def check(
+    study: StudyName,
+    write: Annotated[bool, typer.Option("--write", help="make the finished study the new reference instead")] = False,
+) -> None:
     """Compare a study's scores with those in results/reference/<study>, line by line.
 
     Example: entrobench check quickstart
     """
-    from entrobench.evaluation.reference_check import check
+    from entrobench.evaluation.reference_check import check, write_reference
     from entrobench.study import load_study
 
     loaded = load_study(study)
-    check(loaded.folder, REFERENCE / loaded.name)
+    if not (loaded.folder / "scores.parquet").exists():
+        raise InputError(f"entrobench check: {loaded.folder}/scores.parquet is not there yet; make study writes it")
+    if write:
+        print(f"wrote {write_reference(loaded.folder, REFERENCE / loaded.name, loaded.metrics)}")
+        return
+    lines = check(loaded.folder, REFERENCE / loaded.name)
+    print("\n".join(lines) or f"no reference: {REFERENCE / loaded.name}/scores.csv is not there")
 
 
 @app.command()

@@ -75,6 +75,19 @@ def benchmark_version(name: str) -> int:
     return int(_evaluation("benchmarks").load_benchmark(name).version)
 
 
+def check_reward(name: str, where: str) -> None:
+    """Raise InputError for a reward that does not exist."""
+    try:
+        _evaluation("rewards").reward_function(name)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def grader_version() -> str:
+    """The version of the grader of answers."""
+    return str(_evaluation("graders").GRADER_VERSION)
+
+
 def _evaluation(module: str) -> Any:
     """Import a module of entrobench.evaluation, which the core does not depend on statically."""
     return importlib.import_module(f"entrobench.evaluation.{module}")

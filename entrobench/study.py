@@ -63,6 +63,11 @@ class Study:
         return RESULTS / self.name
 
     @property
+    def metrics(self) -> list[str]:
+        """The accuracies by their names in scores.parquet."""
+        return _metrics(self.evaluation)
+
+    @property
     def locked_evaluation(self) -> dict[str, Any]:
         """Content of evaluation.json: the fields of EvaluationConfig and the list of benchmarks."""
         return {**dataclasses.asdict(self.evaluation), "benchmarks": self.benchmarks}
@@ -162,6 +167,7 @@ def _own_runs(content: Mapping[str, Any], path: Path) -> Iterator[Run]:
     hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
     for where, setting in _settings(content, path):
         trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
+        recipes.check_reward(trainer.reward, where)
         model = recipes.load_model(setting["model"], str(path))
         dataset = recipes.load_dataset(setting["dataset"], str(path))
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
@@ -222,13 +228,16 @@ def _evaluation(content: Mapping[str, Any], included: list[Study], path: Path) -
 
 def _primary(content: Mapping[str, Any], evaluation: EvaluationConfig, path: Path) -> str:
     """The headline metric by its name in scores.parquet; avg@n and maj@n stand for the study's samples."""
-    samples = evaluation.samples
-    metrics = [f"avg@{samples}", f"maj@{samples}", *(f"pass@{k}" for k in evaluation.pass_k)]
     primary = content.get("primary", "avg@n")
-    name: str = primary.replace("@n", f"@{samples}")
-    if name not in metrics:
-        raise unknown("metric", primary, metrics, f"{path}: primary")
+    name: str = primary.replace("@n", f"@{evaluation.samples}")
+    if name not in _metrics(evaluation):
+        raise unknown("metric", primary, _metrics(evaluation), f"{path}: primary")
     return name
+
+
+def _metrics(evaluation: EvaluationConfig) -> list[str]:
+    samples = evaluation.samples
+    return [f"avg@{samples}", f"maj@{samples}", *(f"pass@{k}" for k in evaluation.pass_k)]
 
 
 def _datasets(

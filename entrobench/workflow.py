@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -133,7 +132,7 @@ class Workflow:
     @property
     def grader_version(self) -> str:
         """A change of the grader grades anew, and samples nothing."""
-        return str(importlib.import_module("entrobench.evaluation.graders").GRADER_VERSION)
+        return recipes.grader_version()
 
     @property
     def grades(self) -> list[str]:
@@ -145,7 +144,19 @@ class Workflow:
         return [str(run.folder / "steps.parquet") for run in self.study.runs]
 
     @property
-    def reference_check(self) -> list[str]:
-        """The check's output, if there are committed scores to check against."""
-        reference = RESULTS / "reference" / self.study.name / "scores.csv"
-        return [str(self.study.folder / "reference_check.json")] if reference.exists() else []
+    def provenance(self) -> list[str]:
+        return [str(run.folder / "provenance.json") for run in self.study.runs]
+
+    @property
+    def reference_scores(self) -> list[str]:
+        """Committed scores to check against, where there are any."""
+        return self._reference("scores.csv")
+
+    @property
+    def reference_sweep(self) -> list[str]:
+        """The committed sweep that the tables and figures show, where there is one."""
+        return self._reference("sweep.csv")
+
+    def _reference(self, name: str) -> list[str]:
+        path = RESULTS / "reference" / self.study.name / name
+        return [str(path)] if path.exists() else []

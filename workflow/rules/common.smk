@@ -18,7 +18,6 @@ except InputError as error:
 STUDY = WORKFLOW.study
 ARGUMENT = WORKFLOW.argument
 FOLDER = STUDY.folder
-REFERENCE_CHECK = WORKFLOW.reference_check
 
 
 wildcard_constraints:

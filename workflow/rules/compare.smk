@@ -6,6 +6,7 @@ rule compare:
     input:
         WORKFLOW.grades,
         WORKFLOW.steps,
+        WORKFLOW.reference_sweep,
     output:
         scores=f"{FOLDER}/scores.parquet",
         problems=f"{FOLDER}/problems.parquet",
@@ -32,9 +33,9 @@ rule compare:
 rule check:
     input:
         rules.compare.output.scores,
-        f"results/reference/{STUDY.name}/scores.csv",
+        WORKFLOW.reference_scores,
     output:
-        f"{FOLDER}/reference_check.json",
+        f"{FOLDER}/reference_check.txt",
     log:
         f"{FOLDER}/logs/check.log",
     conda:
@@ -43,13 +44,14 @@ rule check:
         "check the scores against results/reference"
     threads: 1
     shell:
-        f"entrobench check {ARGUMENT} > {{log}} 2>&1"
+        f"entrobench check {ARGUMENT} > {{output}} 2> {{log}}"
 
 
 rule report:
     input:
         rules.compare.output,
-        REFERENCE_CHECK,
+        WORKFLOW.provenance,
+        WORKFLOW.reference_scores,
     output:
         f"{FOLDER}/report.html",
     log:

@@ -20,6 +20,8 @@ rule track:
     input:
         rules.compare.output,
         WORKFLOW.steps,
+        WORKFLOW.provenance,
+        rules.report.output,
         ancient("results/.mlflow-ready"),
     output:
         f"{FOLDER}/tracking.json",
