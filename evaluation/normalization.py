@@ -136,7 +136,7 @@ def normalize(answer: str) -> str:
     _refuse_deep_nesting(text)
     text = _strip_layout(text)
     text = _unwrap_text_commands(text)
-    text = _plain_to_latex(text)
+    text = _plain_to_latex(_trim(text))
     text = _brace_arguments(text)
     return _trim(re.sub(r"\s+", " ", text))
 
