@@ -103,6 +103,8 @@ def analyse(
 ) -> dict[str, Any]:
     """Compare every method with the baseline and summarise each method; the content of statistics.json.
 
+    Intervals are null wherever a cell has one seed only.
+
     `problems` is the table of `scores.problem_table`, `column` the metric in it, `methods` the study's order.
     A score is the unweighted mean over benchmarks. Deterministic given `seed`.
     """
@@ -156,6 +158,7 @@ class _Analysis:
             return None
         differences = [self.differences(cell, scope.benchmarks, method) for cell in cells]
         tasks = [self.task(cell, benchmark, method) for cell in cells for benchmark in scope.benchmarks]
+        spread = all(len(cell) > 1 for cell in differences)  # one seed says nothing about other seeds
         return {
             "scope": scope,
             "method": method,
@@ -163,9 +166,9 @@ class _Analysis:
             "seeds": [self.paired(cell, method) for cell in cells],
             "differences": [[float(value) for value in cell] for cell in differences],
             "interval": pooled_t(differences),
-            "bootstrap": percentile_interval(numpy.mean([task[0] for task in tasks], axis=0)),
+            "bootstrap": percentile_interval(numpy.mean([task[0] for task in tasks], axis=0)) if spread else None,
             "improvement": float(numpy.mean([task[2] for task in tasks])),
-            "improvement_interval": percentile_interval(numpy.mean([task[1] for task in tasks], axis=0)),
+            "improvement_interval": percentile_interval(numpy.mean([t[1] for t in tasks], axis=0)) if spread else None,
         }
 
     def differences(self, cell: Cell, benchmarks: Sequence[str], method: str) -> Floats:
@@ -206,7 +209,9 @@ class _Analysis:
         for cell in scope.cells:
             rows = self.board.rows(cell, method, self.board.seeds(cell, method))
             tasks += [self.board.means[benchmark][rows] for benchmark in scope.benchmarks if rows]
-        lower, upper = interquartile_mean_interval(tasks, self.rng, self.bootstrap.replicates)
+        lower, upper = None, None
+        if all(len(task) > 1 for task in tasks):
+            lower, upper = interquartile_mean_interval(tasks, self.rng, self.bootstrap.replicates)
         pooled = numpy.concatenate(tasks)
         return {
             "method": method,
@@ -248,7 +253,7 @@ def _described(row: dict[str, Any]) -> dict[str, Any]:
         **interval,
         "p_holm": row.get("adjusted"),
         "verdict": row["verdict"],
-        "bootstrap": list(row["bootstrap"]),
+        "bootstrap": row["bootstrap"],
         "improvement": row["improvement"],
-        "improvement_interval": list(row["improvement_interval"]),
+        "improvement_interval": row["improvement_interval"],
     }

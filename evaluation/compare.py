@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
 
@@ -68,7 +68,13 @@ def read_curves(study: Study, folder: Path) -> DataFrame:
         file = folder / "runs" / run.model / run.dataset / run.method / f"seed{run.seed}" / "steps.parquet"
         if not file.is_file():
             raise InputError(f"{file}: missing; train this run first")
-        key = {"study": study.name, "model": run.model, "dataset": run.dataset, "method": run.method, "seed": run.seed}
+        key: dict[str, Any] = {
+            "study": study.name,
+            "model": run.model,
+            "dataset": run.dataset,
+            "method": run.method,
+            "seed": run.seed,
+        }
         steps = pandas.read_parquet(file)
         frames.append(steps.assign(**key)[[*key, *steps.columns]])
     return pandas.concat(frames, ignore_index=True)

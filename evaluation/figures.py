@@ -30,7 +30,7 @@ COLOURS = {
     "clip_higher": "#009e73",
 }
 FURTHER = ["#cc79a7", "#e69f00", "#56b4e9", "#332288", "#882255", "#999933", "#44aa99", "#661100", "#aa4499"]
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.labelsize": 9,
@@ -69,7 +69,7 @@ def write_figures(
     drawings: dict[str, Callable[[], Figure]] = {
         "entropy": lambda: curve_figure(curves, "entropy", "entropy (nats/token)"),
         "reward": lambda: curve_figure(curves, "reward", "training reward", window=5),
-        "length": lambda: curve_figure(curves, "length", "response length (tokens)"),
+        "length": lambda: curve_figure(curves, "length", "response length (tokens)", window=5),
         "reward_by_tokens": lambda: curve_figure(totals, "reward", "training reward", "million tokens", window=5),
         "reward_by_time": lambda: curve_figure(totals, "reward", "training reward", "device minutes", window=5),
         "scores": lambda: score_figure(curves, scores, primary),
@@ -88,7 +88,7 @@ def _save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
     import matplotlib
 
     files = [folder / f"{name}.svg", folder / f"{name}.png"]
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = draw()
         figure.savefig(files[0], metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.08)
         figure.savefig(files[1], metadata={"Software": None}, bbox_inches="tight", pad_inches=0.08, dpi=144)
@@ -164,7 +164,8 @@ def _draw_seeds(
     window, stride = smoothing
     values = rows.pivot(index="step", columns="seed", values=column)
     positions = rows.assign(x=rows[x]).pivot(index="step", columns="seed", values="x").iloc[::stride]
-    axes.plot(positions, values.iloc[::stride], color=line_colour, linewidth=0.6, alpha=0.35)
+    faint = 0.35 if values.shape[1] < ENOUGH_SEEDS else 0.2
+    axes.plot(positions, values.iloc[::stride], color=line_colour, linewidth=0.6, alpha=faint)
     smooth = values.rolling(window, center=True, min_periods=1).mean().iloc[::stride]
     mean, along = smooth.mean(axis=1), positions.mean(axis=1)
     if values.shape[1] > 1:

@@ -13,10 +13,10 @@ from entrobench.errors import InputError
 
 from .compare import REFERENCE, read_sweep, used_values
 from .figures import colour
-from .reference_check import check
+from .reference_check import compare_with_reference
 from .report_page import PAGE, SCRIPT, STYLE
 from .table_formats import Entry, Table, new_block
-from .tables import read_tables, signed
+from .tables import p_text, read_tables, signed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,6 +60,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
     statistics = json.loads((folder / "statistics.json").read_text())
     provenance = [json.loads((_run_folder(run, folder) / "provenance.json").read_text()) for run in study.runs]
     methods = list(dict.fromkeys(run.method for run in study.runs))
+    reference = REFERENCE / study.name
     return {
         "study": study.name,
         "description": study.description,
@@ -71,7 +72,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
             _statement(row, statistics["baseline"]) for row in statistics["comparisons"] if row["scope"] == "study"
         ],
         "tables": read_tables(folder)[1],
-        "reference": check(folder, REFERENCE / study.name),
+        "reference": compare_with_reference(folder, reference) if (reference / "scores.csv").is_file() else [],
         "figures": _figures(folder, FIGURES),
         "curves": _figures(folder, CURVES),
         "sweep": _sweep(study, folder),
@@ -108,7 +109,7 @@ def _statement(row: Mapping[str, Any], baseline: str) -> dict[str, str]:
         "no difference shown": f"is not shown to differ from {baseline}",
         "too few seeds": f"against {baseline}, without a verdict",
     }[row["verdict"]]
-    p = "" if row["p_holm"] is None else f"; Holm-corrected p {row['p_holm']:.3f}"
+    p = "" if row["p_holm"] is None else f"; p {p_text(row['p_holm'])} after Holm's correction"
     text = f"{row['method']} {said}: {signed(row['difference'])}{bounds} over {basis}{p}."
     return {"method": row["method"], "text": text, "verdict": row["verdict"]}
 
@@ -155,15 +156,20 @@ def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
 def _sweep_lines(means: DataFrame, used: Mapping[tuple[str, str], Sequence[float]], metric: str) -> Iterable[str]:
     """For each swept key: the best value, the value the study uses, and whether they agree."""
     for (method, key), rows in means.groupby(["method", "key"], sort=False):
-        best = rows.loc[rows["score"].idxmax()]
+        best = rows.nlargest(1, "score").iloc[0]
         text = f"{method}, {key}: of {len(rows)} values the best mean validation {metric} is {best['score']:.3f}"
         text += f", at {best['value']:g}."
-        values = used.get((str(method), str(key)), [])
-        if values == [best["value"]]:
-            text += " The study uses this value."
-        elif values:
-            text += f" The study uses {' and '.join(f'{value:g}' for value in values)}."
-        yield text
+        yield text + "".join(_used_line(rows, value) for value in used.get((str(method), str(key)), []))
+
+
+def _used_line(rows: DataFrame, value: float) -> str:
+    """Say plainly where a value that the study uses stands in the sweep."""
+    if value not in set(rows["value"]):
+        return f" The study uses {value:g}, which was not swept."
+    score = rows.loc[rows["value"] == value, "score"].iloc[0]
+    if score == rows["score"].max():
+        return f" The study uses {value:g}, the best value."
+    return f" The study uses {value:g}: {score:.3f}, place {int((rows['score'] > score).sum()) + 1} of {len(rows)}."
 
 
 def _settings(study: Study) -> list[dict[str, Any]]:

@@ -54,6 +54,7 @@ code, .mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; 
 details { margin: 16px 0; }
 summary { cursor: pointer; font-weight: 600; font-size: 15px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 22px; font-size: 14px; }
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 0 40px; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: 13px; padding: 50px 28px 40px; }
@@ -176,10 +177,12 @@ PAGE = """\
 
 <section id="run">
 <h2>What was run</h2>
+<div class="side">
 {% for group in settings %}
-<h3>{{ group.title }}</h3>
-<dl>{% for name, value in group.entries %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl>
+<div><h3>{{ group.title }}</h3>
+<dl>{% for name, value in group.entries %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl></div>
 {% endfor %}
+</div>
 </section>
 
 <section id="methods">

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .scores import BASE, OUTCOMES, RUN
 from .statistics import ENOUGH_SEEDS, pooled_t
@@ -118,7 +118,7 @@ def _outcome_columns(problems: DataFrame, benchmarks: Sequence[str]) -> dict[str
         own = problems[problems["benchmark"] == benchmark]
         columns[f"{benchmark} answers"] = int(own["n"].sum())
         for outcome in OUTCOMES:
-            columns[f"{benchmark} {outcome}"] = int((own[f"outcome_{outcome}"] * own["n"]).sum().round())
+            columns[f"{benchmark} {outcome}"] = round(float((own[f"outcome_{outcome}"] * own["n"]).sum()))
     return columns
 
 
@@ -160,10 +160,10 @@ def _comparison_table(statistics: Mapping[str, Any], primary: str) -> Table:
         found = comparison(statistics, "study", method=summary["method"])
         rows.append(
             [
-                Entry(summary["method"], value=summary["method"], bold=bool(found and found["verdict"] == "better")),
+                Entry(summary["method"], value=summary["method"]),
                 Entry(str(summary["runs"]), value=summary["runs"]),
                 Entry(f"{summary['mean']:.3f}", value=summary["mean"]),
-                _interval_entry(summary["interquartile_mean"], summary["lower"], summary["upper"], ".3f"),
+                _interval_entry(summary["interquartile_mean"], (summary["lower"], summary["upper"]), ".3f"),
                 *_comparison_entries(found),
             ]
         )
@@ -181,18 +181,24 @@ def _comparison_table(statistics: Mapping[str, Any], primary: str) -> Table:
 def _comparison_entries(found: Mapping[str, Any] | None) -> list[Entry]:
     if found is None:
         return [Entry("–") for _ in range(5)]
-    p = found["p_holm"]
+    p, bootstrap, better = found["p_holm"], found["bootstrap"], found["verdict"] == "better"
     return [
-        difference_entry(found["difference"], found["lower"], found["upper"], ""),
-        Entry("–" if p is None else f"{p:.3f}", value=p),
-        Entry(found["verdict"], value=found["verdict"], bold=found["verdict"] == "better"),
-        Entry(f"[{signed(found['bootstrap'][0])}, {signed(found['bootstrap'][1])}]", value=found["bootstrap"][0]),
-        _interval_entry(found["improvement"], *found["improvement_interval"], ".2f"),
+        difference_entry(found["difference"], found["lower"], found["upper"], "", better),
+        Entry("–" if p is None else p_text(p), value=p),
+        Entry(found["verdict"], value=found["verdict"], bold=better),
+        Entry(f"[{signed(bootstrap[0])}, {signed(bootstrap[1])}]" if bootstrap else "–"),
+        _interval_entry(found["improvement"], found["improvement_interval"] or (None, None), ".2f"),
     ]
 
 
-def _interval_entry(value: float, lower: float, upper: float, form: str) -> Entry:
-    return Entry(f"{value:{form}} [{lower:{form}}, {upper:{form}}]", value=value)
+def p_text(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _interval_entry(value: float, bounds: tuple[float | None, float | None], form: str) -> Entry:
+    lower, upper = bounds
+    interval = "" if lower is None or upper is None else f" [{lower:{form}}, {upper:{form}}]"
+    return Entry(f"{value:{form}}{interval}", value=value)
 
 
 def signed(value: float) -> str:
@@ -203,20 +209,21 @@ def difference_entry(
     difference: float, lower: float | None, upper: float | None, seeds: str, bold: bool = False
 ) -> Entry:
     """+0.012 [−0.003, +0.027], with the seeds' differences below where they are too few for a verdict."""
-    interval = "" if _missing(lower) or _missing(upper) else f" [{signed(lower)}, {signed(upper)}]"
+    interval = f" [{signed(lower)}, {signed(upper)}]" if _present(lower) and _present(upper) else ""
     few = seeds if 0 < len(seeds.split()) < ENOUGH_SEEDS else ""
     detail = ", ".join(signed(float(value)) for value in few.split())
     return Entry(signed(difference) + interval, f"seeds {detail}" if detail else "", difference, bold)
 
 
-def _missing(value: object) -> bool:
-    return value is None or value != value
+def _present(value: float | None) -> TypeGuard[float]:
+    """Whether there is a number: neither None nor the NaN that pandas makes of it."""
+    return value is not None and value == value
 
 
 def _score_entry(row: Mapping[str, Any], name: str, bold: bool) -> Entry:
     """0.812 ± 0.012, with the seeds below where there are too few; the base model has one value and no interval."""
     mean, upper = row[name], row[f"{name} upper"]
-    text = f"{mean:.3f}" if _missing(upper) else f"{mean:.3f} ± {upper - mean:.3f}"
+    text = f"{mean:.3f} ± {upper - mean:.3f}" if _present(upper) else f"{mean:.3f}"
     seeds = row[f"{name} seeds"].split()
     few = 1 < len(seeds) < ENOUGH_SEEDS
     return Entry(text, "seeds " + ", ".join(f"{float(s):.3f}" for s in seeds) if few else "", mean, bold)
@@ -249,7 +256,7 @@ def _scores_table(
 
 
 def _difference_entries(row: Mapping[str, Any]) -> list[Entry]:
-    if row["verdict"] is None or row["verdict"] != row["verdict"]:
+    if not isinstance(row["verdict"], str):
         return [Entry("–"), Entry("")]
     bold = row["verdict"] == "better"
     bounds = row["difference lower"], row["difference upper"]
@@ -268,7 +275,7 @@ def _metrics_table(rows: list[dict[Any, Any]], benchmarks: Sequence[str], metric
 
 
 def _number(value: Any, form: str) -> Entry:
-    return Entry("–") if _missing(value) else Entry(f"{value:{form}}", value=float(value))
+    return Entry(f"{value:{form}}", value=float(value)) if _present(value) else Entry("–")
 
 
 def _answers_table(rows: list[dict[Any, Any]], benchmarks: Sequence[str]) -> Table:

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas
+import pytest
+from rich.console import Console
+from synthetic_results import make_study
+
+from entrobench.errors import InputError
+from entrobench.evaluation.compare import compare, read_curves, used_values
+from entrobench.evaluation.table_formats import Entry, Table, escape_latex, latex, markdown, terminal
+from entrobench.evaluation.tables import difference_entry, p_text, read_tables, run_costs
+
+SKILLS = {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A study of 2 cells, 3 methods, 5 seeds and 2 benchmarks after `compare`."""
+    root = tmp_path_factory.mktemp("tables")
+    study = make_study(
+        root, SKILLS, datasets=["chain2", "chain3"], benchmarks=["b1", "b2"], seeds=range(5), problems=30
+    )
+    compare(study, study.results)
+    return study
+
+
+def text_of(table: Table, row: int, column: str) -> str:
+    return table.rows[row][table.columns.index(column)].text
+
+
+def test_compare_writes_everything(compared: SimpleNamespace) -> None:
+    names = {"scores.parquet", "problems.parquet", "curves.parquet", "statistics.json", "figures"}
+    assert {*names, "table.md", "table.csv", "table.tex"} <= {path.name for path in compared.results.iterdir()}
+    scores = pandas.read_parquet(compared.results / "scores.parquet")
+    assert list(scores.columns) == ["model", "dataset", "method", "seed", "benchmark", "metric", "value"]
+    assert pandas.read_parquet(compared.results / "problems.parquet")["study"].unique() == ["fake"]
+    curves = pandas.read_parquet(compared.results / "curves.parquet")
+    assert list(curves.columns[:6]) == ["study", "model", "dataset", "method", "seed", "step"]
+    assert json.loads((compared.results / "statistics.json").read_text())["metric"] == "avg@8"
+
+
+def test_one_row_per_cell_and_method_with_the_base_model_first(compared: SimpleNamespace) -> None:
+    wide, tables = read_tables(compared.results)
+    order = ["base", "grpo", "entropy_bonus", "aent"]
+    assert list(wide["method"]) == order * 2
+    assert list(wide["dataset"]) == ["chain2"] * 4 + ["chain3"] * 4
+    assert list(pandas.read_csv(compared.results / "table.csv")["method"]) == order * 2
+    assert [len(table.rows) for table in tables] == [3, 8, 8, 8, 6]
+
+
+def test_the_wide_table_agrees_with_the_scores(compared: SimpleNamespace) -> None:
+    wide, _ = read_tables(compared.results)
+    scores = pandas.read_parquet(compared.results / "scores.parquet")
+    row = wide[(wide["dataset"] == "chain3") & (wide["method"] == "aent")].iloc[0]
+    own = scores[(scores["dataset"] == "chain3") & (scores["method"] == "aent") & (scores["benchmark"] == "b2")]
+    for metric in ("avg@8", "maj@8", "pass@2", "length", "truncated"):
+        assert row[f"b2 {metric}"] == pytest.approx(own[own["metric"] == metric]["value"].mean())
+    assert row["mean avg@8"] == pytest.approx((row["b1 avg@8"] + row["b2 avg@8"]) / 2)
+    assert row["b1 answers"] == 5 * 30 * 8
+    outcomes = ("correct", "wrong", "unparsable", "timeout", "error")
+    assert sum(row[f"b1 {outcome}"] for outcome in outcomes) == row["b1 answers"]
+    assert row["b1 correct"] == round(row["b1 avg@8"] * row["b1 answers"])
+    assert row["tokens"] == 20 * 4096
+    assert row["seconds"] == pytest.approx(20 * 0.4)
+    assert row["updates"] == 2
+
+
+def test_verdicts_decide_what_is_bold(compared: SimpleNamespace) -> None:
+    _, tables = read_tables(compared.results)
+    table = tables[1]
+    statistics = json.loads((compared.results / "statistics.json").read_text())
+    verdicts = {
+        (row["model"], row["dataset"], row["method"]): row["verdict"]
+        for row in statistics["comparisons"]
+        if row["scope"] == "cell"
+    }
+    assert "better" in verdicts.values()
+    for row in table.rows:
+        verdict = verdicts.get(tuple(entry.text for entry in row[:3]))
+        assert row[table.columns.index("mean")].bold == (verdict == "better")
+        assert row[table.columns.index("difference to grpo")].bold == (verdict == "better")
+        assert row[table.columns.index("verdict")].text == (verdict or "")
+    assert text_of(table, 0, "difference to grpo") == "–"
+    assert text_of(table, 1, "difference to grpo") == "–"
+
+
+def test_final_entropy_is_the_mean_of_the_last_ten_steps(compared: SimpleNamespace) -> None:
+    curves = read_curves(compared, compared.results)
+    costs = run_costs(curves.sample(frac=1, random_state=0)).set_index(["dataset", "method", "seed"])
+    run = compared.runs[-1]
+    steps = pandas.read_parquet(run.folder / "steps.parquet")
+    expected = steps[steps["step"] > 10]["entropy"].mean()
+    assert costs.loc[(run.dataset, run.method, run.seed), "final_entropy"] == pytest.approx(expected)
+
+
+def test_few_seeds_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9}, seeds=(0, 1), problems=10)
+    compare(study, study.results)
+    wide, tables = read_tables(study.results)
+    entry = tables[1].rows[2][tables[1].columns.index("chain2-test")]
+    values = [float(value) for value in wide.iloc[2]["chain2-test avg@8 seeds"].split()]
+    assert entry.detail == f"seeds {values[0]:.3f}, {values[1]:.3f}"
+    assert "±" in entry.text
+    assert text_of(tables[1], 2, "verdict") == "too few seeds"
+    assert not any(entry.bold for table in tables for row in table.rows for entry in row)
+    assert "too few seeds" in capsys.readouterr().out
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9}, seeds=(7,), problems=10)
+    compare(study, study.results)
+    _, tables = read_tables(study.results)
+    shown = [entry.text for table in tables for row in table.rows for entry in row]
+    assert not any("±" in text or "[" in text for text in shown)
+    assert text_of(tables[0], 1, "verdict") == "too few seeds"
+
+
+def test_missing_gradings_are_named(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9}, seeds=(0, 1), problems=5)
+    (study.runs[2].folder / "grades" / "chain2-test.parquet").unlink()
+    with pytest.raises(InputError, match="1 of 5 gradings are missing, first tiny/chain2/aent/0/chain2-test"):
+        compare(study, study.results)
+
+
+def test_runs_outside_the_study_are_left_out(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9, "old": 0.2}, seeds=(0, 1), problems=5)
+    study.runs = [run for run in study.runs if run.method != "old"]
+    compare(study, study.results)
+    for name in ("scores", "problems", "curves"):
+        assert "old" not in set(pandas.read_parquet(study.results / f"{name}.parquet")["method"])
+
+
+def test_used_values_are_numbers_by_method_and_key() -> None:
+    def run(method: str, **values: object) -> SimpleNamespace:
+        return SimpleNamespace(method=method, config={"method": {"values": values}})
+
+    study = SimpleNamespace(runs=[run("a", x=0.1, name="n"), run("a", x=0.1), run("a", x=0.2), run("b", x=3)])
+    assert used_values(study) == {("a", "x"): [0.1, 0.2], ("b", "x"): [3]}
+
+
+TABLE = Table(
+    "t",
+    "A_title & more",
+    ["model", "two\nlines"],
+    [[Entry("m_1"), Entry("0.5 ± 0.1", "seeds 0.4, 0.6", 0.5, bold=True)], [Entry("m|2"), Entry("−0.1")]],
+    "100 % note",
+    group=1,
+)
+
+
+def test_markdown() -> None:
+    lines = markdown(TABLE).splitlines()
+    assert lines[0] == "### A_title & more"
+    assert lines[2:4] == ["| model | two lines |", "| --- | --- |"]
+    assert lines[4] == "| m_1 | **0.5 ± 0.1**<br>(seeds 0.4, 0.6) |"
+    assert lines[5] == "| m\\|2 | −0.1 |"
+    assert lines[-1] == "100 % note"
+
+
+def test_latex() -> None:
+    text = latex(TABLE)
+    assert r"\caption{A\_title \& more. 100 \% note}" in text
+    assert r"m\_1 & \shortstack[l]{\textbf{0.5 $\pm$ 0.1}\\(seeds 0.4, 0.6)} \\" in text
+    assert text.count(r"\midrule") == 2
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    assert escape_latex("a\\b^c") == r"a\textbackslash{}b\textasciicircum{}c"
+
+
+def test_terminal_text_shows_every_entry() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(terminal(TABLE))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in ("A_title & more", "m_1", "0.5 ± 0.1", "seeds 0.4, 0.6", "−0.1", "100 % note"):
+        assert text in shown
+
+
+def test_difference_and_p_texts() -> None:
+    assert difference_entry(0.0123, -0.0034, 0.028, "").text == "+0.012 [−0.003, +0.028]"
+    assert difference_entry(-0.5, None, None, "-0.5").detail == "seeds −0.500"
+    assert difference_entry(0.1, 0.0, 0.2, " ".join(["+0.1"] * 5)).detail == ""
+    assert [p_text(p) for p in (0.0004, 0.0123, 1.0)] == ["< 0.001", "0.012", "1.000"]
