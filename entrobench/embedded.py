@@ -46,6 +46,7 @@ def train_tokenizer(recipe: EmbeddedModel, problems: Sequence[str], teacher: Tea
     if recipe.tokenizer == "word":
         tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=False)  # puts the spaces back
         trainer = trainers.WordLevelTrainer(vocab_size=recipe.vocabulary, special_tokens=list(SPECIAL_TOKENS))
     else:
         tokenizer = Tokenizer(models.BPE())
