@@ -149,7 +149,7 @@ class Hardware:
     """Where and how a run is computed; never part of a hash, never changes the mathematics."""
 
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
-    micro_batch: int = setting(128, low=1, source="ours; sequences per forward")
+    micro_batch: int = setting(64, low=1, source="ours; sequences per forward, fastest for the embedded models")
     head_chunk: int = setting(4096, low=1, source="ours; tokens per chunk of the output layer")
     checkpoint_every: int = setting(20, low=1, source="ours; steps")
 
