@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 import zstandard
 
-from entrobench.data import load_rows, prepare
+from entrobench.config import EvaluationConfig
+from entrobench.data import DATA_VARIABLE, load_rows, prepare, render
 from entrobench.errors import InputError
 from entrobench.evaluation.generate import build_requests, build_tasks, generate
 from entrobench.model import load_tokenizer, weights_sha256
+
+ROOT = Path(__file__).parents[2]
+REAL_DATA = Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / "shared" / "data")
+needs_real_data = pytest.mark.skipif(
+    not (REAL_DATA / "manifest.json").is_file(), reason=f"no folder of real benchmark rows (set {DATA_VARIABLE})"
+)
 
 EVALUATION: dict[str, Any] = {
     "samples": 3,
@@ -123,8 +133,6 @@ def test_a_seed_draws_other_answers(generated: Path, model_folder: Path, data_ro
 
 
 def test_prompts_are_the_benchmarks_and_sampling_the_studys(data_root: Path) -> None:
-    from entrobench.config import EvaluationConfig
-
     settings = EvaluationConfig(samples=2, temperature=0.6, top_p=0.95, top_k=20, max_tokens=32, pass_k=[1], problems=3)
     requests = build_requests(build_tasks(["gsm8k"], settings, data_root)["gsm8k"], settings)
     assert len(requests) == 3 * 2
@@ -138,7 +146,6 @@ def test_lm_eval_itself_can_drive_the_engine(model_folder: Path, data_root: Path
     """`generate_until` is lm-eval's own call: repeats of a request are draws, stop strings cut the text."""
     from lm_eval.api.registry import get_model
 
-    from entrobench.config import EvaluationConfig
     from entrobench.evaluation.lm_eval import NativeLM
 
     assert get_model("entrobench") is NativeLM
@@ -154,7 +161,6 @@ def test_lm_eval_itself_can_drive_the_engine(model_folder: Path, data_root: Path
 
 
 def test_batches_do_not_change_greedy_answers(model_folder: Path, data_root: Path) -> None:
-    from entrobench.config import EvaluationConfig
     from entrobench.evaluation.lm_eval import NativeLM
 
     settings = EvaluationConfig(samples=1, temperature=0.0, max_tokens=6, pass_k=[1])
@@ -188,3 +194,45 @@ def test_bad_settings_are_one_line_before_anything_is_sampled(
     with pytest.raises(InputError, match=message):
         generate(model_folder, EVALUATION | change, data_root, tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+ODD = [
+    ("{{problem}} {% raw %} \\boxed{1}\u2028next line\n", "[1, 2]"),
+    ("  spaced & <escaped>  ", "True"),
+    ("What is 1 + 1?", "2"),
+]
+
+
+def test_rows_reach_the_model_and_the_file_as_they_are(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither lm-eval's templates nor its reading of list-like targets may touch problem or gold answer."""
+    content = "".join(json.dumps({"problem": problem, "answer": answer}) + "\n" for problem, answer in ODD)
+    (tmp_path / "odd.jsonl").write_text(content)
+    pinned = {"file": "odd.jsonl", "sha256": hashlib.sha256(content.encode()).hexdigest(), "rows": len(ODD)}
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    prepare("math500", {"kind": "jsonl", "splits": {"test": pinned}}, tmp_path / "data/math500")
+    settings = EvaluationConfig(samples=1, max_tokens=2, pass_k=[1])
+    requests = build_requests(build_tasks(["math500"], settings, tmp_path / "data")["math500"], settings)
+    spec = yaml.safe_load((ROOT / "config/datasets/math500.yaml").read_text())
+    assert [request.args[0] for request in requests] == [render(spec["prompt"], problem) for problem, _ in ODD]
+    evaluation = EVALUATION | {"problems": None, "samples": 1, "benchmarks": ["math500"]}
+    generate(model_folder, evaluation, tmp_path / "data", tmp_path, device="cpu")
+    records = read(tmp_path / "generations/math500.jsonl.zst")[1:]
+    assert [(record["problem"], record["gold"]) for record in records] == ODD
+
+
+@needs_real_data
+@pytest.mark.parametrize("name", ["gsm8k", "math500"])
+def test_real_problems_are_asked_in_evaluation_as_in_training(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DATA_VARIABLE, str(REAL_DATA))
+    spec = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())
+    prepare(name, spec, tmp_path / name)
+    settings = EvaluationConfig(samples=1, pass_k=[1])
+    requests = build_requests(build_tasks([name], settings, tmp_path)[name], settings)
+    rows = load_rows(tmp_path / name, "test")
+    assert len(rows) == spec["splits"]["test"]["rows"]
+    assert [request.args[0] for request in requests] == [render(spec["prompt"], row.problem) for row in rows]
+    assert [request.doc["answer"] for request in requests] == [row.answer for row in rows]
