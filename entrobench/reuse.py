@@ -28,8 +28,13 @@ def reuse_finished_run(config: Mapping[str, Any], folder: Path) -> Path | None:
 
 
 def _link(source: Path, folder: Path) -> None:
-    """Hard links, since finished files are never changed in place; provenance.json last, since it marks the end."""
-    shutil.copytree(source / "final", folder / "final", copy_function=os.link)
-    os.link(source / "steps.parquet", folder / "steps.parquet")
+    """Take over a run's outputs; provenance.json comes last, since it marks the end.
+
+    The weights are hard links: finished files are never changed in place. Single files are copies, because Snakemake
+    renews the time of a job's outputs, and through a link it would renew the source's, which then looks changed.
+    """
+    mark = shutil.ignore_patterns(".snakemake_timestamp")
+    shutil.copytree(source / "final", folder / "final", copy_function=os.link, ignore=mark)
+    shutil.copy(source / "steps.parquet", folder / "steps.parquet")
     record = json.loads((source / "provenance.json").read_text())
     (folder / "provenance.json").write_text(json.dumps({**record, "reused_from": str(source)}, indent=2) + "\n")

@@ -1,0 +1,133 @@
+"""What runs again, and what does not, after each kind of change to a finished study."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from .conftest import Project
+
+END = ["compare the methods of the study", "show the study in MLflow", "write the report"]
+
+
+def jobs_of(run: str, *, first: str = "lock") -> list[str]:
+    """The jobs of one run from `first` on."""
+    jobs = {
+        "lock": f"lock the settings of tiny/chain2/{run}",
+        "train": f"train tiny/chain2/{run}",
+        "generate": f"generate the answers of runs/tiny/chain2/{run}",
+        "grade": f"grade the answers of runs/tiny/chain2/{run}",
+    }
+    names = list(jobs)
+    return [jobs[name] for name in names[names.index(first) :]]
+
+
+def test_whole_study_and_where_its_results_are(finished: Project) -> None:
+    output = (finished.folder / "output.txt").read_text()
+    for line in ("report: results/quickstart/report.html", "tables: results/quickstart/table.md", "make ui"):
+        assert line in output
+    for name in ("report.html", "tracking.json", "scores.parquet", "table.tex", "figures/entropy.svg"):
+        assert (finished.folder / "results" / "quickstart" / name).exists()
+    assert (finished.folder / "results" / "quickstart" / "base" / "tiny" / "grades" / "chain2.parquet").exists()
+
+
+def test_nothing_to_be_done(finished: Project) -> None:
+    assert "Nothing to be done" in finished.snakemake()
+    assert "Nothing to be done" in finished.snakemake("--config", "study=config/studies/quickstart.yaml")
+
+
+def test_deleted_seed_runs_again_with_what_depends_on_it(finished: Project) -> None:
+    shutil.rmtree(finished.run / "aent" / "seed1")
+    assert finished.planned() == sorted(jobs_of("aent/seed1") + END)
+    finished.snakemake()
+    assert "Nothing to be done" in finished.snakemake()
+
+
+def test_edited_method_runs_again_alone(finished: Project) -> None:
+    source = finished.folder / "site" / "entrobench" / "methods" / "aent.py"
+    source.touch()
+    assert finished.planned() == []
+    source.write_text(source.read_text() + "# an edit\n")
+    again = [job for seed in (0, 1) for job in jobs_of(f"aent/seed{seed}", first="train")]
+    assert finished.planned() == sorted(again + END)
+
+
+def test_touched_data_and_models_run_nothing(finished: Project) -> None:
+    (finished.folder / "results" / "data" / "chain2" / "manifest.json").touch()
+    (finished.folder / "results" / "models" / "tiny" / "model.json").touch()
+    (finished.folder / "results" / "mlflow.db").write_text("written by somebody")
+    assert finished.planned() == []
+
+
+def test_hardware_settings_run_nothing(finished: Project) -> None:
+    finished.edit("device: cpu", "device: cpu, micro_batch: 3, checkpoint_every: 1")
+    assert finished.planned() == []
+
+
+def test_new_seed_adds_only_its_runs(finished: Project) -> None:
+    finished.edit("seeds: [0, 1]", "seeds: [0, 1, 2]")
+    assert finished.planned() == sorted(jobs_of("aent/seed2") + jobs_of("grpo/seed2") + END)
+
+
+def test_new_grader_grades_again_and_samples_nothing(finished: Project) -> None:
+    finished.environment["FAKE_GRADER_VERSION"] = "2"
+    runs = [job for run in ("aent", "grpo") for k in (0, 1) for job in jobs_of(f"{run}/seed{k}", first="grade")]
+    assert finished.planned() == sorted([*runs, "grade the answers of base/tiny", *END])
+
+
+def test_new_evaluation_settings_train_nothing(finished: Project) -> None:
+    finished.edit("samples: 2", "samples: 4")
+    jobs = finished.planned()
+    assert "generate the answers of base/tiny" in jobs
+    assert not [job for job in jobs if job.startswith(("train", "lock the settings"))]
+
+
+def test_changed_config_is_refused_then_replaced_on_request(finished: Project) -> None:
+    finished.edit("warmup: 5", "warmup: 6")
+    done = finished.call("snakemake", "--dry-run")
+    assert done.returncode == 2
+    assert (
+        "2 result folders hold runs of a different config, first results/quickstart/runs/tiny/chain2/aent"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    again = [job for seed in (0, 1) for job in jobs_of(f"aent/seed{seed}")]
+    assert finished.planned("--config", "changed=rerun") == sorted(again + END)
+    finished.snakemake("--config", "changed=rerun")
+    assert finished.planned() == []
+
+
+def test_reference_scores_are_checked(finished: Project) -> None:
+    reference = finished.folder / "results" / "reference" / "quickstart" / "scores.csv"
+    reference.parent.mkdir(parents=True)
+    reference.write_text("")
+    assert "check the scores against results/reference" in finished.planned()
+
+
+def test_equal_run_of_another_study_is_not_trained_again(finished: Project) -> None:
+    other = finished.folder / "config" / "studies" / "other.yaml"
+    other.write_text(finished.study.read_text().replace("seeds: [0, 1]", "seeds: [1, 2]"))
+    finished.snakemake("--config", "study=other")
+    runs = finished.folder / "results" / "other" / "runs" / "tiny" / "chain2" / "aent"
+    origins = [json.loads((runs / f"seed{k}" / "provenance.json").read_text())["reused_from"] for k in (1, 2)]
+    assert origins == ["results/quickstart/runs/tiny/chain2/aent/seed1", None]
+    twin = finished.run / "aent" / "seed1" / "final" / "model.safetensors"
+    assert (runs / "seed1" / "final" / "model.safetensors").read_bytes() == twin.read_bytes()
+    assert finished.planned() == []
+
+
+def test_every_command_can_be_pasted(fresh: Project) -> None:
+    output = fresh.snakemake("--dry-run")
+    commands = [line.partition(": ")[2] for line in output.splitlines() if line.startswith("Shell command:")]
+    assert len(commands) > 20
+    assert all(command.startswith("entrobench ") for command in commands if command != "None")
+
+
+def test_lint(fresh: Project) -> None:
+    done = fresh.call("snakemake", "--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_study_of_five_hundred_runs_is_planned(fresh: Project) -> None:
+    fresh.edit("seeds: [0, 1]", f"seeds: {list(range(250))}")
+    assert len([job for job in fresh.planned() if job.startswith("train")]) == 500
