@@ -5,7 +5,8 @@ from __future__ import annotations
 STYLE = """
 :root { --ink: #1d2329; --soft: #5b6670; --line: #e3e7ea; --faint: #f6f8f9; --accent: #0072b2; }
 * { box-sizing: border-box; }
-body { margin: 0; color: var(--ink); background: #fff; font: 15px/1.55 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
+body { margin: 0; color: var(--ink); background: #fff;
+  font: 15px/1.55 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
 header, main, footer { max-width: 1180px; margin: 0 auto; padding: 0 28px; }
 header { padding-top: 44px; }
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em; }
@@ -58,7 +59,12 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 22px; font-
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: 13px; padding: 50px 28px 40px; }
-@media print { nav { display: none; } body { font-size: 11px; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
+@media print {
+  nav { display: none; }
+  body { font-size: 11px; }
+  h2 { break-after: avoid; }
+  figure { break-inside: avoid; }
+}
 """
 
 SCRIPT = """
@@ -100,7 +106,8 @@ PAGE = """\
 {%- for row in table.rows %}
 <tr{% if starts_block(table, loop.index0) %} class="block"{% endif %}>
 {%- for entry in row -%}
-<td{% if entry.text|length > 60 %} class="wrap"{% endif %} data-value="{{ "" if entry.value is none else entry.value }}">
+{%- set value = "" if entry.value is none else entry.value -%}
+<td{% if entry.text|length > 60 %} class="wrap"{% endif %} data-value="{{ value }}">
 {{- entry_text(entry, table.columns[loop.index0]) -}}</td>
 {%- endfor -%}</tr>
 {%- endfor %}

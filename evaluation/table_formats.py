@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table; columns may hold a line break; `group` names the leading columns whose change starts a new block of rows."""
+    """A titled table; a heading may hold a line break; `group` leading columns mark blocks of rows by their change."""
 
     name: str
     title: str

@@ -58,7 +58,7 @@ def test_a_study_reproduces_itself(tmp_path: Path) -> None:
 
 def test_a_reference_that_is_not_there_or_incomplete_is_named(tmp_path: Path) -> None:
     write_scores(tmp_path / "s", [("grpo", 0, "avg@8", 0.8)])
-    with pytest.raises(InputError, match="scores.csv: missing; this study has no reference"):
+    with pytest.raises(InputError, match=r"scores.csv: missing; this study has no reference"):
         check(tmp_path / "s", tmp_path / "r")
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "scores.csv").write_text("model,dataset,method,benchmark,metric,mean\n")

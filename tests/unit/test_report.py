@@ -12,6 +12,7 @@ import pytest
 from synthetic_results import make_study
 
 from entrobench.errors import InputError
+from entrobench.evaluation import figures
 from entrobench.evaluation.compare import compare
 from entrobench.evaluation.report import write_report
 
@@ -45,8 +46,13 @@ class Page(HTMLParser):
 
 def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> SimpleNamespace:
     monkeypatch.chdir(root)
-    study = make_study(root, {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}, problems=20, **options)
-    return study
+    return make_study(root, {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}, problems=20, **options)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds and have tests of their own."""
+    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
 
 
 def write_sweep(root: Path, study: SimpleNamespace) -> None:
@@ -67,14 +73,15 @@ def test_the_page_is_well_formed_and_self_contained(tmp_path: Path, monkeypatch:
     assert page.open == []
     assert {"http:", "https:"}.isdisjoint(re.findall(r"https?:", study.results.joinpath("report.html").read_text()))
     assert all(target.startswith(("#", "data:image/svg+xml;base64,")) for target in page.loaded)
-    figures = [target for target in page.loaded if target.startswith("data:")]
-    assert len(figures) == 8
-    assert all(b"<svg" in base64.b64decode(target.partition(",")[2]) for target in figures)
+    images = [target for target in page.loaded if target.startswith("data:")]
+    assert len(images) == 8
+    assert all(b"<svg" in base64.b64decode(target.partition(",")[2]) for target in images)
     assert page.tags.count("script") == 1
     for section in ("Results", "Figures", "Curves", "What was run", "Methods", "Provenance", "Reproduce"):
         assert section in page.text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_verdicts_are_stated_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=range(5))
     compare(study, study.results)
@@ -83,6 +90,7 @@ def test_verdicts_are_stated_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "entropy_bonus is not shown to differ from grpo" in text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_few_seeds_are_no_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=(0, 1))
     compare(study, study.results)
@@ -91,6 +99,7 @@ def test_few_seeds_are_no_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "scores higher" not in text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_sweep_says_which_value_was_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=(0, 1))
     write_sweep(tmp_path, study)
@@ -101,6 +110,7 @@ def test_the_sweep_says_which_value_was_best(tmp_path: Path, monkeypatch: pytest
     )
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_texts_from_files_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=(0,))
     compare(study, study.results)
@@ -112,6 +122,7 @@ def test_texts_from_files_are_escaped(tmp_path: Path, monkeypatch: pytest.Monkey
     assert page.text.count(HOSTILE) >= 3
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_settings_that_differ_between_cells_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=(0,), datasets=["chain2", "chain3"])
     for run in study.runs:

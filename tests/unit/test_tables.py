@@ -11,6 +11,7 @@ from rich.console import Console
 from synthetic_results import make_study
 
 from entrobench.errors import InputError
+from entrobench.evaluation import figures
 from entrobench.evaluation.compare import compare, read_curves, used_values
 from entrobench.evaluation.table_formats import Entry, Table, escape_latex, latex, markdown, terminal
 from entrobench.evaluation.tables import difference_entry, p_text, read_tables, run_costs
@@ -27,6 +28,12 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     )
     compare(study, study.results)
     return study
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds and have tests of their own."""
+    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
 
 
 def text_of(table: Table, row: int, column: str) -> str:
@@ -98,6 +105,7 @@ def test_final_entropy_is_the_mean_of_the_last_ten_steps(compared: SimpleNamespa
     assert costs.loc[(run.dataset, run.method, run.seed), "final_entropy"] == pytest.approx(expected)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_few_seeds_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9}, seeds=(0, 1), problems=10)
     compare(study, study.results)
@@ -111,6 +119,7 @@ def test_few_seeds_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "too few seeds" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9}, seeds=(7,), problems=10)
     compare(study, study.results)
@@ -127,6 +136,7 @@ def test_missing_gradings_are_named(tmp_path: Path) -> None:
         compare(study, study.results)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_runs_outside_the_study_are_left_out(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9, "old": 0.2}, seeds=(0, 1), problems=5)
     study.runs = [run for run in study.runs if run.method != "old"]
