@@ -67,7 +67,7 @@ class NativeLM(LM):  # type: ignore[misc]
         model = load_model(Path(pretrained), where)
         dtype = torch.bfloat16 if where.type == "cuda" else torch.float32
         self.engine = NativeEngine(model, end_tokens(model, self.tokenizer), dtype, int(batch_size))
-        self.seed = int(seed)
+        self.stream = f"evaluation/{int(seed)}"  # apart from the random numbers of training
         self.rows = int(batch_size)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
@@ -113,7 +113,7 @@ class NativeLM(LM):  # type: ignore[misc]
         questions = [question for question, _ in batch]
         n = len(draws[questions[0]])
         keys = [question.key for question in questions]
-        done = self.engine.generate([prompt for _, prompt in batch], n, questions[0].sampling, keys, self.seed)
+        done = self.engine.generate([prompt for _, prompt in batch], n, questions[0].sampling, keys, self.stream)
         answered = {}
         for index, completion in enumerate(done):
             question = questions[index // n]
