@@ -26,6 +26,14 @@ include: "workflow/rules/compare.smk"
 include: "workflow/rules/track.smk"
 
 
+localrules: # on a cluster: too short for a job of their own
+    all,
+    lock,
+    lock_evaluation,
+    mlflow_ready,
+    check,
+
+
 onsuccess:
     print(f"study {STUDY.name} is done\n  report: {FOLDER}/report.html\n  tables: {FOLDER}/table.md, .csv, .tex")
     print("  runs:   make ui   (the MLflow UI)")

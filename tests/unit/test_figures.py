@@ -70,6 +70,16 @@ def test_curves_show_each_seed_the_mean_and_the_range(tmp_path: Path) -> None:
     assert edges.max() == pytest.approx(grpo.to_numpy().max())
 
 
+def test_names_stand_at_the_ends_of_their_lines(tmp_path: Path) -> None:
+    curves, _ = results(tmp_path, datasets=["chain2"], seeds=(0,))
+    (axes,) = curve_figure(curves.assign(length=curves["length"] + 9 * (curves["method"] == "aent")), "length", "").axes
+    to_axes = axes.transData + axes.transAxes.inverted()
+    ends = {line.get_color(): to_axes.transform((0, line.get_ydata()[-1]))[1] for line in axes.lines}
+    for text in axes.texts:
+        assert text.get_position()[1] == pytest.approx(ends[text.get_color()])
+        assert 0 < text.get_position()[1] < 1
+
+
 def test_five_seeds_get_the_t_interval_of_the_mean(tmp_path: Path) -> None:
     curves, _ = results(tmp_path, datasets=["chain2"], seeds=range(5), steps=3)
     figure = curve_figure(curves[curves["method"] == "grpo"], "entropy", "entropy")
