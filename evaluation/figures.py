@@ -45,10 +45,13 @@ STYLE: dict[Any, Any] = {
     "xtick.color": "#555555",
     "ytick.color": "#555555",
     "legend.frameon": False,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
     "svg.fonttype": "path",
 }
 DOTS: dict[str, Any] = {"markersize": 4.5, "alpha": 0.5, "markeredgewidth": 0}
 PANEL = (4.4, 2.7)  # inches
+NARROW = 2.6  # inches, of a panel of scores where there are many benchmarks
 POINTS = 200  # steps drawn per line
 LOG_RATIO = 20  # positive values that span more than this are drawn on a logarithmic axis
 
@@ -90,8 +93,9 @@ def _save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
     files = [folder / f"{name}.svg", folder / f"{name}.png"]
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = draw()
-        figure.savefig(files[0], metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.08)
-        figure.savefig(files[1], metadata={"Software": None}, bbox_inches="tight", pad_inches=0.08, dpi=144)
+        figure.savefig(files[0], metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")  # the layout stands; computing it again takes as long as drawing
+        figure.savefig(files[1], metadata={"Software": None}, dpi=144)
     return files
 
 
@@ -221,8 +225,9 @@ def _plain_decades(axis: Axis) -> None:
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write each line's name right of the panel at the line's end, moved apart where names would overlap."""
+    axes.autoscale_view()  # the limits are otherwise set when the figure is drawn
     heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, y)))[1] for y, _, _ in ends]
-    for height, (_, name, text_colour) in zip(spread(heights, 0.09), ends, strict=True):
+    for height, (_, name, text_colour) in zip(spread(heights, min(0.09, 1 / len(ends))), ends, strict=True):
         axes.text(1.02, height, name, color=text_colour, transform=axes.transAxes, va="center", fontsize=8)
 
 
@@ -252,7 +257,8 @@ def score_figure(curves: DataFrame, scores: DataFrame, primary: str) -> Figure:
     trained = curves[RUN].drop_duplicates().merge(chosen, on=RUN)
     benchmarks, methods = sorted(set(trained["benchmark"])), list(dict.fromkeys(trained["method"]))
     cells = list(_cells(trained))
-    size = (PANEL[0] * len(benchmarks), (0.8 + 0.27 * len(methods)) * len(cells))
+    width = PANEL[0] if len(benchmarks) <= 2 else NARROW
+    size = (width * len(benchmarks), 0.6 + (0.8 + 0.27 * len(methods)) * len(cells))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(cells), len(benchmarks), squeeze=False, sharex="col")
     for row, (cell, rows) in enumerate(cells):
@@ -262,7 +268,8 @@ def score_figure(curves: DataFrame, scores: DataFrame, primary: str) -> Figure:
             _method_axis(panel, methods, named=column == 0)
             start = base[(base["model"] == cell[0]) & (base["benchmark"] == benchmark)]["value"].mean()
             panel.axvline(start, color=COLOURS["base"], linestyle=(0, (4, 3)), linewidth=1)
-            panel.set_title(f"{' · '.join(cell)}   on {benchmark}", loc="left", color="#333333")
+            named = " · ".join(cell) if column == 0 else ""
+            panel.set_title(f"{named}\non {benchmark}", loc="left", color="#333333")
             panel.set_xlabel(primary if row == len(cells) - 1 else "")
     _caption(
         figure, "dots: seeds   ·   bar: mean and its 95 % t interval over seeds   ·   dashed: untrained base model"
@@ -310,8 +317,8 @@ def entropy_score_figure(costs: DataFrame, scores: DataFrame, primary: str) -> F
             axes.set_xscale("log")
             _plain_decades(axes.xaxis)
         label_ends(axes, ends)
-        axes.set(xlabel="final entropy (nats/token)", ylabel=f"{primary}, mean over benchmarks")
-    _caption(figure, f"one dot per run; final entropy: mean of the last {FINAL_STEPS} steps")
+        axes.set(xlabel="final entropy (nats/token)", ylabel=primary)
+    _caption(figure, f"a dot per run, mean over benchmarks   ·   final entropy: mean of the last {FINAL_STEPS} steps")
     return figure
 
 

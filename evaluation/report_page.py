@@ -107,7 +107,7 @@ PAGE = """\
 <tr{% if starts_block(table, loop.index0) %} class="block"{% endif %}>
 {%- for entry in row -%}
 {%- set value = "" if entry.value is none else entry.value -%}
-<td{% if entry.text|length > 60 %} class="wrap"{% endif %} data-value="{{ value }}">
+<td{% if entry.text|length > 40 %} class="wrap"{% endif %} data-value="{{ value }}">
 {{- entry_text(entry, table.columns[loop.index0]) -}}</td>
 {%- endfor -%}</tr>
 {%- endfor %}

@@ -110,7 +110,10 @@ def test_score_panels_show_seeds_means_and_the_base_model(tmp_path: Path) -> Non
     curves, scores = results(tmp_path, benchmarks=["b1", "b2"])
     figure = score_figure(curves, scores, "avg@8")
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        f"tiny · {dataset}   on {benchmark}" for dataset in ("chain2", "chain3") for benchmark in ("b1", "b2")
+        "tiny · chain2\non b1",
+        "\non b2",
+        "tiny · chain3\non b1",
+        "\non b2",
     ]
     chosen = scores[(scores["metric"] == "avg@8") & (scores["benchmark"] == "b1")]
     aent = chosen[(chosen["method"] == "aent") & (chosen["dataset"] == "chain2")]["value"]
