@@ -48,7 +48,8 @@ def kept_weights(logits: Tensor, removed: int) -> Tensor:
     threshold = _smallest_kept(logits, removed)
     above, tied = logits > threshold, logits == threshold
     places = logits.shape[-1] - removed - above.sum(-1, keepdim=True)
-    return above + tied * (places / tied.sum(-1, keepdim=True))
+    precision = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    return above + tied * (places.to(precision) / tied.sum(-1, keepdim=True))
 
 
 def _smallest_kept(logits: Tensor, removed: int) -> Tensor:

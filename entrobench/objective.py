@@ -49,10 +49,11 @@ def clipped_surrogate_loss(tokens: TokenBatch, clip_low: float, clip_high: float
 def token_weights(mask: Tensor, aggregation: str, longest: int) -> Tensor:
     """Weight of each token, [B,T], such that the aggregated loss is (loss · weight).sum() over the whole minibatch.
 
-    mask [B,T] of the *global* minibatch, so that micro-batches need no divisor of their own. `longest` is the
-    configured longest response. Empty responses count 0 but stay in B. Raises ValueError for an unknown aggregation.
+    mask [B,T] of the *global* minibatch, so that micro-batches need no divisor of their own; float64 comes back.
+    `longest` is the configured longest response. Empty responses count 0 but stay in B. Raises ValueError for an
+    unknown aggregation.
     """
-    counted = mask.to(torch.get_default_dtype())
+    counted = mask.double()
     lengths = counted.sum(1, keepdim=True)
     if aggregation == "token-mean":
         return counted / lengths.sum().clamp(min=1)
