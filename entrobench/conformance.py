@@ -83,7 +83,7 @@ def check_method(name: str) -> list[Point]:
         padding(subject, plain),
         order(subject, plain),
         resume(subject),
-        slopes(subject, watch),
+        slopes(subject, watch.tokens),
         neutral(subject),
         side_effects(watch),
         settings(subject),
@@ -178,12 +178,11 @@ def _losses(trainer: Trainer) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in trainer.rows]
 
 
-def slopes(subject: Subject, watch: Watch) -> Point:
-    """Point 5: gradients of statistics, loss and regularizer match central differences."""
-    method, tokens = watch.method, watch.tokens
+def slopes(subject: Subject, tokens: TokenBatch) -> Point:
+    """Point 5: gradients of statistics, loss and regularizer match central differences; `tokens` from a rehearsal."""
     logits = 2 * torch.randn(4, len(VOCABULARY), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     gaps, cut = {}, []
-    for name, function in _differentiable(method, tokens):
+    for name, function in _differentiable(subject.make(), tokens):
         point = logits if name.startswith("token_stats") else _input(tokens, name)
         gap = slope_gap(function, point)
         if gap > SLOPE and cuts_graph(function, point):
@@ -268,6 +267,8 @@ def settings(subject: Subject) -> Point:
             continue
         accepted.append(f"{key}: {value!r}")
     note = f"accepted {', '.join(accepted)}" if accepted else f"{len(wrong)} wrong settings refused"
+    free = [f.name for f in dataclasses.fields(config) if type(f.default) in (int, float) and not _bounded(f)]
+    note += f"; no range declared: {', '.join(free)}" if free else ""
     return Point(8, "wrong settings are refused", _verdict(not accepted), None, note)
 
 
@@ -283,6 +284,10 @@ def _wrong_values(config: type) -> Iterator[tuple[str, Any]]:
             yield declared.name, "no such choice"
         if isinstance(declared.default, float):
             yield declared.name, float("nan")
+
+
+def _bounded(declared: dataclasses.Field[Any]) -> bool:
+    return any(declared.metadata.get(bound) is not None for bound in ("low", "high", "choices"))
 
 
 def golden(subject: Subject) -> Point:

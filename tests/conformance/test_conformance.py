@@ -1,0 +1,148 @@
+"""Every registered method passes the nine points, and every point can fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import broken_methods
+import pytest
+import torch
+
+from entrobench import conformance
+from entrobench.api import Method
+from entrobench.conformance import Point, Subject, check_method, print_points
+from entrobench.errors import InputError
+from entrobench.registry import MethodInfo, method_infos
+from entrobench.rehearsal import rehearse
+from entrobench.watch import Watch, cuts_graph
+
+BUILT_IN = [name for name, info in method_infos().items() if info.origin == "built-in"]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_method_passes(name: str) -> None:
+    points = check_method(name)
+    assert [found.number for found in points] == list(range(1, 10))
+    assert not [found for found in points if found.outcome == "fail"]
+    assert points[8].outcome == "pass", "a built-in method has golden numbers"
+
+
+def subject(method_class: type[Method]) -> Subject:
+    return Subject(method_class.__name__, method_class)
+
+
+def point(number: int, method_class: type[Method]) -> Point:
+    """One of the points that need no registered name."""
+    under_test = subject(method_class)
+    if number == 6:
+        return conformance.neutral(under_test)
+    if number == 8:
+        return conformance.settings(under_test)
+    if number in (5, 7):
+        watch = Watch(under_test.make())
+        rehearse(watch.method)
+        return conformance.side_effects(watch) if number == 7 else conformance.slopes(under_test, watch.tokens)
+    functions = {1: conformance.micro_batches, 2: conformance.padding, 3: conformance.order}
+    return functions[number](under_test, rehearse(under_test.make()))
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "note"),
+    [
+        ("ThresholdPerMicroBatch", 1, "sizes 1, 3 and 6"),
+        ("FalselyMicroBatch", 1, "drop the declaration"),
+        ("CountsPadding", 2, "L and T"),
+        ("FavoursTheFirst", 3, "within minibatches"),
+        ("WrongSlope", 5, "wrong: token_stats[square]"),
+        ("WrongSlopeOfLoss", 5, "wrong: token_loss by logp"),
+        ("NotNeutral", 6, "1e-12"),
+        ("SaysNothing", 6, "declare `neutral`"),
+        ("MutatesAdvantages", 7, "select changes advantages"),
+        ("MutatesLogits", 7, "token_stats[peak] changes its logits"),
+        ("DrawsFromTorch", 7, "select draws from torch's global generator"),
+        ("DrawsFromNumpy", 7, "keep draws from numpy's global generator"),
+        ("DrawsFromPython", 7, "before_updates draws from random's global generator"),
+        ("AcceptsAnything", 8, "accepted anything"),
+    ],
+)
+def test_a_broken_method_fails_its_point(name: str, number: int, note: str) -> None:
+    found = point(number, getattr(broken_methods, name))
+    assert (found.number, found.outcome) == (number, "fail")
+    assert note in found.note
+
+
+@pytest.mark.parametrize("name", ["KeyedDraws", "UsesEverything"])
+def test_a_right_method_passes(name: str) -> None:
+    for number in (1, 2, 3, 5, 6, 7, 8):
+        found = point(number, getattr(broken_methods, name))
+        assert found.outcome == "pass", found
+
+
+def test_a_method_of_scope_microbatch_is_expected_to_vary() -> None:
+    found = point(1, broken_methods.AsPublished)
+    assert (found.outcome, found.note) == ("expected", "not invariant, as published (scope: microbatch)")
+    assert found.difference is not None
+    assert found.difference > 1e-3
+
+
+def test_a_stop_gradient_is_named_not_failed() -> None:
+    found = point(5, broken_methods.StopsGradient)
+    assert found.outcome == "pass"
+    assert "stop-gradient" in found.note
+    assert "token_loss by logp" in found.note
+
+
+def register(monkeypatch: pytest.MonkeyPatch, name: str, origin: str = "fixture 1.0") -> None:
+    info = MethodInfo(name, "", (), Path(str(broken_methods.__file__)), origin, f"broken_methods:{name}")
+    monkeypatch.setitem(method_infos(), name, info)
+
+
+def test_a_forgotten_state_fails_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "ForgetsItsState")
+    points = check_method("ForgetsItsState")
+    assert [found.number for found in points if found.outcome == "fail"] == [4]
+    assert points[3].difference is not None
+    assert points[3].difference > 0
+    assert (points[8].outcome, "plug-in" in points[8].note) == ("skipped", True)
+
+
+def test_a_reference_and_a_state_survive_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "UsesEverything")
+    found = conformance.resume(subject(broken_methods.UsesEverything))
+    assert (found.outcome, found.difference) == ("pass", 0.0)
+    assert "its state moved" in found.note
+
+
+def test_a_built_in_method_without_golden_numbers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "KeyedDraws", origin="built-in")
+    found = conformance.golden(subject(broken_methods.KeyedDraws))
+    assert found.outcome == "skipped"
+    assert "write tests/golden/test_KeyedDraws.py" in found.note
+
+
+def test_an_unknown_method_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"unknown method 'aet'.*did you mean 'aent'\?"):
+        check_method("aet")
+
+
+def test_the_table_says_whether_anything_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    good = Point(1, "micro-batches", "pass", 1.5e-14, "sizes")
+    assert print_points([good, Point(6, "neutral", "skipped", None, "why")])
+    assert not print_points([good, Point(7, "side effects", "fail", None, "draws")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["point", "what", "outcome", "difference", "note"]
+    assert lines[1].split() == ["1", "micro-batches", "pass", "1.5e-14", "sizes"]
+    assert "fail" in lines[-1]
+
+
+def test_ways_to_cut_a_graph_are_seen() -> None:
+    def inside_no_grad(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            weight = x.exp()
+        return weight * x
+
+    at = torch.randn(3, requires_grad=True, generator=torch.Generator().manual_seed(0))
+    assert cuts_graph(inside_no_grad, at)
+    assert cuts_graph(lambda x: x.detach() * x, at)
+    assert cuts_graph(lambda x: x.data * x, at)
+    assert not cuts_graph(lambda x: x.exp() * x, at)
