@@ -26,8 +26,12 @@ from entrobench.projection import entries, metric_name
 from entrobench.recipes import Recipe
 from entrobench.study import Run, Study
 
-STEPS = 50
-COLUMNS = ("reward", "entropy", "kl", "method/coefficient", "outcome/correct", *(f"extra/{n}" for n in range(20)))
+COLUMNS = ("reward", "entropy", "kl", "method/coefficient", "outcome/correct", *(f"extra/{n}" for n in range(5)))
+
+
+def steps_of(method: str, seed: int) -> int:
+    """One long run, of more metrics than MLflow takes in a call, and short ones."""
+    return 120 if (method, seed) == ("grpo", 0) else 8
 
 
 def make_run(method: str, seed: int) -> Run:
@@ -36,7 +40,7 @@ def make_run(method: str, seed: int) -> Run:
         "dataset": {"name": "chain2", "recipe_hash": "d", "prompt": "{problem}"},
         "method": {"name": method, "use": method, "values": {"coefficient": 0.01, "floor": None}},
         "seed": seed,
-        "trainer": {"steps": STEPS, "learning_rate": 2e-4, "loss_agg": "token-mean"},
+        "trainer": {"steps": steps_of(method, seed), "learning_rate": 2e-4, "loss_agg": "token-mean"},
     }
     config["hash"] = canonical_hash(config)
     return Run("tiny-chain2", "tiny", "chain2", method, seed, config, Hardware(), Path())
@@ -52,9 +56,10 @@ def make_study(name: str = "small") -> Study:
 def write_run(folder: Path, run: Run, shift: float = 0.0) -> None:
     place = folder / "runs" / run.key
     place.mkdir(parents=True, exist_ok=True)
-    steps = {"step": range(1, STEPS + 1), "time": [1.7e9 + run.seed * 1000 + step for step in range(STEPS)]}
+    count = steps_of(run.method, run.seed)
+    steps = {"step": range(1, count + 1), "time": [1.7e9 + run.seed * 1000 + step for step in range(count)]}
     for column, name in enumerate(COLUMNS):
-        steps[name] = [shift + run.seed + column + step / 7 for step in range(STEPS)]
+        steps[name] = [shift + run.seed + column + step / 7 for step in range(count)]
     steps["kl"] = [math.nan, *steps["kl"][1:]]
     steps["method/coefficient"] = [None, *steps["method/coefficient"][1:]]
     parquet.write_table(pyarrow.table({name: list(values) for name, values in steps.items()}), place / "steps.parquet")
@@ -144,7 +149,7 @@ def expected_histories(folder: Path, study: Study) -> dict[tuple[str, str], list
                 if row[name] is not None:
                     value = "nan" if math.isnan(row[name]) else row[name]
                     found.setdefault((run.key, name), []).append((row["step"], value, int(row["time"] * 1000)))
-        last = (STEPS, int(rows[-1]["time"] * 1000))
+        last = (len(rows), int(rows[-1]["time"] * 1000))
         final = {"chain2/avg_at_8": 0.5 + run.seed / 4, "cost/seconds": 9.5, "cost/cpu_seconds": 9.0}
         for name, value in (final | {"cost/peak_memory_bytes": 2.0**30}).items():
             found[run.key, name] = [(last[0], value, last[1])]
@@ -270,7 +275,7 @@ def test_an_import_that_died_midway_is_completed_without_doubling(
         with pytest.raises(KeyboardInterrupt):
             tracking.track(make_study(), folder, database)
     assert not (folder / "tracking.json").exists()
-    assert 0 < query(database, "select count(*) from metrics")[0][0] < 5000
+    assert 0 < query(database, "select count(*) from metrics")[0][0] < 1400
     tracking.track(make_study(), folder, database)
     assert histories(database) == expected_histories(folder, make_study())
 
