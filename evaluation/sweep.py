@@ -1,56 +1,76 @@
-"""A sweep: one setting of a method varied over a grid, each run with its validation score and final entropy."""
+"""A sweep is an ordinary study whose variants of one method differ in one value; this makes the table of it.
+
+sweep.csv (in results/reference/<study>, where it documents the value that the study uses) has the columns method, key,
+value, seed, metric, score, entropy: one row per value and seed, means over the sweep's model x dataset cells.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
 
+from .analysis import BASELINE
+from .scores import RUN
+from .tables import run_costs
+
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from entrobench.study import Study
 
-LAST = 10  # ours: the final entropy is the mean of the last ten steps
+COLUMNS = ["method", "key", "value", "seed", "metric", "score", "entropy"]
 
 
-def write_sweep(study: Study, output: Path) -> None:
-    """Write one row per run to a CSV: model, dataset, method, key, value, seed, metric, score, entropy (nats/token).
+def write_sweep(study: Study, folder: Path, reference_folder: Path) -> Path:
+    """Write `reference_folder`/sweep.csv from a compared sweep study in `folder`; returns the file."""
+    reference_folder.mkdir(parents=True, exist_ok=True)
+    file = reference_folder / "sweep.csv"
+    sweep_table(study, folder).to_csv(file, index=False, float_format="%.6g")
+    return file
 
-    The score of a run is the study's primary metric on the benchmark made of its own dataset's validation split.
-    Raises InputError where the study varies no setting, or was not compared yet.
+
+def sweep_table(study: Study, folder: Path) -> DataFrame:
+    """Read scores.parquet and curves.parquet of a sweep study; columns as above.
+
+    grpo stands for the neutral value of a method that declares one. Raises InputError unless each method's variants
+    differ in one number.
     """
     import pandas
 
-    file = study.folder / "scores.parquet"
-    if not file.is_file():
-        raise InputError(f"{file}: missing; run the study first: make study STUDY={study.name}")
-    scores = pandas.read_parquet(file)
-    scores = scores[scores["metric"] == study.primary].set_index(["model", "dataset", "method", "seed", "benchmark"])
-    use, key = _swept(study)
-    rows = []
-    for run in study.runs:
-        benchmark = f"{run.dataset}-validation"
-        score = scores.loc[(run.model, run.dataset, run.method, run.seed, benchmark), "value"]
-        steps = pandas.read_parquet(run.folder / "steps.parquet", columns=["entropy"])
-        value = run.config["method"]["values"].get(key, 0.0)
-        identity = {"model": run.model, "dataset": run.dataset, "method": use, "key": key, "value": value}
-        result = {"metric": study.primary, "score": score, "entropy": steps["entropy"].tail(LAST).mean()}
-        rows.append({**identity, "seed": run.seed, **result})
-    output.parent.mkdir(parents=True, exist_ok=True)
-    pandas.DataFrame(rows).sort_values(["model", "dataset", "value", "seed"]).round(6).to_csv(output, index=False)
-    print(f"{output}: {len(rows)} runs over {key} of {use}")
+    scores = pandas.read_parquet(folder / "scores.parquet")
+    chosen = scores[scores["metric"] == study.primary].groupby(RUN)["value"].mean().rename("score").reset_index()
+    entropy = run_costs(pandas.read_parquet(folder / "curves.parquet"))[[*RUN, "final_entropy"]]
+    points = pandas.DataFrame(_points(study), columns=["name", "method", "key", "value"])
+    runs = chosen.merge(entropy, on=RUN).rename(columns={"method": "name", "final_entropy": "entropy"})
+    table = points.merge(runs, on="name").assign(metric=study.primary)
+    means = table.groupby(["method", "key", "value", "seed", "metric"])[["score", "entropy"]].mean()
+    return means.reset_index()[COLUMNS]
 
 
-def _swept(study: Study) -> tuple[str, str]:
-    """The one method and setting that differ between the study's runs."""
-    by_method: dict[str, set[str]] = {}
-    for run in study.runs:
-        by_method.setdefault(run.config["method"]["use"], set()).add(json.dumps(run.config["method"]["values"]))
-    swept = {use: [json.loads(text) for text in values] for use, values in by_method.items() if len(values) > 1}
-    if len(swept) == 1:
-        ((use, values),) = swept.items()
-        keys = [key for key in values[0] if len({json.dumps(value[key]) for value in values}) > 1]
-        if len(keys) == 1:
-            return use, keys[0]
-    raise InputError(f"{study.path}: a sweep varies one setting of one method; this study varies {sorted(swept)}")
+def _points(study: Study) -> list[tuple[str, str, str, float]]:
+    """(variant, method, key, value) of every swept value."""
+    variants = {run.method: run.config["method"] for run in study.runs}
+    points = []
+    for use in dict.fromkeys(variant["use"] for variant in variants.values()):
+        own = {name: variant["values"] for name, variant in variants.items() if variant["use"] == use}
+        keys = [key for key in next(iter(own.values())) if len({str(values[key]) for values in own.values()}) > 1]
+        if len(keys) > 1:
+            raise InputError(
+                f"{study.path}: the variants of {use} differ in {', '.join(keys)}; a sweep varies one value"
+            )
+        points += [(name, use, key, float(values[key])) for key in keys for name, values in own.items()]
+        if keys and BASELINE in variants:
+            points += [(BASELINE, use, keys[0], value) for value in _neutral_value(use, keys[0])]
+    if not points:
+        raise InputError(f"{study.path}: no two variants of a method differ in a value, so this study is no sweep")
+    return points
+
+
+def _neutral_value(use: str, key: str) -> list[float]:
+    """The value of a key that alone turns the method into grpo, if there is one."""
+    from entrobench.registry import load_method
+
+    neutral = load_method(use, "sweep").neutral
+    return [float(neutral[key])] if not isinstance(neutral, str) and list(neutral) == [key] else []
