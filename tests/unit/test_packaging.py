@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"entrobench": "entrobench", "methods": "entrobench/methods", "evaluation": "entrobench/evaluation"}
@@ -79,11 +82,18 @@ def test_methods_folder_holds_method_files_and_a_readme_only() -> None:
     assert {name for name in names if not name.endswith(".py")} <= {"README.md"}
 
 
-def test_lock_file_names_every_dependency_exactly() -> None:
-    import re
-    import tomllib
+def lock_lines() -> list[str]:
+    return [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
 
-    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+
+@pytest.mark.parametrize("name", ["train", "analysis"])
+def test_conda_environments_pin_what_the_lock_file_pins(name: str) -> None:
+    content = yaml.safe_load((ROOT / "workflow" / "envs" / f"{name}.yaml").read_text())
+    assert set(content["dependencies"][-1]["pip"]) <= set(lock_lines())
+
+
+def test_lock_file_names_every_dependency_exactly() -> None:
+    lines = lock_lines()
     locked = {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
     assert all(re.fullmatch(r"[\w.-]+==[\w.!]+", line) for line in lines)  # no local suffix, no address
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
