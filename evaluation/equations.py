@@ -22,6 +22,7 @@ _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
 _NAME = re.compile(
     rf"(?:\\(?:angle|triangle|overline|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\([^()]*\)|\|[^|=]*\|"
+    r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?"
     rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
     rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
 )
@@ -53,6 +54,8 @@ def relation_value(text: str) -> str | None:
         exact = exact[: approximate + 1]
     signs = {sign for _, sign in exact[:-1]}
     if signs == {"\\in"} and len(exact) == 2 and is_name(exact[0][0]):
+        return exact[1][0]
+    if signs == {"\\equiv"} and len(exact) == 2 and is_name(exact[0][0]):
         return exact[1][0]
     if signs != {EQUAL}:
         return None

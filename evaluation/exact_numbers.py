@@ -17,7 +17,7 @@ from .units import split_unit, units_differ
 MOST_DIGITS = 500  # ours
 LARGEST_EXPONENT = 1_000  # of ten, ours
 
-_DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
+_DIGITS = r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
 _SCIENTIFIC = r"(?:[eE]([+-]?\d{1,4})|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*\{?\(?\s*([+-]?\s*\d{1,4})\s*\)?\}?)"
 _PLAIN = re.compile(rf"({_DIGITS}){_SCIENTIFIC}?")
 _RATIO = re.compile(rf"\\frac\s*\{{\s*(-?{_DIGITS})\s*\}}\s*\{{\s*(-?{_DIGITS})\s*\}}|({_DIGITS})\s*/\s*({_DIGITS})")
@@ -77,7 +77,11 @@ def _read_plain(text: str) -> Number | None:
     exponent = int((match[2] or match[3] or "0").replace(" ", ""))
     if abs(exponent) > LARGEST_EXPONENT:
         return None
-    return _decimal(match[1].replace(",", ""), exponent)
+    return _decimal(_bare(match[1]), exponent)
+
+
+def _bare(digits: str) -> str:
+    return digits.replace(",", "").replace(" ", "")
 
 
 def _decimal(digits: str, exponent: int = 0) -> Number:
@@ -95,7 +99,7 @@ def _read_ratio(text: str) -> Number | None:
         return None
     above, below = (match[1] or match[3], match[2] or match[4])
     sign = -1 if above.startswith("-") != below.startswith("-") else 1
-    numerator, denominator = (_decimal(part.lstrip("-").replace(",", "")).value for part in (above, below))
+    numerator, denominator = (_decimal(_bare(part.lstrip("-"))).value for part in (above, below))
     return None if denominator == 0 else Number(sign * numerator / denominator)
 
 
@@ -105,6 +109,11 @@ def _read_mixed(text: str) -> Number | None:
         return None
     numerator, denominator = int(match[2] or match[4]), int(match[3] or match[5])
     return Number(int(match[1]) + Fraction(numerator, denominator)) if 0 < numerator < denominator else None
+
+
+def has_decimal_comma(text: str) -> bool:
+    """Say whether a text may be one number only because "1,22" may mean 1.22; it may as well be a list."""
+    return _DECIMAL_COMMA.fullmatch(text.lstrip("-+ ")) is not None
 
 
 def _read_decimal_comma(text: str) -> Number | None:

@@ -42,7 +42,7 @@ _DIVIDED = frozenset({"/", "\\div"})
 _STOPS = frozenset({")", "]", "}", "\\}", "|", ",", "\\rfloor", "\\rceil", "+", "-", "", "\\mod", "&"})
 # Commands whose meaning we leave to latex2sympy; anything else unknown is no mathematics.
 _FOR_LATEX2SYMPY = re.compile(
-    r"\\(?:sum|prod|lim|int|det|partial|frac\s*\{\s*(?:d|\\partial)\b|begin\{[pvbBV]?matrix\}|operatorname\{(?:rank|det)\})"
+    r"\\(?:sum|prod|lim|det|partial|frac\s*\{\s*(?:d|\\partial)\b|begin\{[pvbBV]?matrix\}|operatorname\{(?:rank|det)\})"
 )
 
 
@@ -157,7 +157,7 @@ class _Parser:
 
     def atom(self) -> sympy.Expr:
         token = self.take()
-        if token[0].isdigit() or token[0] == ".":
+        if token[-1].isdigit() or token[0].isdigit():
             return _number(token)
         if token in ("(", "[", "{", "\\{"):
             value = self.total()
@@ -200,7 +200,7 @@ class _Parser:
         if name in ("gcd", "lcm", "max", "min"):
             return _many(name, self.arguments())
         if name in _ACCENTS:
-            return sympy.Symbol(name + " " + self.raw_group())
+            return self.symbol(name + " " + self.raw_group())
         raise Unparsable(f"unknown command \\{name}")
 
     def root(self) -> sympy.Expr:
@@ -209,7 +209,10 @@ class _Parser:
             self.take("[")
             degree = self.total()
             self.take("]")
-        return power(self.group(), 1 / degree)
+        radicand = self.group()
+        if degree.is_Integer and degree % 2 == 1 and radicand.is_number and radicand.is_negative:
+            return -power(-radicand, 1 / degree)  # the real root
+        return power(radicand, 1 / degree)
 
     def function(self, name: str) -> sympy.Expr:
         base, exponent = None, None
@@ -252,10 +255,10 @@ class _Parser:
         if self.next == "_":
             self.take("_")
             subscript = "_" + self.raw_group()
+        if self.next == "(" and (name[0] in "fghI" or self.tokens[self.place + 1 : self.place + 3] == ["0", ")"]):
+            return sympy.Symbol(f"{name}{subscript}({', '.join(map(str, self.arguments()))})")  # applied, no product
         if not subscript and name in _LETTERS:
             return _LETTERS[name]
-        if name[0] in "fgh" and self.next == "(" and not subscript:
-            return sympy.Symbol(f"{name}({', '.join(map(str, self.arguments()))})")
         return sympy.Symbol(name + subscript)
 
     def raw_group(self) -> str:

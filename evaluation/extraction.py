@@ -6,6 +6,7 @@ Runs in the caller; linear in the length of the reply, of which only the last 64
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .scanning import word_set
@@ -26,12 +27,14 @@ _MARKER = re.compile(
     r"(?:\s*(?:\([^()]*\))?\s*(?:is|are|be|would be|=|:|est|es|ist|是|为|：)+|(?=\s*(?:\$|\\\(|\\\[)))\s*:?\s*",
     re.IGNORECASE,
 )
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$(.+?)(?<!\\)\$", re.DOTALL)
+_DELIMITER = re.compile(r"\$\$|\\[\[\]()]|(?<!\\)\$")
+_CLOSING = {"$$": "$$", "\\[": "\\]", "\\(": "\\)", "$": "$"}
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _AMOUNT = r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:\s*/\s*\d+)?"
 _NUMBER = re.compile(rf"(?<![\w.,/^_'\"\\)(\-])(?:\\?\$\s?)?({_AMOUNT}(?:\s?\\?%)?)(?![\w'\"/^(]|[.,]\d)", re.ASCII)
 _CURRENCY = re.compile(rf"(?<![\w.])\$\s?({_AMOUNT})|({_AMOUNT})\s?(?:\$|€|£|¥)(?![\w\d])", re.ASCII)
 _AFTER_EQUALS = re.compile(rf"=\s*({_AMOUNT}\s?%?)(?![\w'\"/^(.]*\d)", re.ASCII)
+_QUALIFIER = re.compile(r"\s*[,;]?\s*\b(?:where|for (?:all|any|every|some)|such that)\b")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|[。！？]\s*|\n+|\s+(?=(?:Therefore|Thus|Hence|So|Donc)\b)")
 _LATIN_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{2,}")
 _OTHER_SCRIPT = re.compile("[\u0590-\u08ff\u0900-\u0dff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
@@ -50,7 +53,10 @@ class Extraction:
 
 
 def extract(text: str, strict_box: bool = False) -> Extraction:
-    """Find the final answer of a reply or of a bare answer; with `strict_box` only a closed box counts."""
+    """Find the final answer of a reply or of a bare answer; with `strict_box` only a closed box counts.
+
+    A reply whose only boxes never close was cut off: it has no answer.
+    """
     if "</think>" in text:
         text = text.rsplit("</think>", 1)[1]
     elif "<think>" in text:
@@ -59,9 +65,19 @@ def extract(text: str, strict_box: bool = False) -> Extraction:
     boxed = last_boxed(text)
     if boxed is not None:
         return Extraction(boxed, "last box")
-    if strict_box:
+    if strict_box or _BOX.search(text):
         return Extraction("", "no closed box")
     return _without_box(text)
+
+
+def extract_gold(text: str) -> Extraction:
+    """Find the answer of a gold text, which may come with its box cut off."""
+    found = extract(text)
+    return found if found.answer else _without_box(_BOX.sub(_opened_box, text))
+
+
+def _opened_box(box: re.Match[str]) -> str:
+    return box[1].replace("{", " ")
 
 
 def _window(text: str) -> str:
@@ -128,6 +144,7 @@ def _belong_together(between: str) -> bool:
 
 def _without_box(text: str) -> Extraction:
     text = _TAIL.sub("", text).strip()
+    text = _answer_before_qualifier(text) or text
     if not _is_prose(text):
         return Extraction(text, "whole text")
     markers = list(_MARKER.finditer(text))
@@ -136,6 +153,13 @@ def _without_box(text: str) -> Extraction:
         if stated:
             return _from_statement(stated, "stated answer")
     return _from_statement(text, "")
+
+
+def _answer_before_qualifier(text: str) -> str:
+    """ "f(x) = ax, where a is an integer": the part before "where" when that is no prose."""
+    qualifier = _QUALIFIER.search(text)
+    before = text[: qualifier.start()] if qualifier else ""
+    return before if re.search(r"[\d=]", before) and not _is_prose(before) else ""
 
 
 def _first_sentence(text: str) -> str:
@@ -166,11 +190,21 @@ def _from_statement(text: str, rule: str) -> Extraction:
 def _last_formula(text: str) -> tuple[str, int]:
     """The last formula that holds no sentence, and where it ends."""
     last, end = "", 0
-    for match in _FORMULA.finditer(text):
-        content = next(group for group in match.groups() if group is not None).strip()
+    for content, after in _formulas(text):
         if content and not _is_prose(content) and len(_plain_words(content)) < 2:
-            last, end = content, match.end()
+            last, end = content, after
     return last, end
+
+
+def _formulas(text: str) -> Iterator[tuple[str, int]]:
+    """Yield (content, end) of each delimited formula in one pass; an unclosed opening gives way to the next."""
+    opened: re.Match[str] | None = None
+    for delimiter in _DELIMITER.finditer(text):
+        if opened is not None and delimiter[0] == _CLOSING[opened[0]]:
+            yield text[opened.end() : delimiter.start()].strip(), delimiter.end()
+            opened = None
+        elif delimiter[0] in _CLOSING:
+            opened = delimiter
 
 
 def _number_of(text: str) -> str:

@@ -55,12 +55,13 @@ def _sleep(job: dict[str, Any]) -> dict[str, str]:
 
 def _compare(job: dict[str, Any]) -> dict[str, str]:
     from .guards import Unparsable
-    from .structure import compare
+    from .structure import compare, is_readable
 
     try:
         equal = compare(job["prediction"], job["gold"])
     except Unparsable as reason:
-        return {"outcome": "unparsable", "reason": str(reason)}
+        readable = is_readable(job["prediction"])
+        return {"outcome": "wrong" if readable else "unparsable", "reason": f"not comparable: {reason}"}
     return {"outcome": "correct", "reason": "equal by sympy"} if equal else {"outcome": "wrong", "reason": "not equal"}
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from .exact_numbers import numbers_equal, read_number
-from .extraction import extract
+from .extraction import extract, extract_gold
 from .normalization import Unreadable, normalize, refuse_control_characters, repair_escapes
 from .words import choice_of_gold, choice_of_prediction
 from .worker_pool import Overrun, WorkerDied, shared_pool
@@ -76,7 +76,7 @@ def grade(prediction: str, gold: str, *, strict_box: bool = False, seconds: floa
 
 def judge_answer(answer: str, gold: str, rule: str, start: float, seconds: float = SECONDS) -> Verdict:
     """Judge an answer that `rule` extracted since `start` (time.monotonic()); the gold is still to be extracted."""
-    wanted = extract(gold).answer
+    wanted = extract_gold(gold).answer
     outcome, reason = _decide(answer, wanted, start + seconds)
     return Verdict(outcome == "correct", outcome, f"{rule}: {reason}", answer, wanted, time.monotonic() - start)
 

@@ -13,7 +13,7 @@ from typing import Any
 from entrobench.errors import InputError
 
 from .exact_numbers import read_number
-from .extraction import extract
+from .extraction import Extraction, extract, extract_gold
 from .graders import GRADER_VERSION, Verdict, grade, warm_up
 from .normalization import Unreadable, normalize
 
@@ -103,16 +103,15 @@ def explain(prediction: str, gold: str) -> str:
     """Return, line by line, how the verdict on one prediction came about."""
     verdict = grade(prediction, gold)
     lines = [
-        *_explain_side("prediction", prediction),
-        *_explain_side("gold", gold),
+        *_explain_side("prediction", extract(prediction)),
+        *_explain_side("gold", extract_gold(gold)),
         f"decided    by {verdict.reason}",
         f"verdict    {verdict.outcome} in {verdict.seconds * 1000:.1f} ms (grader {GRADER_VERSION})",
     ]
     return "\n".join(lines)
 
 
-def _explain_side(name: str, text: str) -> list[str]:
-    found = extract(text)
+def _explain_side(name: str, found: Extraction) -> list[str]:
     lines = [f"{name:<10} answer {found.answer!r} (rule: {found.rule})"]
     try:
         spelled = normalize(found.answer)

@@ -13,6 +13,7 @@ LARGEST_POWER_BITS = 20_000  # ours
 LARGEST_FACTORIAL = 3_000  # ours
 MOST_NODES = 300  # of a sympy tree, ours
 MOST_SUM_TERMS = 1_000  # ours
+MOST_LIMIT_NODES = 15  # ours
 
 
 class Unparsable(ValueError):
@@ -63,17 +64,22 @@ def refuse_large_tree(value: sympy.Expr) -> None:
 
 
 def refuse_costly(value: sympy.Expr) -> None:
-    """Walk an unevaluated tree and refuse what would not end: huge powers, factorials, sums; and all integrals."""
+    """Walk an unevaluated tree and refuse what would not end: huge powers, factorials, sums, limits."""
     refuse_large_tree(value)
     for node in sympy.preorder_traversal(value):
         if isinstance(node, sympy.Pow) and node.exp.is_number and node.base.is_number:
             power(node.base.doit() if node.base.is_Atom else sympy.Integer(2), node.exp)
         elif isinstance(node, sympy.factorial) and node.args[0].is_number:
             factorial(node.args[0])
-        elif isinstance(node, sympy.Integral):
-            raise Unparsable("an integral is no closed form")
+        elif isinstance(node, sympy.Limit):
+            _refuse_large_limit(node)
         elif isinstance(node, sympy.Sum | sympy.Product):
             _refuse_long_sum(node)
+
+
+def _refuse_large_limit(node: Any) -> None:
+    if sum(1 for _ in sympy.preorder_traversal(node.args[0])) > MOST_LIMIT_NODES:
+        raise Unparsable("a limit this large may not end")
 
 
 def _refuse_long_sum(node: Any) -> None:

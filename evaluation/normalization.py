@@ -36,6 +36,7 @@ _UNICODE = {
 _VULGAR = re.compile(r"(\d?)\s?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 
+_PLAIN_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?", re.ASCII)
 _EATEN = re.compile(
     r"\x0c(?=rac|box)|\x08(?=oxed|inom|egin|eta|ar\b|ig)|\x0b(?=ec|ert|arphi)|\t(?=imes|ext|frac|an\b|heta|au\b|o\b)"
     r"|\r(?=ight|angle|floor|ceil|ho\b|m\{)|\x07(?=lpha|ngle|pprox|rc)"
@@ -67,6 +68,7 @@ _SYNONYMS = {
     **dict.fromkeys(("vee",), "\\lor "),
     **dict.fromkeys(("degree", "degrees", "textdegree"), "^\\circ "),
     **{"lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")"},
+    **{"langle": "(", "rangle": ")"},
     **{"lt": "<", "gt": ">", "pounds": "£", "textdollar": "\\$", "colon": ":", "arcctg": "\\arccot ", "tg": "\\tan "},
     **{
         "ctg": "\\cot ",
@@ -107,12 +109,26 @@ _SCALE_WORDS = re.compile(
     r"(?<=\d)\s*(?:\\text\{\s*)?(hundred|thousand|million|billion|trillion)\b\s*(\}?)", re.IGNORECASE
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
+_ORDINAL = "(?:st|nd|rd|th)"
+_NOTATIONS = (
+    (
+        re.compile(
+            rf"(?<=\d)\s*(?:\^\{{\\text\{{{_ORDINAL}\}}\}}|\^\{{{_ORDINAL}\}}|\\text\{{{_ORDINAL}\}}|{_ORDINAL}\b)"
+        ),
+        "",
+    ),
+    (re.compile(r"(?<=[\d}])\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(?=[\d\\])"), ":"),
+    (re.compile(r"(?<=[\d.])\\(?:dot|bar)\s*\{(\d+)\}|(?<=\d\.)\((\d+)\)|(?<=\.\d)\((\d+)\)"), r"\\overline{\1\2\3}"),
+    (re.compile(r"(\d\.\d{2,})\s*(?:\.\.\.|\\ldots)\s*$"), r"\1"),
+    (re.compile(r"(?<![a-zA-Z\\])C_\{?(\d+)\}?\^\{?(\d+)\}?"), r"\\binom{\1}{\2}"),
+)
 _SYMPY_CALLS = (
     (re.compile(r"(?<![a-zA-Z])Interval\.Lopen\(([^(),]*),([^(),]*)\)"), r"(\1,\2]"),
     (re.compile(r"(?<![a-zA-Z])Interval\.Ropen\(([^(),]*),([^(),]*)\)"), r"[\1,\2)"),
     (re.compile(r"(?<![a-zA-Z])Interval\.open\(([^(),]*),([^(),]*)\)"), r"(\1,\2)"),
     (re.compile(r"(?<![a-zA-Z])Interval\(([^(),]*),([^(),]*)\)"), r"[\1,\2]"),
     (re.compile(r"(?<![a-zA-Z])(?:Point|Point2D|Point3D|Tuple)\(([^()]*)\)"), r"(\1)"),
+    (re.compile(r"(?<![a-zA-Z])(?:Immutable|Mutable)?(?:Dense)?Matrix\((\[.*\])\)"), r"\1"),
     (re.compile(r"(?<![a-zA-Z])FiniteSet\(([^()]*)\)"), r"\\{\1\\}"),
     (re.compile(r"(?<![a-zA-Z])Eq\(([^,]*),([^,]*)\)$"), r"\1=\2"),
     (re.compile(r"(?<![a-zA-Z])Rational\((-?\d+),\s*(\d+)\)"), r"\\frac{\1}{\2}"),
@@ -129,6 +145,8 @@ def normalize(answer: str) -> str:
 
     Raises Unreadable for control characters, lone surrogates, more than 2,000 characters or more than 64 levels.
     """
+    if _PLAIN_NUMBER.fullmatch(answer):  # most answers of training: nothing to respell
+        return answer
     if len(answer) > LONGEST_ANSWER:
         raise Unreadable(f"longer than {LONGEST_ANSWER} characters")
     text = _unicode_to_latex(repair_escapes(answer))
@@ -138,7 +156,7 @@ def normalize(answer: str) -> str:
     text = _unwrap_text_commands(text)
     text = _plain_to_latex(_trim(text))
     text = _brace_arguments(text)
-    return _trim(re.sub(r"\s+", " ", text))
+    return _trim(_IDLE_SPACE.sub("", re.sub(r"\s+", " ", text)))
 
 
 def repair_escapes(text: str) -> str:
@@ -186,8 +204,10 @@ def _strip_layout(text: str) -> str:
     elif "\\\\" not in text:
         text = re.sub(r"\\(?=\s)", r"\\\\", text)  # a row's end that lost one backslash
     text = re.sub(r"\\not\s*=", r"\\ne ", text)
+    text = re.sub(
+        r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|\\prime)", lambda match: "'" * max(1, (match[1] or "").count("p")), text
+    )
     text = re.sub(r"\\left\s*\.|\\right\s*\.", "", text)
-    text = re.sub(r"\\left\s*\\?([<>])|\\right\s*\\?([<>])", "", text) if "angle" in text else text
     text = _GLUED.sub(_split_glued, text)
     text = re.sub(r"\{,\}", ",", text)
     text = re.sub(r"(?<=\d),?\\!\s*,?\s*(?=\d{3})", ",", text) if "\\!" in text else text
@@ -238,6 +258,8 @@ def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 def _plain_to_latex(text: str) -> str:
     for call, latex in _SYMPY_CALLS:
         text = call.sub(latex, text)
+    for notation, latex in _NOTATIONS:
+        text = notation.sub(latex, text)
     text = _PERCENT_WORDS.sub(r"\\%", text)
     text = _SCALE_WORDS.sub(lambda match: f" \\times 10^{{{_SCALES[match[1].lower()]}}} ", text)
     text = text.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")
@@ -267,9 +289,9 @@ def _latex_call(name: str, inner: str) -> str:
     return forms[name] % inner
 
 
-_BARE_FRACTION = re.compile(r"\\(frac|binom)\s*(?![\s{])")
+# Spaces that part no two words or numbers; the one after a comma tells "32, 349" from "32,349".
+_IDLE_SPACE = re.compile(r"(?<![a-zA-Z0-9,\\]) (?!\\[a-zA-Z])| (?![a-zA-Z0-9\\])")
 _BARE_ROOT = re.compile(r"\\sqrt\s*(\[[^\[\]]*\])?\s*(?![\s{\[])(\\[a-zA-Z]+|\d+(?:\.\d+)?|[a-zA-Z])")
-_HALF_FRACTION = re.compile(r"\\(frac|binom)\s*(\{)")
 _ONE_TOKEN = re.compile(r"\s*(\\[a-zA-Z]+|[a-zA-Z0-9])")
 
 

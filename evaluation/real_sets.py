@@ -105,9 +105,12 @@ def read_condition(text: str) -> sympy.Set:
 def _solve(left: str, sign: str, right: str) -> sympy.Set:
     """Solve `left sign right`, linear in the one variable or in its absolute value."""
     try:
-        difference = sympy.expand(parse_expression(left) - parse_expression(right))
+        sides = parse_expression(left), parse_expression(right)
     except Unparsable as reason:
         raise NoSet(str(reason)) from reason
+    if any(side.is_infinite for side in sides):
+        return _all_reals(sides, sign)
+    difference = sympy.expand(sides[0] - sides[1])
     unknowns = [atom for atom in difference.atoms(sympy.Symbol, sympy.Abs) if not isinstance(atom, sympy.Abs)]
     magnitudes = list(difference.atoms(sympy.Abs))
     if len(unknowns) != 1 or len(magnitudes) > 1 or (magnitudes and magnitudes[0].args[0] != unknowns[0]):
@@ -120,6 +123,14 @@ def _solve(left: str, sign: str, right: str) -> sympy.Set:
     bound = -linear.coeff(unknown, 0) / slope
     solution = _half_line(sign, bound, flipped=bool(slope < 0))
     return _of_magnitude(solution) if magnitudes else solution
+
+
+def _all_reals(sides: tuple[sympy.Expr, sympy.Expr], sign: str) -> sympy.Set:
+    """-oo < x and x < oo hold for every real x."""
+    low, high = sides if ORDER.get(sign, "=")[0] == "<" else sides[::-1]
+    if sign in ORDER and ((low == -sympy.oo and high.is_Symbol) or (high == sympy.oo and low.is_Symbol)):
+        return sympy.Reals
+    raise NoSet("no bound")
 
 
 def _half_line(sign: str, bound: sympy.Expr, flipped: bool) -> sympy.Set:

@@ -24,6 +24,7 @@ def reward_function(name: str) -> Reward:
     """
     if name not in _REWARDS:
         raise unknown("reward", name, _REWARDS, "trainer.reward")
+    shared_pool().prepare()
     return _REWARDS[name]
 
 

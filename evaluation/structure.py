@@ -11,19 +11,21 @@ from functools import lru_cache
 from itertools import pairwise
 
 from .equations import equations_equal, is_name, read_relation, relation_value
-from .exact_numbers import read_number
+from .exact_numbers import has_decimal_comma, read_number
 from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
 from .real_sets import ORDER, NoSet, read_set, sets_equal
 from .scanning import enclosed, is_balanced, parts, split_top
-from .symbolic import expressions_equal, scalars_equal
+from .symbolic import expressions_equal, is_scalar, scalars_equal
 from .words import is_text, texts_equal
 
 _CONNECTIVE = re.compile(
     r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?P<text>and|or)\s*,?\s*\}|(?<![a-zA-Z\\])(?P<plain>and|or)(?![a-z]))\s*"
 )
 _QUALIFIER = re.compile(
-    r"[,;]?\s*(?:\\text\s*\{\s*)?(?:where|for (?:all|any|every|some)|with|such that|\\forall)\b.*$", re.DOTALL
+    r"[,;]?\s*(?:\\text\s*\{\s*)?(?:where|for (?:all|any|every|some)|with|such that|\\forall)\b.*$"
+    r"|(?<=\S)\s*[,;]\s*\(?[a-z]\s*\\in\s*\\mathbb.*$",
+    re.DOTALL,
 )
 _BASE = re.compile(
     r"\(?([0-9A-Fa-f.]+)\)?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\s*\}*"
@@ -32,8 +34,10 @@ _MATRIX = re.compile(
     r"\\begin\s*\{([pbvBV]?matrix|array|cases|smallmatrix)\}\s*(?:\{[clr|]*\})?((?:(?!\\end|\\begin).)*)\\end\s*\{\1\}",
     re.DOTALL,
 )
-_SET_SIGNS = ("\\cup", "\\cap", "\\setminus", "\\in", "\\ne", "\\emptyset", "\\mathbb", *ORDER)
+_SET_ALGEBRA = ("\\cup", "\\cap", "\\setminus")
+_SET_SIGNS = (*_SET_ALGEBRA, "\\in", "\\ne", "\\emptyset", "\\mathbb", *ORDER)
 _ONLY_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_NAMED_POINT = re.compile(r"[A-Z]'?\s*\((?=[^()]*,)")  # P(1,2)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:\\text\s*\{)?\s*([ap]\s*\.?\s*m\.?)?\s*\}?", re.IGNORECASE)
 
 
@@ -63,10 +67,20 @@ def compare(prediction: str, gold: str) -> bool:
     return _compare_shapes(prediction, gold)
 
 
+def is_readable(text: str) -> bool:
+    """Say whether a normalised text alone is an answer that we read, whatever it is compared with."""
+    text = _clean(text)
+    if not is_balanced(text):
+        return False
+    return read_shape(text).kind != "scalar" or is_text(text) or bool(_BASE.fullmatch(text)) or is_scalar(text)
+
+
 def _clean(text: str) -> str:
     text = _QUALIFIER.sub("", text).strip() or text
     words = _ONLY_TEXT.fullmatch(text)
     text = words[1].strip() if words else text
+    point = _NAMED_POINT.match(text)
+    text = text[point.end() - 1 :] if point and enclosed(text[point.end() - 1 :]) else text
     pair = enclosed(text)
     while (
         pair is not None and pair[0] in ("(", "{") and pair[2] in (")", "}") and len(parts(pair[1], ",", ";", "|")) == 1
@@ -96,7 +110,7 @@ def _texts(prediction: str, gold: str) -> bool | None:
 def _bases(prediction: str, gold: str) -> bool | None:
     first, second = _BASE.fullmatch(prediction), _BASE.fullmatch(gold)
     if second is None:
-        return None
+        return _numbers(first[1], gold) if first is not None and first[2] == "10" else None
     if first is not None:
         return (first[1].lower().lstrip("0"), first[2]) == (second[1].lower().lstrip("0"), second[2])
     return prediction.strip("()").lower().lstrip("0") == second[1].lower().lstrip("0")
@@ -119,6 +133,8 @@ def _seconds(clock: re.Match[str]) -> int:
 @lru_cache(maxsize=8_192)
 def read_shape(text: str) -> Shape:
     """Take one cleaned answer apart at its top level."""
+    if read_number(text) is not None and not has_decimal_comma(text):
+        return Shape("scalar", (text,))
     matrix = _MATRIX.fullmatch(text.strip("() ") if text.startswith("(\\begin") else text)
     if matrix is not None:
         return _read_rows(matrix[1], matrix[2])
@@ -199,8 +215,8 @@ def _compare_shapes(prediction: str, gold: str) -> bool:
     if not is_balanced(prediction):
         raise Unparsable("brackets do not match")
     as_sets = _compare_as_sets(prediction, gold)
-    if as_sets:
-        return True
+    if as_sets is not None:
+        return as_sets
     first, second = read_shape(prediction), read_shape(gold)
     kinds = (first.kind, second.kind)
     if "matrix" in kinds:
@@ -222,14 +238,15 @@ def _compare_shapes(prediction: str, gold: str) -> bool:
 
 
 def _compare_as_sets(prediction: str, gold: str) -> bool | None:
-    """Set algebra, intervals against inequalities; None where a side is no set of reals."""
+    """Set algebra, intervals against inequalities; None where that does not decide."""
     if not any(sign in prediction + gold for sign in _SET_SIGNS):
         return None
+    algebra = [any(sign in text for sign in _SET_ALGEBRA) for text in (prediction, gold)]
     both = [_CONNECTIVE.sub(lambda word: f" \\l{word['text'] or word['plain']} ", text) for text in (prediction, gold)]
     try:
         sets = [read_set(text) for text in both]
     except NoSet:
-        return None
+        return False if algebra[0] != algebra[1] else None
     return sets_equal(sets[0], sets[1], expressions_equal)
 
 
@@ -285,9 +302,9 @@ def _list_and_tuple(first: Shape, second: Shape) -> bool:
 
 
 def _single_element(first: Shape, second: Shape) -> bool:
-    """One value against a list or set: equal only when that holds this one value."""
+    """One value against a list or set: equal only when that holds this one value, maybe written twice."""
     many = first if first.kind != "scalar" else second
-    return len(many.items) == 1 and compare(first.items[0], second.items[0])
+    return len(_distinct(many.items)) == 1 and compare(first.items[0], second.items[0])
 
 
 def same_elements(first: tuple[str, ...], second: tuple[str, ...], as_set: bool) -> bool:

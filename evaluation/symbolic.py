@@ -65,10 +65,8 @@ def _rounds(expression: sympy.Expr, number: Number, least_digits: int) -> bool:
     value = expression.evalf(DIGITS)
     if not value.is_Float:
         return False
-    exact = Fraction(str(sympy.Rational(str(value))))
-    if number.places is None:
-        return False
-    return rounds_to(exact, number, least_digits)
+    exact = sympy.Rational(value)
+    return rounds_to(Fraction(int(exact.p), int(exact.q)), number, least_digits)
 
 
 def _degrees_as_radians(prediction: str, gold: str, first: sympy.Expr, second: sympy.Expr) -> bool:

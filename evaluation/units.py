@@ -67,12 +67,20 @@ _LEADING = re.compile(
     r"^(?:\\text\{\s*)?(?:just\s+)?(?:about|approximately|around|roughly|exactly|\\approx|\\sim|=)\s*\}?\s*(?=[\\\d.$-])",
     re.IGNORECASE,
 )
-_CURRENCY = re.compile(r"^(-?)\s*(?:\\\$|€|£|¥|₹|US\s*\\\$|Rs\.?|RM)\s*(?=[\d.\\-])")
-_CURRENCY_AFTER = re.compile(r"\s*(?:\\\$|€|£|¥|₹)$")
+_CURRENCIES = {"\\$": "dollar", "US\\$": "dollar", "€": "euro", "£": "pound sterling", "¥": "yuan", "₹": "rupee"}
+_CURRENCIES |= {"Rs.": "rupee", "Rs": "rupee", "RM": "ringgit"}
+_SIGNS = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
+_CURRENCY = re.compile(rf"^([-+]?)\s*(?P<sign>{_SIGNS})\s*(?=[\d.\\-])")
+_CURRENCY_AFTER = re.compile(rf"(?P<before>.*?)\s*(?P<sign>{_SIGNS})$")
+_IN_BRACKETS = re.compile(r"(?P<value>.*[\d}])\s*\((?P<words>[a-zA-Z][a-zA-Z ]{2,})\)$")
 # Words that turn a number into a statement about it: "7 or 8", "not 7", "7 is wrong".
 _STATEMENT = word_set(
     "or and not is are was were no non if then else isn't aren't than wrong incorrect mod when where for from "
     "to but only unless except less more greater least most at in terms true false"
+)
+_LEADING_WORDS = re.compile(r"\\text\{([^{}]*)\}\s*(?=[\d\\.-])")
+_BOUNDING = word_set(
+    "not no or and than least most less more greater fewer isn't wrong incorrect never under over between"
 )
 LONGEST_UNIT = 5  # words, ours
 
@@ -83,15 +91,26 @@ def split_unit(text: str) -> tuple[str, str]:
 
     The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" for other words.
     """
-    value = _LEADING.sub("", text)
-    value, marked = _without_currency(value)
+    value = _LEADING.sub("", _without_leading_words(text))
+    value, currency = _without_currency(value)
+    bracketed = _IN_BRACKETS.match(value)
+    if bracketed is not None and _unit_name(bracketed["words"], "", inside_text=False) not in (None, "?"):
+        return bracketed["value"], _unit_name(bracketed["words"], "", inside_text=False) or ""
     tail = _TEXT_TAIL.match(value) or _WORD_TAIL.match(value)
     if tail is None:
-        return value, "dollar" if marked else ""
+        return value, currency
     unit = _unit_name(tail["words"], tail["power"], inside_text="\\text" in value[tail.start("words") - 6 :])
     if unit is None:
-        return value, "dollar" if marked else ""
+        return value, currency
     return tail["value"].strip(), unit
+
+
+def _without_leading_words(text: str) -> str:
+    """\\text{The area is } 12: the value after words that do not deny or bound it."""
+    words = _LEADING_WORDS.match(text)
+    if words is None or _BOUNDING.intersection(words[1].lower().split()):
+        return text
+    return text[words.end() :]
 
 
 def units_differ(first: str, second: str) -> bool:
@@ -100,12 +119,12 @@ def units_differ(first: str, second: str) -> bool:
     return len(known) == 2 and known[0] != known[1]
 
 
-def _without_currency(text: str) -> tuple[str, bool]:
-    for pattern, replacement in ((_CURRENCY, r"\1"), (_CURRENCY_AFTER, "")):
-        stripped, count = pattern.subn(replacement, text)
-        if count:
-            return stripped, True
-    return text, False
+def _without_currency(text: str) -> tuple[str, str]:
+    before = _CURRENCY.match(text)
+    if before is not None:
+        return before[1] + text[before.end() :], _CURRENCIES[before["sign"]]
+    after = _CURRENCY_AFTER.fullmatch(text)
+    return (after["before"], _CURRENCIES[after["sign"]]) if after is not None else (text, "")
 
 
 def _unit_name(words: str, power: str, inside_text: bool) -> str | None:

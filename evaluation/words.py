@@ -7,6 +7,8 @@ import re
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CHOICE_GOLD = re.compile(r"\(?\s*(?:\\text\s*\{)?\s*\(?\s*([A-Z])\s*\)?\s*\}?\s*\)?\.?")
+_LABELLED_GOLD = re.compile(r"(?:\(([A-Z])\)|([A-Z])[).])\s*[^\s)]")
+_STATED = re.compile(r"\(?([A-Z])\)?,?\s+(?:because|since|as|for|not|rather)\b")
 _CHOICE_LABEL = re.compile(
     r"(?:\\text(?:bf|rm)?\s*\{)?\s*(?:answer|option|choice)?\s*:?\s*(?:\(\s*([A-Z])\s*\)|\[\s*([A-Z])\s*\]|([A-Z])(?=\s*(?:[.:)}]|$)))",
     re.IGNORECASE,
@@ -43,14 +45,20 @@ def texts_equal(prediction: str, gold: str) -> bool:
 
 
 def choice_of_gold(gold: str) -> str | None:
-    """The letter when the gold answer is one choice letter, in any dress: A, (A), \\text{(A)}."""
+    """The letter when the gold answer is one choice letter, in any dress: A, (A), \\text{(A)}, A) 5."""
     match = _CHOICE_GOLD.fullmatch(gold.strip())
-    return match[1] if match else None
+    if match is not None:
+        return match[1]
+    label = _LABELLED_GOLD.match(gold.strip())
+    return (label[1] or label[2]) if label else None
 
 
 def choice_of_prediction(prediction: str) -> str | None:
     """The one choice letter that a prediction settles on, or None: a leading label, else the only letter not denied."""
     text = prediction.strip().strip("*$ ")
+    stated = _STATED.match(text)
+    if stated is not None:
+        return stated[1]
     label = _CHOICE_LABEL.match(text)
     if label is not None:
         letter = (label[1] or label[2] or label[3]).upper()
@@ -58,7 +66,7 @@ def choice_of_prediction(prediction: str) -> str | None:
     letters: list[str] = []
     denied = False
     for match in _LETTER_IN_PROSE.finditer(text):
-        before = text[: match.start()]
+        before = text[max(0, match.start() - 40) : match.start()]
         denied = bool(_NEGATION.search(before)) or (denied and re.search(r"(?:\bor|\band|,)\s*$", before) is not None)
         if not denied and not _is_english(match[1], text[match.end() :]):
             letters.append(match[1])

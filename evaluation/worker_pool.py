@@ -124,6 +124,12 @@ class WorkerPool:
         """Start a worker and the spare, and wait until the worker answers; raises Overrun after `seconds`."""
         self.run({"job": "ping"}, time.monotonic() + seconds)
 
+    def prepare(self) -> None:
+        """Start a worker and the spare without waiting for them."""
+        with self._lock:
+            while len(self._idle) < 2:
+                self._idle.append(_Worker())
+
     def close(self) -> None:
         """End all idle workers."""
         with self._lock:

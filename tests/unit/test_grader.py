@@ -67,6 +67,18 @@ SAME = [
     ("\\textbf{(C)}\\ 12", "C"),
     ("\\text{Monday}", "monday"),
     ("$-\\infty$", "-oo"),
+    ("1 000 000", "10^6"),
+    ("0.1\\overline{6}", "1/6"),
+    ("\\sqrt[3]{-8}", "-2"),
+    ("C_5^2", "10"),
+    ("\\langle 1,2,3\\rangle", "(1,2,3)"),
+    ("P(1,2)", "(1,2)"),
+    ("Matrix([[1,2],[3,4]])", "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}"),
+    ("-\\infty < x < \\infty", "\\mathbb{R}"),
+    ("\\text{The area is } 12", "12"),
+    ("2\\text{ to }3", "2:3"),
+    ("x \\equiv 3 \\pmod 7", "3"),
+    ("\\boxed{x+11} or \\boxed{11+x}", "11+x"),
 ]
 DIFFERENT = [
     ("0.333", "1/3"),
@@ -107,6 +119,10 @@ DIFFERENT = [
     ("B", "C"),
     ("1\x00", "1"),
     ("\u202e12", "12"),
+    ("\\$5", "€5"),
+    ("\\boxed{12", "12"),
+    ("I(0) e^{+t}", "I(0) e^{-t}"),
+    ("(1,2)\\cup(3,4)", "(1,2)\\cup(3,5)"),
 ]
 
 
@@ -159,7 +175,7 @@ def test_strict_box_takes_nothing_else() -> None:
     ("raw", "spelled"),
     [
         ("$\\dfrac12$", "\\frac{1}{2}"),
-        ("\\left( 1 , 2 \\right)", "( 1 , 2 )"),
+        ("\\left( 1 , 2 \\right)", "(1, 2)"),
         ("½", "\\frac{1}{2}"),
         ("\x0crac{1}{2}", "\\frac{1}{2}"),
         ("5\\lex", "5\\le x"),
