@@ -25,7 +25,9 @@ def resolve_device(name: str) -> torch.device:
 def load_model(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
     """Load a causal language model from a local folder; safetensors only, no remote code."""
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # it takes a blink, and clutters the logs of jobs
     folder = Path(folder)
     if not (folder / "config.json").exists():
         raise InputError(f"{folder}: no model here (config.json is missing)")
