@@ -34,41 +34,34 @@ class Layer:
 
 
 class Cache:
-    """Keys and values of all layers, [rows·kv_heads, slots, head_size] each, and which slots are padding."""
+    """Keys and values of all layers in one tensor, and which slots are padding."""
 
-    def __init__(self, layers: int, padding: Tensor, kv_heads: int) -> None:
-        self.keys: list[Tensor] = [torch.empty(0)] * layers
-        self.values: list[Tensor] = [torch.empty(0)] * layers
+    def __init__(self, store: Tensor, padding: Tensor) -> None:
+        self.store = store  # [layers, 2, rows, kv_heads, slots, head_size]
         self.padding = padding  # [rows, prompt slots] bool
-        self.kv_heads = kv_heads
+        self.padded = bool(padding.any())
         self.used = padding.shape[1]
-        self.capacity = self.used
         self.position = (~padding).sum(1)  # [rows] position of the next token
 
-    def expand(self, source: Tensor) -> None:
-        """Give row r a copy of row source[r], with room for the answers."""
-        self._gather(source, self.capacity)
-
     def select(self, rows: Tensor) -> None:
-        """Keep these rows, in this order."""
-        self._gather(rows, self.capacity)
+        """Keep these rows, in this order; a row may be kept several times."""
+        layers, two, _, *rest = self.store.shape
+        chosen = self.store.new_empty(layers, two, len(rows), *rest)
+        torch.index_select(self.store[..., : self.used, :], 2, rows, out=chosen[..., : self.used, :])
+        self.store, self.padding, self.position = chosen, self.padding[rows], self.position[rows]
 
-    def _gather(self, rows: Tensor, slots: int) -> None:
-        lines = (rows[:, None] * self.kv_heads + torch.arange(self.kv_heads, device=rows.device)).flatten()
-        for store in (self.keys, self.values):
-            for layer, tensor in enumerate(store):
-                roomy = tensor.new_empty(len(lines), slots, tensor.shape[2])
-                torch.index_select(tensor[:, : self.used], 0, lines, out=roomy[:, : self.used])
-                store[layer] = roomy
-        self.padding = self.padding[rows]
-        self.position = self.position[rows]
+    def layer(self, index: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer, [rows·kv_heads, used, head_size] each."""
+        keys, values = self.store[index].flatten(1, 2)[:, :, : self.used]
+        return keys, values
 
     def bias(self, dtype: torch.dtype) -> Tensor | None:
-        """Additive attention bias [rows, 1, used] that hides padding, or None where there is none."""
-        if not bool(self.padding.any()):
+        """Additive attention bias [rows·kv_heads, 1, used] that hides padding, or None where there is none."""
+        if not self.padded:
             return None
         hidden = F.pad(self.padding, (0, self.used - self.padding.shape[1]))
-        return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill(hidden, -torch.inf)[:, None]
+        bias = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill(hidden, -torch.inf)
+        return bias.repeat_interleave(self.store.shape[3], 0)[:, None]
 
 
 class NativeModel:
@@ -88,7 +81,8 @@ class NativeModel:
             self.layers = [_layer(block, dtype) for block in model.model.layers]
             rotary = model.model.rotary_emb
             self.frequencies = rotary.inv_freq.float()
-            self.rotary_scale = float(rotary.attention_scaling)
+            # queries and keys are both rotated, so each carries the root of attention's 1/sqrt(head_size)
+            self.rotary_scale = float(rotary.attention_scaling) * self.head_size**-0.25
 
     @staticmethod
     def _check(model: Any) -> None:
@@ -108,42 +102,37 @@ class NativeModel:
         longest = max(map(len, prompts))
         tokens = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=self.device)
         padding = torch.tensor([[True] * (longest - len(p)) + [False] * len(p) for p in prompts], device=self.device)
-        cache = Cache(len(self.layers), padding, self.kv_heads)
-        cache.capacity = longest + room
+        shape = (len(self.layers), 2, len(prompts), self.kv_heads, longest + room, self.head_size)
+        cache = Cache(torch.empty(shape, dtype=self.dtype, device=self.device), padding)
         positions = ((~padding).cumsum(1) - 1).clamp(min=0)
         visible = torch.ones(longest, longest, dtype=torch.bool, device=self.device).tril() & ~padding[:, None]
         visible |= torch.eye(longest, dtype=torch.bool, device=self.device)  # a padding row must see something
         rotation = self._rotation(positions)
         x = F.embedding(tokens, self.embedding)
         for index, layer in enumerate(self.layers):
-            q, k, v = self._project(layer, x, rotation)
-            cache.keys[index] = k.transpose(1, 2).reshape(-1, longest, self.head_size)
-            cache.values[index] = v.transpose(1, 2).reshape(-1, longest, self.head_size)
-            groups = self.heads // self.kv_heads
-            k, v = (t.transpose(1, 2).repeat_interleave(groups, 1) for t in (k, v))
-            attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=visible[:, None])
+            q, k, v = (t.transpose(1, 2) for t in self._project(layer, x, rotation))
+            cache.store[index, :, :, :, :longest] = torch.stack([k, v])
+            k, v = (t.repeat_interleave(self.heads // self.kv_heads, 1) for t in (k, v))
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None], scale=1.0)
             x = self._finish(layer, x, attended.transpose(1, 2).flatten(2))
         return cache, self._normalise(x[:, -1])
 
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Append one token a row; returns the last hidden states [rows,d]."""
-        rows, groups = len(tokens), self.heads // self.kv_heads
+        rows, slot = len(tokens), cache.used
         rotation = self._rotation(cache.position)
-        slot = cache.used
         cache.used += 1
         cache.position = cache.position + 1
         bias = cache.bias(self.dtype)
         x = F.embedding(tokens, self.embedding)
         for index, layer in enumerate(self.layers):
             q, k, v = self._project(layer, x, rotation)
-            keys, values = cache.keys[index], cache.values[index]
-            keys[:, slot] = k.reshape(-1, self.head_size)
-            values[:, slot] = v.reshape(-1, self.head_size)
-            q = q.reshape(rows * self.kv_heads, groups, self.head_size) * self.head_size**-0.5
-            scores = torch.bmm(q, keys[:, : cache.used].transpose(1, 2))
-            if bias is not None:
-                scores += bias.repeat_interleave(self.kv_heads, 0)
-            attended = torch.bmm(scores.softmax(-1), values[:, : cache.used])
+            cache.store[index, 0, :, :, slot] = k
+            cache.store[index, 1, :, :, slot] = v
+            keys, values = cache.layer(index)
+            scores = torch.bmm(q.reshape(rows * self.kv_heads, -1, self.head_size), keys.transpose(1, 2))
+            scores = scores if bias is None else scores + bias
+            attended = torch.bmm(scores.softmax(-1), values)
             x = self._finish(layer, x, attended.reshape(rows, -1))
         return self._normalise(x)
 
@@ -152,7 +141,7 @@ class NativeModel:
         return (hidden @ self.head_weight.T).float()
 
     def _project(self, layer: Layer, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries [..., heads, h], rotated keys and values [..., kv_heads, h]."""
+        """Rotated queries [..., heads, h], rotated keys and values [..., kv_heads, h], scaled for attention."""
         fused = F.linear(self._normalise(x), layer.qkv, layer.qkv_bias)
         fused = fused.view(*x.shape[:-1], self.heads + 2 * self.kv_heads, self.head_size)
         turning, v = fused.split([self.heads + self.kv_heads, self.kv_heads], dim=-2)
@@ -166,7 +155,7 @@ class NativeModel:
         x = x + F.linear(attended, layer.output, layer.output_bias)
         fused = F.linear(self._normalise(x), layer.gate_up, layer.gate_up_bias)
         gate, up = fused.chunk(2, dim=-1)
-        return x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
+        return x + F.linear(F.silu(gate).mul_(up), layer.down, layer.down_bias)
 
     def _normalise(self, x: Tensor) -> Tensor:
         """Root-mean-square norm without its scale, which is fused into the projection that follows."""
@@ -174,15 +163,17 @@ class NativeModel:
         return (wide * (wide.square().mean(-1, keepdim=True) + self.epsilon).rsqrt()).to(x.dtype)
 
     def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine [..., 1, h/2] of the rotary embedding at these positions."""
+        """Factors [..., 1, h] of a position's coordinates and of their partners in the rotary embedding."""
         angles = positions[..., None, None].float() * self.frequencies
-        return (angles.cos() * self.rotary_scale).to(self.dtype), (angles.sin() * self.rotary_scale).to(self.dtype)
+        cosine, sine = angles.cos() * self.rotary_scale, angles.sin() * self.rotary_scale
+        own, partner = torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
+        return own.to(self.dtype), partner.to(self.dtype)
 
 
-def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+def _rotate(x: Tensor, own: Tensor, partner: Tensor) -> Tensor:
     """Rotary embedding in the half-split layout of these families."""
     first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return torch.addcmul(x * own, torch.cat([second, first], dim=-1), partner)
 
 
 def _layer(block: Any, dtype: torch.dtype) -> Layer:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entrobench.errors import InputError
-from entrobench.native import Cache, NativeModel
+from entrobench.native import NativeModel
 
 COMPACT_SHARE = 0.3  # ours: rebuild the batch when this share of its rows has finished
 BLOCK = 64  # ours: tokens per block of the two-level inversion
@@ -70,7 +70,7 @@ class NativeEngine:
     def load(self, model: Any) -> None:
         self.model = NativeModel(model, self.dtype)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: str
     ) -> list[Completion]:
@@ -101,37 +101,29 @@ class NativeEngine:
         device = self.model.device
         cache, hidden = self.model.prefill(prompts, sampling.max_tokens)
         order = torch.tensor(source, device=device)
-        cache.expand(order)
+        cache.select(order)
         hidden = hidden[order]
         draws = torch.from_numpy(uniforms).to(device)
         ends = torch.tensor(self.end_tokens, device=device)
         tokens = torch.zeros(draws.shape, dtype=torch.long, device=device)
         logps = torch.zeros(draws.shape, device=device)
-        lengths = torch.full((len(source),), sampling.max_tokens, device=device)
-        finished = torch.zeros(len(source), dtype=torch.bool, device=device)
         active = torch.arange(len(source), device=device)  # which row each line of the batch is
+        done = torch.zeros(len(source), dtype=torch.bool, device=device)  # lines, not rows
         for position in range(sampling.max_tokens):
             token, logp = sample(self.model.logits(hidden), sampling, draws[active, position])
             tokens[active, position] = token
             logps[active, position] = logp
-            ended = torch.isin(token, ends) & ~finished[active]
-            lengths[active[ended]] = position + 1
-            finished[active[ended]] = True
-            if bool(finished[active].all()) or position + 1 == sampling.max_tokens:
+            done |= torch.isin(token, ends)
+            finished = int(done.sum())
+            if finished == len(done) or position + 1 == sampling.max_tokens:
                 break
-            active, token = self._compact(cache, active, token, finished[active])
+            if finished >= COMPACT_SHARE * len(done) and len(done) > SMALLEST_BATCH:
+                # unfinished lines first, then as many finished ones as the smallest batch needs
+                keep = done.argsort(stable=True)[: max(len(done) - finished, SMALLEST_BATCH)]
+                cache.select(keep)
+                active, token, done = active[keep], token[keep], done[keep]
             hidden = self.model.step(token, cache)
-        return _completions(tokens, logps, lengths, finished)
-
-    @staticmethod
-    def _compact(cache: Cache, active: Tensor, token: Tensor, done: Tensor) -> tuple[Tensor, Tensor]:
-        """Drop finished lines when enough have gathered, never below SMALLEST_BATCH lines."""
-        if int(done.sum()) < COMPACT_SHARE * len(active) or len(active) <= SMALLEST_BATCH:
-            return active, token
-        keep = torch.cat([(~done).nonzero().flatten(), done.nonzero().flatten()])
-        keep = keep[: max(int((~done).sum()), SMALLEST_BATCH)]
-        cache.select(keep)
-        return active[keep], token[keep]
+        return _completions(tokens.tolist(), logps.tolist(), self.end_tokens)
 
 
 def sample(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,14 +149,13 @@ def _invert(mass: Tensor, uniforms: Tensor) -> Tensor:
     short = -mass.shape[-1] % BLOCK
     blocks = (F.pad(mass, (0, short)) if short else mass).unflatten(-1, (-1, BLOCK))  # a pad of 0 would copy
     outer = blocks.sum(-1).cumsum(-1)
-    total = outer[:, -1:]
-    # below the total even after rounding, so that the block found is not empty
-    target = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    # below the total even after rounding since uniforms end at 1 - 2^-24, so that the block found is not empty
+    target = uniforms[:, None] * outer[:, -1:]
     block = torch.searchsorted(outer, target, right=True)
     before = F.pad(outer, (1, 0)).gather(-1, block)
     within = blocks.gather(1, block[:, :, None].expand(-1, -1, BLOCK)).squeeze(1)
     inner = within.cumsum(-1)
-    last = torch.nextafter(inner[:, -1:], torch.zeros_like(total))
+    last = torch.nextafter(inner[:, -1:], torch.zeros_like(target))
     token = torch.searchsorted(inner, torch.minimum(target - before, last), right=True)
     return (block * BLOCK + token).squeeze(-1)
 
@@ -187,16 +178,17 @@ def truncate(probabilities: Tensor, sampling: Sampling) -> Tensor:
 
 
 def _uniforms(keys: Sequence[str], count: int) -> numpy.ndarray:
-    """[len(keys), count] float32 numbers in [0,1), each row from its own counter-based generator."""
-    rows = numpy.empty((len(keys), count), dtype=numpy.float32)
-    for row, key in enumerate(keys):
-        digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
-        rows[row] = numpy.random.Generator(numpy.random.Philox(key=int.from_bytes(digest))).random(
-            count, dtype=numpy.float32
-        )
-    return rows
+    """[len(keys), count] float32 numbers in [0,1), multiples of 2^-24, each row from the SHAKE-128 stream of its key."""
+    streams = b"".join(hashlib.shake_128(key.encode()).digest(4 * count) for key in keys)
+    integers = numpy.frombuffer(streams, dtype="<u4").reshape(len(keys), count) >> 8
+    return integers.astype(numpy.float32) * numpy.float32(2**-24)
 
 
-def _completions(tokens: Tensor, logps: Tensor, lengths: Tensor, finished: Tensor) -> list[Completion]:
-    columns = (tokens.tolist(), logps.tolist(), lengths.tolist(), finished.tolist())
-    return [Completion(t[:k], p[:k], "stop" if done else "length") for t, p, k, done in zip(*columns, strict=True)]
+def _completions(tokens: list[list[int]], logps: list[list[float]], ends: Sequence[int]) -> list[Completion]:
+    """Cut each row after its first end token: a line goes on until it is dropped."""
+    completions = []
+    for row, numbers in zip(tokens, logps, strict=True):
+        length = next((place for place, token in enumerate(row, start=1) if token in ends), 0)
+        finish = "stop" if length else "length"
+        completions.append(Completion(row[: length or None], numbers[: length or None], finish))
+    return completions

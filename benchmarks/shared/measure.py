@@ -1,0 +1,69 @@
+"""What the benchmarks share: one thread, interleaved rounds, medians, and the machine they ran on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+MODEL = Path("results/models/chain-qwen")
+DATA = Path("results/data/chain2")
+
+
+def one_thread() -> None:
+    """Compute on one thread without network; call before torch is imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+    warnings.simplefilter("ignore", FutureWarning)  # of the libraries compared
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def need(folder: Path, file: str) -> Path:
+    """Return the folder, or end with one line where `make study` has not made it yet."""
+    if not (folder / file).exists():
+        sys.exit(f"{folder}: nothing here ({file} is missing); `make study` makes it, or name another folder (--help)")
+    return folder
+
+
+def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Run every contender once a round, after one round to warm up; wall seconds by name.
+
+    Interleaving lets a change of the machine's load hit all of them alike. The order turns from round to round.
+    """
+    names = list(contenders)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds + 1):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            start = time.perf_counter()
+            contenders[name]()
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(slow: list[float], fast: list[float]) -> float:
+    """Median over the rounds of slow / fast: both of a round met the same load."""
+    return median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def describe_machine() -> str:
+    """The processor, its cores and how busy they are."""
+    from entrobench.provenance import machine
+
+    found = machine("cpu")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{found['cpu']}, {found['cores']} cores, load {load} (1, 5, 15 minutes); this process has 1 thread"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Columns aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [[cell.rjust(width) for cell, width in zip(line, widths, strict=True)] for line in [head, *rows]]
+    return "\n".join("  ".join(line) for line in lines)
