@@ -23,15 +23,18 @@ _CONNECTED_BY_AND = re.compile(r"(?:[a-z]+ ){0,4}(?:and|or)(?: [a-z]+){0,2}", re
 _ARGUING = word_set("so no not thus hence therefore but final answer wait actually is be because alternatively")
 
 _MARKER = re.compile(
-    r"(?:\bfinal\s+answer|\banswers?|\brespuesta|\bréponse|\bantwort|答案)\W{0,6}?"
-    r"(?:\s*(?:\([^()]*\))?\s*(?:is|are|be|would be|=|:|est|es|ist|是|为|：)+|(?=\s*(?:\$|\\\(|\\\[)))\s*:?\s*",
+    r"####\s*|(?:\bfinal\s+answer|\banswers?|\b(?:option|choice)(?=\s+is\b)|\brespuesta|\bréponse|\bantwort|ответ|答案)\W{0,6}?"
+    r"(?:\s*(?:\([^()]*\))?\s*(?:(?:is|are|be|would be|est|es|ist)\b|[=:是为：])+|(?=\s*(?:\$|\\\(|\\\[)))\s*:?\s*",
     re.IGNORECASE,
 )
 _DELIMITER = re.compile(r"\$\$|\\[\[\]()]|(?<!\\)\$")
 _CLOSING = {"$$": "$$", "\\[": "\\]", "\\(": "\\)", "$": "$"}
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _AMOUNT = r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:\s*/\s*\d+)?"
-_NUMBER = re.compile(rf"(?<![\w.,/^_'\"\\)(\-])(?:\\?\$\s?)?({_AMOUNT}(?:\s?\\?%)?)(?![\w'\"/^(]|[.,]\d)", re.ASCII)
+_NUMBER = re.compile(
+    rf"(?<![\w.,/^_'\"\\)(\-])(?:\\?\$\s?)?({_AMOUNT}(?:\s?\\?%)?)(?![\w'\"/^(\u0370-\u03ff²³]|[.,]\d)", re.ASCII
+)
+_BOUNDED = re.compile(r"\b(?:than|except|least|most|between|not|or|from|isn't|never)\b[^A-Za-z\d]*$", re.IGNORECASE)
 _CURRENCY = re.compile(rf"(?<![\w.])\$\s?({_AMOUNT})|({_AMOUNT})\s?(?:\$|€|£|¥)(?![\w\d])", re.ASCII)
 _AFTER_EQUALS = re.compile(rf"=\s*({_AMOUNT}\s?%?)(?![\w'\"/^(.]*\d)", re.ASCII)
 _QUALIFIER = re.compile(r"\s*[,;]?\s*\b(?:where|for (?:all|any|every|some)|such that)\b")
@@ -39,6 +42,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|[。！？]\s*|\n+|\s+(?=(?:Therefore
 _LATIN_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{2,}")
 _OTHER_SCRIPT = re.compile("[\u0590-\u08ff\u0900-\u0dff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _NOT_PROSE = re.compile(r"[`_\\{}]|\"|'\w+'|\w\(|\bnot\b|\bor\b|\bif\b", re.IGNORECASE)
+_OPENING_WORDS = re.compile(r"\s*[A-Za-z]+\s+[a-z]{2,}\s")  # a sentence starts: "It costs .."
+_CONNECTIVE = re.compile(r"^(?:Therefore|Thus|Hence|So|Then|Finally)\b[,:]?\s*")
+_JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
+_TELLING = re.compile(r"\b(?:answer|solution|therefore|thus)\b|####", re.IGNORECASE)
 _LABEL = re.compile(r"\s*[^\W\d_]{3,}\s*:\s*-?\d")
 _GROUPED_WORDS = re.compile(r"\\[a-zA-Z]+\s*\{[^{}]*\}")
 _SHORT_WORDS = word_set("and or sin cos tan log ln exp sqrt pi oo mod gcd lcm max min percent pct")
@@ -144,7 +151,7 @@ def _belong_together(between: str) -> bool:
 
 def _without_box(text: str) -> Extraction:
     text = _TAIL.sub("", text).strip()
-    text = _answer_before_qualifier(text) or text
+    text = _CONNECTIVE.sub("", _answer_before_qualifier(text) or text)
     if not _is_prose(text):
         return Extraction(text, "whole text")
     markers = list(_MARKER.finditer(text))
@@ -172,9 +179,9 @@ def _from_statement(text: str, rule: str) -> Extraction:
     """Narrow prose down: the number a later sentence ends on, else the last formula, bold text or number."""
     if not _is_prose(text):
         return Extraction(text, rule)
-    tail = re.split(r"\s(?:is|are|equals)\s+(?=[\d\\$(-])", text)[-1] if rule else text
-    if not _is_prose(tail):
-        return Extraction(tail.strip(), rule)
+    stated = _after_is(text)
+    if stated:
+        return Extraction(stated, rule or "last statement")
     formula, end = _last_formula(text)
     if formula:
         later = _SENTENCE_END.split(text[end:], maxsplit=1)
@@ -187,21 +194,30 @@ def _from_statement(text: str, rule: str) -> Extraction:
     return Extraction(number, rule or "last number") if number else Extraction(text, rule or "whole text")
 
 
+def _after_is(text: str) -> str:
+    """What the last sentence says after its last "is": "The area is 36 cm"; "" where that is no plain answer."""
+    sentences = [piece for piece in _SENTENCE_END.split(text) if piece.strip()]
+    pieces = re.split(r"\s(?:is|are|equals)\s+(?=[\d\\$(\[-])", sentences[-1]) if sentences else []
+    stated = pieces[-1].strip() if len(pieces) > 1 else ""
+    return "" if _is_prose(stated) or _NOT_PROSE.search(_GROUPED_WORDS.sub("", stated.replace("\\", ""))) else stated
+
+
 def _last_formula(text: str) -> tuple[str, int]:
-    """The last formula that holds no sentence, and where it ends."""
+    """The last formula that holds no sentence, listed with those joined to it by "and"; and where it ends."""
     last, end = "", 0
-    for content, after in _formulas(text):
+    for content, start, after in _formulas(text):
         if content and not _is_prose(content) and len(_plain_words(content)) < 2:
-            last, end = content, after
+            joined = last and _JOINING.fullmatch(text[end:start])
+            last, end = f"{last}, {content}" if joined else content, after
     return last, end
 
 
-def _formulas(text: str) -> Iterator[tuple[str, int]]:
-    """Yield (content, end) of each delimited formula in one pass; an unclosed opening gives way to the next."""
+def _formulas(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield (content, start, end) of each delimited formula in one pass; an unclosed opening gives way to the next."""
     opened: re.Match[str] | None = None
     for delimiter in _DELIMITER.finditer(text):
         if opened is not None and delimiter[0] == _CLOSING[opened[0]]:
-            yield text[opened.end() : delimiter.start()].strip(), delimiter.end()
+            yield text[opened.end() : delimiter.start()].strip(), opened.start(), delimiter.end()
             opened = None
         elif delimiter[0] in _CLOSING:
             opened = delimiter
@@ -219,9 +235,10 @@ def _last_number(text: str) -> str:
             return ""
         spaced = _spaced(sentence)
         for pattern in (_AFTER_EQUALS, _CURRENCY, _NUMBER):
-            found = [next(group for group in match.groups() if group) for match in pattern.finditer(spaced)]
+            found = list(pattern.finditer(spaced))
             if found:
-                return found[-1].strip()
+                bounded = _BOUNDED.search(spaced[: found[-1].start()]) is not None
+                return "" if bounded else next(group for group in found[-1].groups() if group).strip()
     return ""
 
 
@@ -240,8 +257,6 @@ def _is_prose(text: str) -> bool:
         return True
     words = _plain_words(text)
     has_value = re.search(r"\d|\$|\\", text) is not None
-    return (
-        _LABEL.match(text) is not None
-        or len(words) >= (3 if has_value else 4)
-        or re.search(r"\b(?:answer|solution|therefore|thus)\b", text, re.I) is not None
-    )
+    if _LABEL.match(text) is not None or (has_value and _OPENING_WORDS.match(text) is not None):
+        return True
+    return len(words) >= (3 if has_value else 4) or _TELLING.search(text) is not None
