@@ -97,7 +97,7 @@ def describe(study: Study, plan: Plan, as_json: bool) -> str:
         ("jobs", f"{sum(plan.jobs.values())}: {jobs}"),
         ("training tokens", f"at most {plan.training_tokens:,}"),
         ("evaluation tokens", _known(plan.evaluation_tokens, "at most {:,}", "the data are prepared")),
-        ("disk", _known(plan.disk_bytes, "about {:,} bytes", "the base models are made")),
+        ("weights on disk", _known(plan.disk_bytes, "at most {:,} bytes", "the base models are made")),
         ("report", str(study.folder / "report.html")),
         ("start it", f"make study STUDY={study.path if study.path.parent != Path('config/studies') else study.name}"),
     ]

@@ -6,6 +6,7 @@ Everything that can be known to be wrong before a job starts is refused here, in
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from entrobench.variants import Variant
 RESULTS = Path("results")
 OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
 TAKEN = ("data", "models", "logs", "reference")  # folders of results/ that are no study
 
 
@@ -105,8 +107,9 @@ def _find(name_or_path: str, where: str) -> Path:
 def _load(path: Path, including: tuple[Path, ...]) -> Study:
     if path in including:
         raise InputError(f"{including[-1]}: include: the study {path.stem!r} includes itself")
-    if path.stem in TAKEN:
-        raise InputError(f"{path}: a study cannot be named {path.stem!r}: results/{path.stem} holds other things")
+    if path.stem in TAKEN or not NAME.fullmatch(path.stem):
+        allowed = f"letters, digits, '_', '-' and '.' only, and none of {', '.join(TAKEN)}"
+        raise InputError(f"{path}: {path.stem!r} cannot name a study: {allowed}")
     content = read_yaml(path)
     check_schema(content, "study", str(path))
     included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]

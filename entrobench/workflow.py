@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
-    return Workflow(study, study.name if named else argument, replace=config.get("changed") == "rerun")
+    return Workflow(study, study.name if named else shlex.quote(argument), replace=config.get("changed") == "rerun")
 
 
 def _check_sources(study: Study) -> None:

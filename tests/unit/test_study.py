@@ -148,10 +148,13 @@ def test_warning_where_a_method_does_nothing() -> None:
         ({"methods": {"aent": {"coefficient_low": 0.1}}}, ["coefficient_low (0.1) is above coefficient_high"]),
         ({"methods": ["grpo", "grpo"]}, ["methods: 'grpo' is given twice"]),
         ({"methods": {"aent": 3}}, ["methods.aent: must be a mapping or null, got 3"]),
+        ({"methods": {1: None}}, ["methods: must be text, got 1"]),
         ({"methods": []}, ["methods: must name at least one"]),
         ({"seeds": []}, ["seeds: must name at least one, got none"]),
         ({"seeds": [0, 0]}, ["seeds: 0 is given twice"]),
         ({"seeds": 3}, ["seeds: must be a list, got 3"]),
+        ({7: 8}, ["unknown key 7"]),
+        ({"trainer": None}, ["trainer: must be a mapping, got None"]),
         ({"seeds": ["a"]}, ["seeds[0]: must be a whole number, got 'a'"]),
         ({"models": ["tiny", "tiny"]}, ["models: 'tiny' is given twice"]),
         ({"benchmarks": ["chain2", "chain2"]}, ["benchmarks: 'chain2' is given twice"]),
@@ -258,8 +261,8 @@ def test_unknown_study(name: str) -> None:
         load_study(name)
 
 
-@pytest.mark.parametrize("name", ["data", "models", "logs", "reference"])
-def test_names_that_results_needs_itself(name: str) -> None:
+@pytest.mark.parametrize("name", ["data", "models", "logs", "reference", "two words", "-x"])
+def test_names_that_no_study_can_have(name: str) -> None:
     write(STUDY, name)
-    with pytest.raises(InputError, match="a study cannot be named"):
+    with pytest.raises(InputError, match="cannot name a study"):
         load_study(name)
