@@ -223,9 +223,10 @@ def check_method(name: str) -> None:
     from entrobench.registry import load_method
 
     load_method(name, "entrobench check-method")
-    from entrobench.conformance import check_method
+    from entrobench.conformance import check_method, print_points
 
-    check_method(name)
+    if not print_points(check_method(name)):
+        raise typer.Exit(1)
 
 
 @app.command()
