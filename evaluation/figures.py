@@ -142,11 +142,12 @@ def curve_figure(curves: DataFrame, column: str, label: str, x: str = "step", wi
     """A quantity over training: each seed thin, the mean over seeds thick, with a band.
 
     The band is the 95 % t interval of the mean, below 5 seeds the range of the seeds. `window`: centred running mean
-    over steps, for the thick line and the band. Long histories are thinned to POINTS steps.
+    over steps, for the thick line and the band, at most a tenth of the history. Long ones are thinned to POINTS steps.
     """
     figure, panels = _grid(curves)
-    stride = math.ceil(curves["step"].nunique() / POINTS)
-    window = max(window, stride)
+    steps = curves["step"].nunique()
+    stride = math.ceil(steps / POINTS)
+    window = max(1, stride, min(window, steps // 10))
     methods = list(dict.fromkeys(curves["method"]))
     for cell, rows in _cells(curves):
         ends = []
@@ -154,6 +155,7 @@ def curve_figure(curves: DataFrame, column: str, label: str, x: str = "step", wi
             line_colour = colour(str(method), methods)
             mean = _draw_seeds(panels[cell], own, column, x, (window, stride), line_colour)
             ends.append((float(mean.iloc[-1]), str(method), line_colour))
+        panels[cell].locator_params(axis="x", nbins=6)
         _logarithmic_where_wide(panels[cell], rows[column])
         label_ends(panels[cell], ends)
         panels[cell].set(xlabel=x, ylabel=label)

@@ -91,18 +91,17 @@ def _run_folder(run: Any, folder: Path) -> Path:
 def _facts(study: Study, statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The numbers under the title."""
 
-    def count(name: str) -> str:
-        return str(len({getattr(run, name) for run in study.runs}))
-
-    plural = [(count(name), f"{name}s") for name in ("model", "dataset", "method", "seed")]
-    return [(str(len(study.runs)), "training runs"), *plural, (statistics["metric"], "headline metric")]
+    counts = {name: len({getattr(run, name) for run in study.runs}) for name in ("model", "dataset", "method", "seed")}
+    facts = [(str(count), name if count == 1 else f"{name}s") for name, count in counts.items()]
+    return [(str(len(study.runs)), "training runs"), *facts, (statistics["metric"], "headline metric")]
 
 
 def _statement(row: Mapping[str, Any], baseline: str) -> dict[str, str]:
     """One plain sentence about a method against the baseline, over the whole study."""
     bounds = "" if row["lower"] is None else f" (95 % interval {signed(row['lower'])} to {signed(row['upper'])})"
     cells, seeds = len(row["cells"]), sorted({len(paired) for paired in row["seeds"]})
-    basis = f"{cells} model x dataset {'cells' if cells > 1 else 'cell'}, {' or '.join(map(str, seeds))} shared seeds"
+    each = f"{' or '.join(map(str, seeds))} shared {'seed' if seeds == [1] else 'seeds'} each"
+    basis = f"{cells} model x dataset {'cells' if cells > 1 else 'cell'}, {each}"
     said = {
         "better": f"scores higher than {baseline}",
         "worse": f"scores lower than {baseline}",
@@ -233,6 +232,8 @@ def _provenance(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         return "; ".join(dict.fromkeys(map(str, values)))
 
     def state(run: Mapping[str, Any]) -> str:
+        if run["git_commit"] is None:
+            return "installed package, no checkout"
         return f"{run['git_commit']}{' with uncommitted changes' if run['git_dirty'] else ''}"
 
     hardware = [", ".join(f"{key} {_plain(value)}" for key, value in run["hardware"].items()) for run in runs]
@@ -266,5 +267,7 @@ def _run_table(study: Study, provenance: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _commands(study: Study, provenance: Sequence[Mapping[str, Any]]) -> list[str]:
-    commit = provenance[0]["git_commit"]
-    return [f"git checkout {commit}", "make setup", f".venv/bin/snakemake --config study={study.name}"]
+    """Lines to type in a clone; runs of several commits or of an installed package name no commit."""
+    commits = {run["git_commit"] for run in provenance}
+    checkout = [f"git checkout {commit}" for commit in commits if commit and len(commits) == 1]
+    return [*checkout, "make setup", f".venv/bin/snakemake --config study={study.name}"]

@@ -207,7 +207,7 @@ PAGE = """\
 
 <section id="reproduce">
 <h2>Reproduce</h2>
-<p>In a checkout of the commit above:</p>
+<p>In a clone of the repository:</p>
 <pre>{{ commands | join("\n") }}</pre>
 </section>
 

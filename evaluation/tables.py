@@ -210,7 +210,7 @@ def difference_entry(
 ) -> Entry:
     """+0.012 [−0.003, +0.027], with the seeds' differences below where they are too few for a verdict."""
     interval = f" [{signed(lower)}, {signed(upper)}]" if _present(lower) and _present(upper) else ""
-    few = seeds if 0 < len(seeds.split()) < ENOUGH_SEEDS else ""
+    few = seeds if 1 < len(seeds.split()) < ENOUGH_SEEDS else ""
     detail = ", ".join(signed(float(value)) for value in few.split())
     return Entry(signed(difference) + interval, f"seeds {detail}" if detail else "", difference, bold)
 

@@ -191,6 +191,6 @@ def test_terminal_text_shows_every_entry() -> None:
 
 def test_difference_and_p_texts() -> None:
     assert difference_entry(0.0123, -0.0034, 0.028, "").text == "+0.012 [−0.003, +0.028]"
-    assert difference_entry(-0.5, None, None, "-0.5").detail == "seeds −0.500"
+    assert difference_entry(-0.5, -0.9, 0.1, "-0.5 +0.25").detail == "seeds −0.500, +0.250"
     assert difference_entry(0.1, 0.0, 0.2, " ".join(["+0.1"] * 5)).detail == ""
     assert [p_text(p) for p in (0.0004, 0.0123, 1.0)] == ["< 0.001", "0.012", "1.000"]
