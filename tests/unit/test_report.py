@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -136,3 +138,10 @@ def test_the_report_needs_the_comparison(tmp_path: Path, monkeypatch: pytest.Mon
     study = prepared(tmp_path, monkeypatch, seeds=(0,))
     with pytest.raises(InputError, match=r"statistics.json: missing; run `entrobench compare fake` first"):
         write_report(study, study.results)
+
+
+def test_importing_the_comparison_loads_nothing_heavy() -> None:
+    modules = "compare, report, reference_check, sweep"
+    heavy = {"torch", "pandas", "numpy", "scipy", "matplotlib", "jinja2"}
+    check = f"import sys; from entrobench.evaluation import {modules}; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "[]\n"
