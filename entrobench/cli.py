@@ -189,16 +189,14 @@ def methods() -> None:
 
     Example: entrobench methods
     """
+    from entrobench.plan import table
     from entrobench.registry import method_infos
 
     rows = [
         (info.name, info.summary, ", ".join(info.hooks) or "none", info.origin, str(info.source))
         for info in method_infos().values()
     ]
-    rows.insert(0, ("method", "paper", "hooks", "origin", "source"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(table(("method", "paper", "hooks", "origin", "source"), rows))
 
 
 @app.command("new-method")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from entrobench.study import RESULTS, Run, Study
+if TYPE_CHECKING:
+    from entrobench.study import Run, Study
 
 STAGES = ("waiting", "started", "trained", "answered", "graded")
 
@@ -64,7 +66,7 @@ def _evaluation_tokens(study: Study) -> int | None:
     problems = 0
     for name in study.benchmarks:
         dataset, split = benchmark_split(name)
-        manifest = RESULTS / "data" / dataset / "manifest.json"
+        manifest = study.folder.parent / "data" / dataset / "manifest.json"
         if not manifest.exists():
             return None
         rows = json.loads(manifest.read_text())["splits"][split]["rows"]
@@ -78,7 +80,7 @@ def _disk_bytes(study: Study) -> int | None:
     copies = 1 + 2 * 3
     sizes = {}
     for model in study.base_models:
-        weights = list((RESULTS / "models" / model).glob("*.safetensors"))
+        weights = list((study.folder.parent / "models" / model).glob("*.safetensors"))
         if not weights:
             return None
         sizes[model] = sum(path.stat().st_size for path in weights)
@@ -106,3 +108,11 @@ def describe(study: Study, plan: Plan, as_json: bool) -> str:
 
 def _known(value: int | None, text: str, until: str) -> str:
     return f"not known until {until}" if value is None else text.format(value)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Text columns, each as wide as its widest cell."""
+    cells = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
