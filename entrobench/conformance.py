@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import dataclasses
 import io
+import shutil
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -23,7 +25,6 @@ from torch import Tensor
 from entrobench.api import Method, TokenBatch
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
-from entrobench.plan import table
 from entrobench.registry import load_method, method_infos
 from entrobench.rehearsal import (
     MINIBATCH,
@@ -93,11 +94,15 @@ def check_method(name: str) -> list[Point]:
 
 def print_points(points: list[Point]) -> bool:
     """Print the points as a table; returns whether nothing failed."""
-    rows = [
-        (str(p.number), p.title, p.outcome, "" if p.difference is None else f"{p.difference:.1e}", p.note)
-        for p in points
-    ]
-    print(table(("point", "what", "outcome", "difference", "note"), rows))
+    width = max(len(point.title) for point in points)
+    print(f"point  {'what':<{width}}  outcome   difference  note")
+    room = max(shutil.get_terminal_size().columns - width - 31, 40)
+    for p in points:
+        difference = "" if p.difference is None else f"{p.difference:.1e}"
+        first, *more = textwrap.wrap(p.note, room) or [""]
+        print(f"{p.number:<5}  {p.title:<{width}}  {p.outcome:<8}  {difference:<10}  {first}".rstrip())
+        for line in more:
+            print(" " * (width + 31) + line)
     return all(point.outcome != "fail" for point in points)
 
 
@@ -295,8 +300,8 @@ def golden(subject: Subject) -> Point:
     title, file = "golden numbers", Path(__file__).parent.parent / "tests" / "golden" / f"test_{subject.name}.py"
     if file.exists():
         names = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
-        tests = [name.removeprefix("test_") for name in names if name.startswith("test_")]
-        return Point(9, title, _verdict(bool(tests)), None, f"{len(tests)} in {file.name}: {', '.join(tests)}")
+        tests = [name.removeprefix("test_").replace("_", " ") for name in names if name.startswith("test_")]
+        return Point(9, title, _verdict(bool(tests)), None, f"{len(tests)} in {file.name}: {'; '.join(tests)}")
     if method_infos()[subject.name].origin != "built-in":
         return Point(9, title, "skipped", None, "a plug-in keeps its golden tests with itself; not looked for")
     if not file.parent.exists():

@@ -201,8 +201,9 @@ def rehearse(
     for step in STEPS:
         temperature = float(method.sampling(Progress(step, TRAINER.steps))["temperature"])
         experience = rearrange(collector.collect(fixed_prompts(), step, temperature, reference))
+        before = len(trace.gradients)
         measures = _updates(method, model, optimizer, experience, memory, trace.gradients)
-        method.after_step(summarise(experience, measures, TRAINER.updates, TRAINER))
+        method.after_step(summarise(experience, measures, len(trace.gradients) - before, TRAINER))
     trace.weights = torch.cat([weight.detach().flatten() for weight in model.parameters()])
     trace.state = dataclasses.asdict(method.state)
     return trace
@@ -223,7 +224,7 @@ def _updates(
     for update in range(TRAINER.updates):
         rows = torch.arange(update * MINIBATCH, (update + 1) * MINIBATCH)
         rows = rows[keep[rows]]
-        if len(rows) == 0:
+        if len(rows) == 0:  # everything was dropped
             continue
         minibatch = minibatch_of(batch, advantages, rows, update, memory)
         sequences, keys = experience.sequences.rows(rows), [experience.keys[row] for row in rows.tolist()]

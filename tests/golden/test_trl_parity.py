@@ -22,6 +22,8 @@ from entrobench.rehearsal import TRAINER, Replay, fixed_prompts, tiny_model, tin
 from entrobench.rollout import Sampling
 from entrobench.update import Memory, accumulate_gradients
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # TRL's own settings
+
 COUNT = TRAINER.prompts * TRAINER.group_size  # sequences
 LOSS, GRADIENT = 1e-6, 1e-5  # relative
 KINKS = (0.8, 1.2, 1.28, 3.0)  # where clipping sets in: rounding could put the two sides on different branches
