@@ -12,15 +12,15 @@ import sympy
 
 from .expressions import parse_expression
 from .guards import Unparsable
-from .scanning import enclosed, parts, split_top
-from .symbolic import expressions_equal
+from .scanning import parts, split_top
+from .symbolic import DIGITS, TOLERANCE, expressions_equal, is_value
 
 EQUAL = "="
 SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
 _SUBSCRIPT = r"(?:_(?:\{[^{}]*\}|[a-zA-Z0-9]))?"
 _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
 _NAME = re.compile(
-    rf"(?:\\(?:angle|triangle|overline|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
+    rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\([^()]*\)|\|[^|=]*\|"
     r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?"
     rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
@@ -45,26 +45,22 @@ def relation_value(text: str) -> str | None:
     chain = read_relation(text)
     if chain is None:
         return None
-    exact = [(piece, sign) for piece, sign in chain]
-    approximate = next((place for place, (_, sign) in enumerate(exact) if sign == "\\approx"), None)
-    if approximate is not None:
-        if approximate == 0:
-            piece = exact[0][0]
-            return exact[1][0] if is_name(piece) else piece
-        exact = exact[: approximate + 1]
-    signs = {sign for _, sign in exact[:-1]}
-    if signs == {"\\in"} and len(exact) == 2 and is_name(exact[0][0]):
-        return exact[1][0]
-    if signs == {"\\equiv"} and len(exact) == 2 and is_name(exact[0][0]):
-        return exact[1][0]
-    if signs != {EQUAL}:
-        return None
+    approximate = next((place for place, (_, sign) in enumerate(chain) if sign == "\\approx"), None)
+    if approximate == 0:
+        return chain[1][0] if is_name(chain[0][0]) else chain[0][0]
+    exact = chain if approximate is None else chain[: approximate + 1]
     left, right = exact[0][0], exact[-1][0]
+    signs = {sign for _, sign in exact[:-1]}
+    if len(exact) == 2 and signs <= {"\\in", "\\equiv"}:
+        return right if is_name(left) else None
+    return _equal_value(left, right) if signs == {EQUAL} else None
+
+
+def _equal_value(left: str, right: str) -> str | None:
     if _is_constant(left):
         return right if _is_constant(right) else left if is_name(right) else None
-    if is_name(left) or all(is_name(side) for side in parts(left, ":")):
-        return right or None
-    return None
+    named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
+    return right if named and right else None
 
 
 def _is_constant(text: str) -> bool:
@@ -127,13 +123,11 @@ def _difference(relation: list[tuple[str, str]]) -> tuple[sympy.Expr, str]:
 
 def _constant_ratio(first: sympy.Expr, second: sympy.Expr) -> sympy.Expr | None:
     """The nonzero real c with first = c * second, found at one point and checked at all others."""
+    unknowns = sorted(second.free_symbols, key=str)
     for start in (3, 5, 7):
-        point = {
-            symbol: sympy.Rational(start + place, 2 + place)
-            for place, symbol in enumerate(sorted(second.free_symbols, key=str))
-        }
-        above, below = (sympy.nsimplify(side.subs(point)) for side in (first, second))
-        if not below.is_zero and not above.is_zero:
+        point = {unknown: sympy.Rational(start + place, 2 + place) for place, unknown in enumerate(unknowns)}
+        above, below = (side.evalf(DIGITS + 20, subs=point) for side in (first, second))
+        if is_value(above) and is_value(below) and abs(above) > TOLERANCE and abs(below) > TOLERANCE:
             factor = above / below
             return factor if factor.is_real and expressions_equal(first, factor * second) else None
     return None
@@ -149,9 +143,3 @@ def _same_chain(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> 
 def _reversed(chain: list[tuple[str, str]]) -> list[tuple[str, str]]:
     signs = [_MIRRORED.get(sign, sign) for _, sign in chain[:-1]][::-1]
     return list(zip([piece for piece, _ in chain[::-1]], [*signs, ""], strict=True))
-
-
-def is_condition(text: str) -> bool:
-    """Say whether braces hold a set-builder."""
-    pair = enclosed(text)
-    return pair is not None and len(parts(pair[1], "|", ":")) == 2

@@ -123,7 +123,9 @@ def _read_decimal_comma(text: str) -> Number | None:
 
 def numbers_equal(prediction: Number, gold: Number) -> bool:
     """Say whether two numbers are the same answer under the policy in this module's docstring."""
-    if units_differ(prediction.unit, gold.unit):
+    if units_differ(prediction.unit, gold.unit) or (prediction.percent, gold.degrees) == (True, True):
+        return False
+    if (prediction.degrees, gold.percent) == (True, True):
         return False
     if prediction.percent == gold.percent:
         return _values_equal(prediction, gold)

@@ -23,7 +23,7 @@ MOST_CACHED = 200_000  # verdicts, ours
 
 OUTCOMES = ("correct", "wrong", "unparsable", "timeout", "error")
 # What states no value equals nothing, not even itself.
-_UNDEFINED = frozenset({"nan", "zoo", "undefined", "\\text{undefined}", "none", "null", "\\bot", "0/0", "\\frac{0}{0}"})
+_UNDEFINED = frozenset({"nan", "zoo", "undefined", "\\text{undefined}", "0/0", "\\frac{0}{0}"})
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,9 @@ _SPACES = re.compile(
 _SYNONYMS = {
     **dict.fromkeys(("dfrac", "tfrac", "cfrac", "sfrac", "xfrac", "nicefrac"), "\\frac"),
     **dict.fromkeys(("dbinom", "tbinom", "choose"), "\\binom"),
-    **dict.fromkeys(("leq", "leqslant", "leqq", "lt="), "\\le "),
+    **dict.fromkeys(("leq", "leqslant", "leqq"), "\\le "),
     **dict.fromkeys(("geq", "geqslant", "geqq"), "\\ge "),
-    **dict.fromkeys(("neq", "not="), "\\ne "),
+    **dict.fromkeys(("neq",), "\\ne "),
     **dict.fromkeys(("backslash", "smallsetminus", "setdiff"), "\\setminus "),
     **dict.fromkeys(("varnothing", "O"), "\\emptyset "),
     **dict.fromkeys(("vert", "lvert", "rvert", "mid", "Vert", "lVert", "rVert"), "|"),
@@ -207,7 +207,7 @@ def _strip_layout(text: str) -> str:
     text = re.sub(
         r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|\\prime)", lambda match: "'" * max(1, (match[1] or "").count("p")), text
     )
-    text = re.sub(r"\\left\s*\.|\\right\s*\.", "", text)
+    text = re.sub(r"\\left\s*\\\{\s*(?=\\begin)|\\left\s*\.|\\right\s*\.", "", text)
     text = _GLUED.sub(_split_glued, text)
     text = re.sub(r"\{,\}", ",", text)
     text = re.sub(r"(?<=\d),?\\!\s*,?\s*(?=\d{3})", ",", text) if "\\!" in text else text

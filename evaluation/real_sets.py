@@ -95,11 +95,16 @@ def read_condition(text: str) -> sympy.Set:
     membership = parts(text, "\\in")
     if len(membership) == 2:
         return read_set(membership[1])
-    chain = split_top(text, ("=", "\\ne", *ORDER))
+    chain = [(_as_unknown(piece), sign) for piece, sign in split_top(text, ("=", "\\ne", *ORDER))]
     if len(chain) == 1:
         raise NoSet("no condition")
     links = [_solve(left, sign, right) for (left, sign), (right, _) in pairwise(chain)]
     return sympy.Intersection(*links)
+
+
+def _as_unknown(piece: str) -> str:
+    """A lone e or i between bounds names an unknown (an eccentricity, an index), not the constant."""
+    return "x" if piece in ("e", "i") else piece
 
 
 def _solve(left: str, sign: str, right: str) -> sympy.Set:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from .equations import equations_equal, is_name, read_relation, relation_value
+from .equations import SIGNS, equations_equal, is_name, read_relation, relation_value
 from .exact_numbers import has_decimal_comma, read_number
 from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
 from .real_sets import ORDER, NoSet, read_set, sets_equal
 from .scanning import enclosed, is_balanced, parts, split_top
 from .symbolic import expressions_equal, is_scalar, scalars_equal
-from .words import is_text, texts_equal
+from .words import is_text, plain_words, texts_equal
 
 _CONNECTIVE = re.compile(
     r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?P<text>and|or)\s*,?\s*\}|(?<![a-zA-Z\\])(?P<plain>and|or)(?![a-z]))\s*"
@@ -38,6 +38,9 @@ _SET_ALGEBRA = ("\\cup", "\\cap", "\\setminus")
 _SET_SIGNS = (*_SET_ALGEBRA, "\\in", "\\ne", "\\emptyset", "\\mathbb", *ORDER)
 _ONLY_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _NAMED_POINT = re.compile(r"[A-Z]'?\s*\((?=[^()]*,)")  # P(1,2)
+_LETTERS = re.compile(r"[A-H](?:\s*(?:,|\band\b)?\s*[A-H])+")
+_NO_SOLUTION = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
+_ENUMERATED = re.compile(r"\((?:\d|i{1,3}|[a-d])\)\s*(?=[^\s,;])")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:\\text\s*\{)?\s*([ap]\s*\.?\s*m\.?)?\s*\}?", re.IGNORECASE)
 
 
@@ -60,7 +63,7 @@ def compare(prediction: str, gold: str) -> bool:
     prediction, gold = _clean(prediction), _clean(gold)
     if prediction == gold:
         return True
-    for rule in (_numbers, _texts, _bases, _clocks):
+    for rule in (_numbers, _choices, _texts, _bases, _clocks):
         verdict = rule(prediction, gold)
         if verdict is not None:
             return verdict
@@ -76,9 +79,13 @@ def is_readable(text: str) -> bool:
 
 
 def _clean(text: str) -> str:
-    text = _QUALIFIER.sub("", text).strip() or text
+    unqualified = _QUALIFIER.sub("", text).strip()
+    text = unqualified if unqualified and is_balanced(unqualified) else text
     words = _ONLY_TEXT.fullmatch(text)
     text = words[1].strip() if words else text
+    if plain_words(text) in _NO_SOLUTION:
+        return "\\emptyset"
+    text = _described_element(text) or text
     point = _NAMED_POINT.match(text)
     text = text[point.end() - 1 :] if point and enclosed(text[point.end() - 1 :]) else text
     pair = enclosed(text)
@@ -90,6 +97,17 @@ def _clean(text: str) -> str:
         text = pair[1]
         pair = enclosed(text)
     return text
+
+
+def _described_element(text: str) -> str | None:
+    """ "{x | x = 2k pi, k in Z}": the element that the set-builder spells out."""
+    pair = enclosed(text)
+    sides = parts(pair[1], "|", ":") if pair is not None and pair[0] in ("{", "\\{") else []
+    if len(sides) != 2:
+        return None
+    condition = _QUALIFIER.sub("", sides[1])
+    name, *value = parts(condition, "=")
+    return value[0] if len(value) == 1 and name == sides[0] and len(parts(condition, *SIGNS)) == 2 else None
 
 
 def _numbers(prediction: str, gold: str) -> bool | None:
@@ -105,6 +123,13 @@ def _texts(prediction: str, gold: str) -> bool | None:
     if texts_equal(prediction, gold):
         return True
     return None if _CONNECTIVE.search(prediction) or _CONNECTIVE.search(gold) or "," in prediction + gold else False
+
+
+def _choices(prediction: str, gold: str) -> bool | None:
+    """Several choice letters: AC, "A, C" and "A and C" are the same."""
+    if not (_LETTERS.fullmatch(prediction) and _LETTERS.fullmatch(gold)) or "," not in prediction + gold:
+        return None
+    return sorted(re.findall("[A-H]", prediction)) == sorted(re.findall("[A-H]", gold))
 
 
 def _bases(prediction: str, gold: str) -> bool | None:
@@ -155,7 +180,7 @@ def _read_rows(name: str, body: str) -> Shape:
     if len(rows) == 1 and "&" in body:
         rows = re.split(r"\\(?=\s|-?\d)", body)  # a line break that lost one backslash
     table = tuple(tuple(cell.strip() for cell in row.split("&")) for row in rows if row.strip())
-    if name == "cases":
+    if name == "cases" or (name == "array" and all(len(row) == 1 and read_relation(row[0]) for row in table)):
         return Shape("list", tuple(" ".join(row) for row in table))
     if name in ("vmatrix", "Vmatrix"):
         return Shape("scalar", (f"\\begin{{{name}}}{body}\\end{{{name}}}",))
@@ -168,6 +193,8 @@ def _list_items(text: str) -> list[str]:
     groups = [parts(group, ",") for group in parts(text, ";", "\\andor", "\\lor", "\\land")]
     groups = [[item for item in group if item] for group in groups]
     groups = [group for group in groups if group]
+    if len(groups) > 1 and all(_ENUMERATED.match(group[0]) for group in groups):  # (1) 3; (2) 5
+        groups = [[_ENUMERATED.sub("", group[0], count=1), *group[1:]] for group in groups]
     if len(groups) > 1 and all(len(group) == len(groups[0]) > 1 for group in groups):
         return [f"({','.join(_right_sides(group))})" for group in groups]
     items = [item for group in groups for item in group]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from .guards import Unparsable
 from .units import split_unit, units_differ
 
 DIGITS = 30  # of numerical evaluation, ours
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)")
 TOLERANCE = sympy.Float("1e-20", DIGITS)  # relative, ours
 # Fixed, so that a verdict never depends on chance: no symmetric or whole numbers alone, both signs, whole numbers too.
 POINTS = (
@@ -73,8 +75,10 @@ def _degrees_as_radians(prediction: str, gold: str, first: sympy.Expr, second: s
     """Inside an expression, a degree sign on one side and pi on the other: compare as radians."""
     if ("\\circ" in prediction) == ("\\circ" in gold):
         return False
-    in_degrees, other = (first, second) if "\\circ" in prediction else (second, first)
-    return bool(other.has(sympy.pi)) and _same_value(in_degrees * sympy.pi / 180, other)
+    in_degrees, other = (prediction, second) if "\\circ" in prediction else (gold, first)
+    return bool(other.has(sympy.pi)) and expressions_equal(
+        parse_expression(_DEGREES.sub(r"(\1\\pi/180)", in_degrees)), other
+    )
 
 
 def expressions_equal(first: sympy.Expr, second: sympy.Expr) -> bool:
@@ -99,13 +103,14 @@ def _same_value(first: sympy.Expr, second: sympy.Expr) -> bool:
 
 
 def _close(one: sympy.Expr, other: sympy.Expr) -> bool:
-    if not (_is_value(one) and _is_value(other)):
+    if not (is_value(one) and is_value(other)):
         return False
     size = max(abs(one), abs(other))
     return bool(abs(one - other) <= TOLERANCE * size) or bool(size < TOLERANCE)
 
 
-def _is_value(number: sympy.Expr) -> bool:
+def is_value(number: sympy.Expr) -> bool:
+    """Say whether an evaluated number is finite, real or complex."""
     real, imaginary = number.as_real_imag()
     return bool(real.is_Number and imaginary.is_Number and real.is_finite and imaginary.is_finite)
 
@@ -117,7 +122,7 @@ def _agrees_at_points(first: sympy.Expr, second: sympy.Expr, symbols: list[sympy
     for point in POINTS:
         values = dict(zip(symbols, _coordinates(point, len(symbols)), strict=True))
         one, other = (side.evalf(DIGITS, subs=values) for side in (first, second))
-        if not (_is_value(one) and _is_value(other)):
+        if not (is_value(one) and is_value(other)):
             continue
         is_real = bool(one.is_real) and bool(other.is_real)
         (real if is_real else complex_).append(_close(one, other))

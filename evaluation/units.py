@@ -82,6 +82,7 @@ _LEADING_WORDS = re.compile(r"\\text\{([^{}]*)\}\s*(?=[\d\\.-])")
 _BOUNDING = word_set(
     "not no or and than least most less more greater fewer isn't wrong incorrect never under over between"
 )
+_GLUED_LETTERS = frozenset("sghl")  # 2h is rather a product than two hours
 LONGEST_UNIT = 5  # words, ours
 
 
@@ -99,8 +100,9 @@ def split_unit(text: str) -> tuple[str, str]:
     tail = _TEXT_TAIL.match(value) or _WORD_TAIL.match(value)
     if tail is None:
         return value, currency
+    glued = value[tail.start("words") - 1] not in " {" and tail["words"] in _GLUED_LETTERS
     unit = _unit_name(tail["words"], tail["power"], inside_text="\\text" in value[tail.start("words") - 6 :])
-    if unit is None:
+    if unit is None or glued:
         return value, currency
     return tail["value"].strip(), unit
 

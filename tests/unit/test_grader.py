@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from entrobench.evaluation.extraction import extract
 from entrobench.evaluation.graders import OUTCOMES, Verdict, grade, is_correct, warm_up
 from entrobench.evaluation.normalization import normalize

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from entrobench.evaluation.graders import Verdict, grade, warm_up
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "grader"

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 import zstandard
-from entrobench.evaluation.graders import GRADER_VERSION
-from entrobench.evaluation.grading import explain, grade_file
 
 from entrobench.errors import InputError
+from entrobench.evaluation.graders import GRADER_VERSION
+from entrobench.evaluation.grading import explain, grade_file
 
 HEADER = {"header": {"benchmark": "toy", "benchmark_version": 1, "evaluation": {}, "seed": 0}}
 

@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from entrobench.evaluation.graders import OUTCOMES, SECONDS, grade, warm_up
-from entrobench.evaluation.worker_pool import Overrun, WorkerDied, WorkerPool, shared_pool
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from entrobench.evaluation.graders import OUTCOMES, SECONDS, grade, warm_up
+from entrobench.evaluation.worker_pool import Overrun, WorkerDied, WorkerPool, shared_pool
+
+ENDLESS = {"job": "paper", "prediction": "\\boxed{9^{9^{9^{9}}}}", "gold": "1"}  # math-verify computes the power
 SLACK = 1.0  # seconds for a loaded machine
 BOMBS = [
     "9**9**9**9",
@@ -197,7 +199,7 @@ def test_an_overrun_kills_the_worker_and_a_spare_takes_over() -> None:
     pool = WorkerPool(1)
     pool.warm_up()
     with pytest.raises(Overrun):
-        pool.run({"job": "sleep", "for": 30}, time.monotonic() + 0.3)
+        pool.run(ENDLESS, time.monotonic() + 1.0)
     assert pool.run({"job": "ping"}, time.monotonic() + 20)["outcome"] == "correct"
     pool.close()
 
@@ -208,16 +210,18 @@ def test_a_worker_that_dies_is_an_error_and_is_replaced() -> None:
     worker = pool._idle[-1]
     threading.Timer(0.2, lambda: os.kill(worker.process.pid, signal.SIGKILL)).start()
     with pytest.raises(WorkerDied):
-        pool.run({"job": "sleep", "for": 5}, time.monotonic() + 10)
+        pool.run(ENDLESS, time.monotonic() + 10)
     assert pool.run({"job": "ping"}, time.monotonic() + 20)["outcome"] == "correct"
     pool.close()
 
 
 def test_workers_end_with_their_parent() -> None:
     program = (
-        "import os, time\nfrom entrobench.evaluation.worker_pool import shared_pool\n"
+        "import os, threading, time\nfrom entrobench.evaluation.worker_pool import shared_pool\n"
         "pool = shared_pool(); pool.warm_up()\n"
-        "print(*[worker.process.pid for worker in pool._idle], flush=True)\nos._exit(0)"
+        "print(*[worker.process.pid for worker in pool._idle], flush=True)\n"
+        f"threading.Thread(target=pool.run, args=({ENDLESS!r}, time.monotonic() + 2)).start()\n"
+        "time.sleep(0.5)\nos._exit(0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     pids = [int(pid) for pid in done.stdout.split()]

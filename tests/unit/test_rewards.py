@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from entrobench.evaluation.graders import warm_up
-from entrobench.evaluation.rewards import reward_function
 
 from entrobench.errors import InputError
+from entrobench.evaluation.graders import warm_up
+from entrobench.evaluation.rewards import reward_function
 
 
 @pytest.fixture(scope="module", autouse=True)
