@@ -208,7 +208,7 @@ def new_method(name: str) -> None:
     from entrobench.template import new_method
 
     for path in new_method(name):
-        print(f"wrote {path}")
+        print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     print(f"next: edit it, then `entrobench check-method {name}`")
 
 
@@ -220,7 +220,7 @@ def check_method(name: str) -> None:
     """
     from entrobench.registry import load_method
 
-    load_method(name, "entrobench check-method")
+    load_method(name, "entrobench check-method")  # a wrong name is refused before torch is imported
     from entrobench.conformance import check_method, print_points
 
     if not print_points(check_method(name)):
