@@ -178,7 +178,7 @@ def truncate(probabilities: Tensor, sampling: Sampling) -> Tensor:
 
 
 def _uniforms(keys: Sequence[str], count: int) -> numpy.ndarray:
-    """[len(keys), count] float32 numbers in [0,1), multiples of 2^-24, each row from the SHAKE-128 stream of its key."""
+    """[len(keys), count] float32 multiples of 2^-24 in [0,1), each row from the SHAKE-128 stream of its key."""
     streams = b"".join(hashlib.shake_128(key.encode()).digest(4 * count) for key in keys)
     integers = numpy.frombuffer(streams, dtype="<u4").reshape(len(keys), count) >> 8
     return integers.astype(numpy.float32) * numpy.float32(2**-24)
