@@ -33,6 +33,7 @@ from entrobench.rehearsal import (
     WHOLE,
     Trace,
     even_words,
+    largest,
     padded,
     rehearse,
     reordered,
@@ -109,11 +110,11 @@ def print_points(points: list[Point]) -> bool:
 def micro_batches(subject: Subject, plain: Trace) -> Point:
     """Point 1: memory settings change nothing; a method of scope microbatch must break this."""
     title, memories = "micro-batch sizes give the same update", (Memory(1, 3), Memory(3, 8))
-    difference = max(plain.difference(rehearse(subject.make(), memory)) for memory in memories)
+    difference = largest([plain.difference(rehearse(subject.make(), memory)) for memory in memories])
     if subject.method_class.scope != "microbatch":
         note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"
         return Point(1, title, _verdict(difference <= SAME), difference, note)
-    if difference > SAME:
+    if not difference <= SAME:
         return Point(1, title, "expected", difference, "not invariant, as published (scope: microbatch)")
     return Point(1, title, "fail", difference, "declares scope 'microbatch' but is invariant: drop the declaration")
 
@@ -127,9 +128,8 @@ def padding(subject: Subject, plain: Trace) -> Point:
 def order(subject: Subject, plain: Trace) -> Point:
     """Point 3: the order of sequences inside a minibatch changes nothing."""
     difference = plain.difference(rehearse(subject.make(), WHOLE, reordered))
-    return Point(
-        3, "order of sequences changes nothing", _verdict(difference <= SAME), difference, "within minibatches"
-    )
+    title = "order of sequences changes nothing"
+    return Point(3, title, _verdict(difference <= SAME), difference, "within minibatches")
 
 
 def resume(subject: Subject) -> Point:
@@ -141,7 +141,7 @@ def resume(subject: Subject) -> Point:
         # the uninterrupted run leaves its checkpoint, from which the second goes on as after a kill
         whole, resumed = (_trial_run(*arguments) for _ in range(2))
     weights = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
-    difference = max(float((a - b).detach().abs().max()) for a, b in weights)
+    difference = largest([(a - b).detach().abs().max() for a, b in weights])
     state, again = dataclasses.asdict(whole.method.state), dataclasses.asdict(resumed.method.state)
     same = difference == 0 and state == again and _losses(whole) == _losses(resumed)
     title, moved = "resume equals the uninterrupted run", state != dataclasses.asdict(subject.make().state)
@@ -190,11 +190,11 @@ def slopes(subject: Subject, tokens: TokenBatch) -> Point:
     for name, function in _differentiable(subject.make(), tokens):
         point = logits if name.startswith("token_stats") else _input(tokens, name)
         gap = slope_gap(function, point)
-        if gap > SLOPE and cuts_graph(function, point):
+        if not gap <= SLOPE and cuts_graph(function, point):
             cut.append(name)
         else:
             gaps[name] = gap
-    wrong = [name for name, gap in gaps.items() if gap > SLOPE]
+    wrong = [name for name, gap in gaps.items() if not gap <= SLOPE]  # NaN is wrong, too
     note = f"wrong: {', '.join(wrong)}" if wrong else f"checked: {', '.join(gaps) or 'none'}"
     note += f"; stop-gradient, so its closed form is a golden test's: {', '.join(cut)}" if cut else ""
     return Point(5, "gradients match finite differences", _verdict(not wrong), max(gaps.values(), default=None), note)

@@ -60,7 +60,12 @@ class Trace:
         """Largest difference of any gradient, weight or number of the state."""
         pairs = [*zip(self.gradients, other.gradients, strict=True), (self.weights, other.weights)]
         numbers = [(self.state[k], other.state[k]) for k, v in self.state.items() if isinstance(v, (int, float))]
-        return max([float((a - b).abs().max()) for a, b in pairs] + [abs(float(a) - float(b)) for a, b in numbers])
+        return largest([(a - b).abs().max() for a, b in pairs] + [abs(float(a) - float(b)) for a, b in numbers])
+
+
+def largest(differences: Sequence[Tensor | float]) -> float:
+    """The largest number; NaN if any is NaN, which Python's `max` may overlook."""
+    return float(torch.tensor([float(difference) for difference in differences], dtype=torch.float64).max())
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import broken_methods
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from entrobench import conformance
 from entrobench.api import Method
+from entrobench.cli import app
 from entrobench.conformance import Point, Subject, check_method, print_points
 from entrobench.errors import InputError
 from entrobench.registry import MethodInfo, method_infos
-from entrobench.rehearsal import rehearse
+from entrobench.rehearsal import largest, rehearse
+from entrobench.template import METHOD
 from entrobench.watch import Watch, cuts_graph
 
 BUILT_IN = [name for name, info in method_infos().items() if info.origin == "built-in"]
@@ -118,6 +124,27 @@ def test_a_built_in_method_without_golden_numbers_is_told(monkeypatch: pytest.Mo
     found = conformance.golden(subject(broken_methods.KeyedDraws))
     assert found.outcome == "skipped"
     assert "write tests/golden/test_KeyedDraws.py" in found.note
+
+
+def test_the_command_exits_with_1_where_a_point_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "SaysNothing")
+    result = CliRunner().invoke(app, ["check-method", "SaysNothing"])
+    assert result.exit_code == 1
+    assert "declare `neutral`" in result.output
+
+
+def test_the_template_of_new_methods_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("template_of_new_methods")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where dataclasses look up annotations
+    exec(METHOD.format(title="Fresh", name="Fresh"), vars(module))
+    for number in (1, 2, 3, 5, 6, 7, 8):
+        found = point(number, module.Fresh)
+        assert found.outcome == "pass", found
+
+
+def test_a_difference_that_is_no_number_is_not_overlooked() -> None:
+    assert math.isnan(largest([0.0, math.nan, 1.0]))
+    assert largest([0.5, torch.tensor(2.0)]) == 2.0
 
 
 def test_an_unknown_method_is_one_line() -> None:

@@ -174,3 +174,12 @@ def test_the_output_layer_equals_whole_logits(temperature: float) -> None:
     expected = logits.log_softmax(-1)[torch.arange(7), torch.tensor([0, 12, 3, 4, 4, 9, 1])]
     assert torch.allclose(logp, expected, atol=1e-12)
     assert clamped.tolist() == pytest.approx([by_hand(row, 3) for row in logits.tolist()], abs=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("clamp", [0.0, 0.33])
+def test_the_gpu_equals_the_cpu(clamp: float) -> None:
+    rounded = rows_of(8, 6, 3000).bfloat16()  # many ties at the cut
+    found = clamped_entropy(rounded.cuda(), clamp).cpu()
+    assert found.tolist() == pytest.approx(clamped_entropy(rounded, clamp).tolist(), rel=1e-5)
