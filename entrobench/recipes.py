@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from entrobench.config import canonical_hash
@@ -25,6 +26,14 @@ class Recipe:
     recipe_hash: str
     datasets: tuple[str, ...] = ()
     prompt: str = ""  # of a dataset: the template around each problem
+
+
+class Recipes:
+    """The recipes that one study file names, each read once."""
+
+    def __init__(self, where: str) -> None:
+        self.model = cache(partial(load_model, where=where))
+        self.dataset = cache(partial(load_dataset, where=where))
 
 
 def load_dataset(name: str, where: str) -> Recipe:

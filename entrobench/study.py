@@ -16,7 +16,7 @@ from entrobench import recipes, variants
 from entrobench.config import EvaluationConfig, Hardware, TrainerConfig, canonical_hash, parse
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
-from entrobench.recipes import Recipe
+from entrobench.recipes import Recipe, Recipes
 from entrobench.variants import Variant
 
 RESULTS = Path("results")
@@ -116,16 +116,17 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
     _check_parts(content, path)
     benchmarks = _benchmarks(content, included, path)
     evaluation = _evaluation(content, included, path)
-    own = list(_own_runs(content, path))
+    found = Recipes(str(path))
+    own = list(_own_runs(content, found, path))
     runs = _join(own, included, path)
-    base_models = {run.model: recipes.load_model(run.model, str(path)) for run in runs}
+    base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
     return Study(
         name=path.stem,
         path=path,
         description=" ".join(content.get("description", "").split()),
         runs=runs,
         base_models=base_models,
-        datasets=_datasets(runs, base_models, benchmarks, path),
+        datasets=_datasets(runs, base_models, benchmarks, found),
         benchmarks=benchmarks,
         evaluation=evaluation,
         primary=_primary(content, evaluation, path),
@@ -164,15 +165,14 @@ def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Map
             yield str(path), {"name": name, "model": model, "dataset": dataset, "methods": content["methods"]}
 
 
-def _own_runs(content: Mapping[str, Any], path: Path) -> Iterator[Run]:
+def _own_runs(content: Mapping[str, Any], found: Recipes, path: Path) -> Iterator[Run]:
     shared = content.get("trainer", {})
     parse(TrainerConfig, shared, f"{path}: trainer")
     hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
     for where, setting in _settings(content, path):
         trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
         recipes.check_reward(trainer.reward, where)
-        model = recipes.load_model(setting["model"], str(path))
-        dataset = recipes.load_dataset(setting["dataset"], str(path))
+        model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
                 config = _run_config(model, dataset, method, seed, trainer)
@@ -244,13 +244,13 @@ def _metrics(evaluation: EvaluationConfig) -> list[str]:
 
 
 def _datasets(
-    runs: list[Run], base_models: Mapping[str, Recipe], benchmarks: list[str], path: Path
+    runs: list[Run], base_models: Mapping[str, Recipe], benchmarks: list[str], found: Recipes
 ) -> dict[str, Recipe]:
     """All data that any step reads: training, base models and benchmarks."""
     names = [run.dataset for run in runs]
     names += [dataset for model in base_models.values() for dataset in model.datasets]
     names += [recipes.benchmark_split(benchmark)[0] for benchmark in benchmarks]
-    return {name: recipes.load_dataset(name, str(path)) for name in dict.fromkeys(names)}
+    return {name: found.dataset(name) for name in dict.fromkeys(names)}
 
 
 def _warnings(runs: list[Run], path: Path) -> list[str]:

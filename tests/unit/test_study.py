@@ -266,3 +266,14 @@ def test_names_that_no_study_can_have(name: str) -> None:
     write(STUDY, name)
     with pytest.raises(InputError, match="cannot name a study"):
         load_study(name)
+
+
+def test_files_are_read_once_however_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from entrobench import documents, recipes
+
+    read: list[Path] = []
+    monkeypatch.setattr(recipes, "read_yaml", lambda path: read.append(path) or documents.read_yaml(path))
+    load({**STUDY, "seeds": list(range(3))})
+    few = len(read)
+    load({**STUDY, "seeds": list(range(50))})
+    assert len(read) == 2 * few
