@@ -35,6 +35,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise InputError(f"{path}: not a text file in UTF-8") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping of keys and values at the top")
     return content

@@ -249,6 +249,13 @@ def test_files_that_are_no_study(text: str, part: str) -> None:
     assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("content", [b"seeds: \xff\n", b"seeds: \x00\n"])
+def test_files_that_are_no_text(content: bytes) -> None:
+    Path("config/studies/mine.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"config/studies/mine\.yaml: not a text file in UTF-8"):
+        load_study("mine")
+
+
 def test_recipe_without_kind() -> None:
     Path("config/models/tiny.yaml").write_text("datasets: [chain2]\n")
     with pytest.raises(InputError, match=r"config/models/tiny\.yaml: the key 'kind' is missing"):
