@@ -52,18 +52,25 @@ def synchronise(path: Path) -> None:
 
 
 def latest(folder: Path, identity: Mapping[str, str]) -> Path | None:
-    """The newest complete checkpoint, or None; raises InputError where it belongs to another run."""
+    """The newest complete checkpoint, or None; raises InputError where it belongs to a run of another config."""
     complete = _complete(folder)
     if not complete:
         return None
-    stored = json.loads((complete[-1] / "state.json").read_text())["identity"]
-    for key, value in identity.items():
-        if stored.get(key) != value:
-            raise InputError(
-                f"{folder}: these checkpoints belong to another run ({key} {stored.get(key, 'none')[:12]}, "
-                f"this run has {value[:12]}); delete the folder to start afresh, or restore the settings to go on"
-            )
+    stored = load_state(complete[-1])["identity"]["config_hash"]
+    if stored != identity["config_hash"]:
+        raise InputError(
+            f"{folder}: these checkpoints belong to another run (config {stored[:12]}, this one is "
+            f"{identity['config_hash'][:12]}); delete the folder to start afresh, or restore the settings to go on"
+        )
     return complete[-1]
+
+
+def stale(folder: Path, identity: Mapping[str, str]) -> bool:
+    """Whether the newest checkpoint is of the same config, but was made by another version of the method's source."""
+    complete = _complete(folder)
+    stored = load_state(complete[-1])["identity"] if complete else identity
+    same_config = stored["config_hash"] == identity["config_hash"]
+    return bool(same_config and stored["method_source"] != identity["method_source"])
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -126,6 +126,22 @@ def compare(study: StudyName) -> None:
 
 
 @app.command()
+def sweep(
+    study: StudyName,
+    target: Annotated[str, typer.Argument(help="the study whose coefficient the sweep decides")],
+) -> None:
+    """Commit a compared sweep study as results/reference/TARGET/sweep.csv, which TARGET's report then shows.
+
+    Example: entrobench sweep quickstart-sweep quickstart
+    """
+    from entrobench.evaluation.sweep import write_sweep
+    from entrobench.study import load_study
+
+    loaded = load_study(study)
+    print(f"wrote {write_sweep(loaded, loaded.folder, REFERENCE / load_study(target).name)}")
+
+
+@app.command()
 def check(
     study: StudyName,
     write: Annotated[bool, typer.Option("--write", help="make the finished study the new reference instead")] = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -69,7 +70,8 @@ def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) 
     low, high = declared.metadata.get("low"), declared.metadata.get("high")
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and not _inside(value, low, high):
-        raise InputError(f"{where} must be {_range_text(low, high)}, got {value!r}")
+        finite = "finite and " if math.isinf(value) and (low is None) != (high is None) else ""
+        raise InputError(f"{where} must be {finite}{_range_text(low, high)}, got {value!r}")
     return value
 
 
@@ -89,11 +91,12 @@ def _is_number(text: str) -> bool:
 
 
 def _inside(value: float, low: float | None, high: float | None) -> bool:
-    # written so that NaN is outside
-    return (low is None or value >= low) and (high is None or value <= high) and value == value
+    return (low is None or value >= low) and (high is None or value <= high) and math.isfinite(value)
 
 
 def _range_text(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return "finite"
     if high is None:
         return f"at least {low}"
     if low is None:

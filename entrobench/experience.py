@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,13 +13,13 @@ import numpy
 import torch
 from torch import Tensor
 
-from entrobench.api import Method, StepBatch
+from entrobench.api import Method, MiniBatch, StepBatch
 from entrobench.config import TrainerConfig
 from entrobench.forward import Sequences, frozen_forward, pack
 from entrobench.logits import TokenStat, entropy
 from entrobench.model import decode
 from entrobench.rollout import Completion, Engine, Sampling
-from entrobench.update import Memory
+from entrobench.update import Memory, minibatch_of
 
 
 class Verdict(Protocol):
@@ -63,6 +63,25 @@ def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, st
     digest = hashlib.blake2b(f"order/{seed}/{epoch}".encode(), digest_size=16).digest()
     order = numpy.random.Generator(numpy.random.Philox(key=int.from_bytes(digest))).permutation(len(prompts))
     return [prompts[i] for i in order[place * config.prompts : (place + 1) * config.prompts]]
+
+
+def minibatches(
+    method: Method, experience: Experience, updates: int, memory: Memory
+) -> Iterator[tuple[MiniBatch, Sequences, list[str]]]:
+    """Cut a step into its updates: the records, the sequences and their keys of each, dropped sequences left out.
+
+    Calls the method's `keep`, `advantages` and `before_updates` first, once. An update with nothing left is skipped.
+    """
+    batch = experience.batch
+    keep, advantages = method.keep(batch), method.advantages(batch)
+    method.before_updates(batch)
+    size = len(keep) // updates
+    for update in range(updates):
+        rows = torch.arange(update * size, (update + 1) * size, device=keep.device)
+        rows = rows[keep[rows]]
+        if bool(batch.mask[rows].any()):
+            keys = [experience.keys[row] for row in rows.tolist()]
+            yield minibatch_of(batch, advantages, rows, update, memory), experience.sequences.rows(rows), keys
 
 
 class Collector:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from entrobench.api import Method, Progress, TrainerConfig
-from entrobench.experience import Collector, Experience, Prompt
+from entrobench.experience import Collector, Experience, Prompt, minibatches
 from entrobench.rollout import Completion, Sampling
 from entrobench.trainer import summarise
-from entrobench.update import Measures, Memory, accumulate_gradients, minibatch_of
+from entrobench.update import Measures, Memory, accumulate_gradients
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 WORDS = (*"0123456789", *"+-*=;", "\\boxed{", "}", *"abcdefghijk")  # the embedded task's, and filler up to 32 entries
@@ -223,17 +223,9 @@ def _updates(
     gradients: list[Tensor],
 ) -> Measures:
     """The updates of one step; appends the gradient of each."""
-    batch, measures = experience.batch, Measures()
-    keep, advantages = method.keep(batch), method.advantages(batch)
-    method.before_updates(batch)
-    for update in range(TRAINER.updates):
-        rows = torch.arange(update * MINIBATCH, (update + 1) * MINIBATCH)
-        rows = rows[keep[rows]]
-        if len(rows) == 0:  # everything was dropped
-            continue
-        minibatch = minibatch_of(batch, advantages, rows, update, memory)
-        sequences, keys = experience.sequences.rows(rows), [experience.keys[row] for row in rows.tolist()]
-        measures.include(accumulate_gradients(method, model, minibatch, sequences, keys, memory, Tensor.backward))
+    measures = Measures()
+    for part in minibatches(method, experience, TRAINER.updates, memory):
+        measures.include(accumulate_gradients(method, model, *part, memory, Tensor.backward))
         gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
         optimizer.step()
         optimizer.zero_grad()

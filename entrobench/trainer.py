@@ -23,12 +23,12 @@ from entrobench import checkpoint
 from entrobench.api import Method, Progress, StepSummary
 from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.errors import InputError
-from entrobench.experience import Collector, Experience, Prompt, Reward, draw_prompts
+from entrobench.experience import Collector, Experience, Prompt, Reward, draw_prompts, minibatches
 from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, resolve_device
 from entrobench.progress import StepProgress
 from entrobench.registry import load_method, method_infos
 from entrobench.rollout import NativeEngine
-from entrobench.update import Measures, Memory, accumulate_gradients, minibatch_of
+from entrobench.update import Measures, Memory, accumulate_gradients
 
 
 def train(
@@ -128,31 +128,11 @@ class Trainer:
 
     def _updates(self, experience: Experience) -> tuple[Measures, list[float]]:
         """Make the step's optimizer updates; returns what they measured and their gradient norms."""
-        batch, sequences = experience.batch, experience.sequences
-        keep = self.method.keep(batch)
-        advantages = self.method.advantages(batch)
-        self.method.before_updates(batch)
         measures, norms = Measures(), []
-        size = len(keep) // self.trainer.updates
-        for update in range(self.trainer.updates):
-            rows = torch.arange(update * size, (update + 1) * size, device=keep.device)
-            rows = rows[keep[rows]]
-            if not bool(batch.mask[rows].any()):
-                continue  # everything was dropped: there is nothing to learn from
-            minibatch = minibatch_of(batch, advantages, rows, update, self.memory)
-            keys = [experience.keys[row] for row in rows.tolist()]
+        for part in minibatches(self.method, experience, self.trainer.updates, self.memory):
             with self.accelerator.autocast():  # one context an update: it caches casts of the weights
-                measures.include(
-                    accumulate_gradients(
-                        self.method,
-                        self.model,
-                        minibatch,
-                        sequences.rows(rows),
-                        keys,
-                        self.memory,
-                        self.accelerator.backward,
-                    )
-                )
+                backward = self.accelerator.backward
+                measures.include(accumulate_gradients(self.method, self.model, *part, self.memory, backward))
             norms.append(self._optimizer_step())
         return measures, norms
 
@@ -233,6 +213,10 @@ class Trainer:
         checkpoint.save(self.folder / "checkpoints", self.step, tensors, state)
 
     def _resume(self) -> None:
+        """Go on from the newest checkpoint; one that another version of the method made is of no use and removed."""
+        if checkpoint.stale(self.folder / "checkpoints", self.identity):
+            print("the method's source has changed since the last checkpoint: starting afresh", flush=True)
+            shutil.rmtree(self.folder / "checkpoints")
         found = checkpoint.latest(self.folder / "checkpoints", self.identity)
         if found is None:
             return

@@ -51,6 +51,7 @@ def test_number_that_yaml_reads_as_text() -> None:
         ({"steps": None}, "here: steps must be int, got None"),
         ({"mode": "wid"}, "here: mode must be one of plain, wide, got 'wid'; did you mean 'wide'?"),
         ({"limit": 0.5}, "here: limit must be at least 1.0, got 0.5"),
+        ({"limit": float("inf")}, "here: limit must be finite and at least 1.0, got inf"),
         ({"names": "a"}, "here: names must be list, got 'a'"),
         ({"on": 1}, "here: on must be bool, got 1"),
         (["rate"], "here: expected a mapping of settings, got list"),
