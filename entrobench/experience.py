@@ -75,13 +75,13 @@ def minibatches(
     batch = experience.batch
     keep, advantages = method.keep(batch), method.advantages(batch)
     method.before_updates(batch)
-    size = len(keep) // updates
-    for update in range(updates):
-        rows = torch.arange(update * size, (update + 1) * size, device=keep.device)
+    made = 0  # the first update that is made is update 0, for it is on policy
+    for rows in torch.arange(len(keep), device=keep.device).chunk(updates):
         rows = rows[keep[rows]]
         if bool(batch.mask[rows].any()):
             keys = [experience.keys[row] for row in rows.tolist()]
-            yield minibatch_of(batch, advantages, rows, update, memory), experience.sequences.rows(rows), keys
+            yield minibatch_of(batch, advantages, rows, made, memory), experience.sequences.rows(rows), keys
+            made += 1
 
 
 class Collector:

@@ -66,7 +66,7 @@ def names(prompts: Sequence[Sequence[int]]) -> list[str]:
 def assert_teacher_forced(
     model: Any, prompts: list[list[int]], completions: list[Completion], temperature: float
 ) -> None:
-    """Log-probabilities within 1e-5 of the trainer's forward; in float64, since float32 has that much noise of its own."""
+    """Log-probabilities within 1e-5 of the trainer's forward, in float64: in float32 that has noise of its own."""
     repeated = [prompt for prompt in prompts for _ in range(len(completions) // len(prompts))]
     sequences = pack(repeated, [c.tokens for c in completions], torch.device("cpu"))
     exact, _ = frozen_forward(copy.deepcopy(model).double(), sequences, {}, temperature, 4096, 44)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from entrobench.config import Hardware
 from entrobench.data import prepare
@@ -111,4 +112,10 @@ def run_config(
 def tiny_trainer(model: Path, data: Path, folder: Path, config: dict[str, Any], **hardware: Any) -> Trainer:
     """The real trainer on the CPU with the coin reward."""
     chosen = Hardware(**{"device": "cpu", "micro_batch": 4, "checkpoint_every": 1, **hardware})
-    return Trainer(config, folder, model, data, chosen, coin_reward, {"config_hash": config["hash"]})
+    identity = {"config_hash": config["hash"], "method_source": "new"}
+    return Trainer(config, folder, model, data, chosen, coin_reward, identity)
+
+
+def weights(trainer: Trainer) -> Tensor:
+    """All parameters in one row."""
+    return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
