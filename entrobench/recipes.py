@@ -86,10 +86,9 @@ def benchmark_version(name: str) -> int:
 
 def check_reward(name: str, where: str) -> None:
     """Raise InputError for a reward that does not exist."""
-    try:
-        _evaluation("rewards").reward_function(name)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+    names = _evaluation("rewards").REWARDS
+    if name not in names:
+        raise unknown("reward", name, names, where)
 
 
 def grader_version() -> str:

@@ -22,10 +22,10 @@ def reward_function(name: str) -> Reward:
     Raises InputError for an unknown name. `boxed`: finished, exactly one closed box, equal (ours, the embedded study).
     `entrobench`: the grader over the whole reply. `paper`: math-verify over the whole reply (AEnt's published runs).
     """
-    if name not in _REWARDS:
-        raise unknown("reward", name, _REWARDS, "trainer.reward")
+    if name not in REWARDS:
+        raise unknown("reward", name, REWARDS, "trainer.reward")
     shared_pool().prepare()
-    return _REWARDS[name]
+    return REWARDS[name]
 
 
 def _boxed(response: str, gold: str, finished: bool) -> Verdict:
@@ -55,7 +55,7 @@ def _paper(response: str, gold: str, finished: bool) -> Verdict:
     return Verdict(outcome == "correct", outcome, reply["reason"], extracted, gold, time.monotonic() - start)
 
 
-_REWARDS: dict[str, Reward] = {"boxed": _boxed, "entrobench": _entrobench, "paper": _paper}
+REWARDS: dict[str, Reward] = {"boxed": _boxed, "entrobench": _entrobench, "paper": _paper}
 
 
 def paper_verdict(job: dict[str, Any]) -> dict[str, str]:
