@@ -22,7 +22,6 @@ def log_probs(logits: Tensor, labels: Tensor) -> Tensor:
 
 def entropy(logits: Tensor) -> Tensor:
     """Full-vocabulary entropy in nats; [n,V] -> [n], differentiable. Tokens at -inf carry no mass and no gradient."""
-    _refuse_nan(logits)
     return _WeightedEntropy.apply(logits, None)
 
 
@@ -33,7 +32,6 @@ def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:
     weight (kept ties)/(all ties), so the value depends neither on the tie-breaking nor on the device. The selection has
     no gradient. Source: arXiv 2509.03493, section 4.
     """
-    _refuse_nan(logits)
     removed = removed_count(clamp, logits.shape[-1])
     return _WeightedEntropy.apply(logits, kept_weights(logits.detach(), removed) if removed else None)
 
@@ -61,42 +59,38 @@ def _smallest_kept(logits: Tensor, removed: int) -> Tensor:
     return logits.kthvalue(removed + 1, dim=-1, keepdim=True).values
 
 
-def _refuse_nan(logits: Tensor) -> None:
-    # the maximum of a row is NaN where any of its values is
-    if torch.isnan(logits.detach().amax(-1)).any():
-        raise ValueError("logits hold NaN")
-
-
 class _WeightedEntropy(torch.autograd.Function):
-    """H = log Z - Σ w·e^z·z / Z with Z = Σ w·e^z; the weights are constants. Only logits and H are kept.
+    """H = log Z - Σ w·e^z·z / Z with Z = Σ w·e^z; the weights are constants. Only logits, weights and H are kept.
 
     dH/dz_j = -q_j·(log(e^{z_j} / Z) + H) with q_j = w_j·e^{z_j} / Z.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, weights: Tensor | None) -> Tensor:
-        shares, logp = _shares(logits, weights)
-        value = -(shares * logp).sum(-1)
+        mass, shifted = _masses(logits, weights)
+        total = mass.sum(-1)
+        value = total.log() - torch.linalg.vecdot(mass, shifted) / total
+        if torch.isnan(value).any():
+            raise ValueError("logits hold NaN or +inf, or a row holds nothing but -inf")
         ctx.save_for_backward(logits, weights, value)
         return value
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         logits, weights, value = ctx.saved_tensors
-        shares, logp = _shares(logits, weights)
-        slope = shares.mul_(logp.add_(value[:, None])).mul_(-gradients[0][:, None])
+        mass, shifted = _masses(logits, weights)
+        total = mass.sum(-1)
+        slope = mass.mul_(shifted.add_((value - total.log())[:, None])).mul_((-gradients[0] / total)[:, None])
         return slope.to(logits.dtype), None
 
 
-def _shares(logits: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Renormalised probabilities q [n,V] and finite log(e^z / Z) [n,V] of the weighted softmax."""
+def _masses(logits: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """w·e^{z - max} [n,V] and the finite z - max [n,V]."""
     wide = logits if logits.dtype == torch.float64 else logits.float()
     shifted = wide - wide.amax(-1, keepdim=True)
     mass = shifted.exp() if weights is None else shifted.exp().mul_(weights)
-    log_total = mass.sum(-1, keepdim=True).log()
     # -inf logits have mass 0; a finite stand-in keeps 0·(-inf) from becoming NaN
-    logp = shifted.sub_(log_total).clamp_(min=torch.finfo(shifted.dtype).min)
-    return mass.mul_((-log_total).exp()), logp
+    return mass, shifted.clamp_(min=torch.finfo(shifted.dtype).min)
 
 
 def token_statistics(
