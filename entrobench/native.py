@@ -78,7 +78,7 @@ class NativeModel:
         with torch.no_grad():
             self.embedding = model.get_input_embeddings().weight.to(dtype)
             self.head_weight = (head(model)[0] * model.model.norm.weight).to(dtype)
-            self.layers = [_layer(block, dtype) for block in model.model.layers]
+            self.layers = [_layer(block, self.head_size, dtype) for block in model.model.layers]
             rotary = model.model.rotary_emb
             self.frequencies = rotary.inv_freq.float()
             # queries and keys are both rotated, so each carries the root of attention's 1/sqrt(head_size)
@@ -110,10 +110,10 @@ class NativeModel:
         rotation = self._rotation(positions)
         x = F.embedding(tokens, self.embedding)
         for index, layer in enumerate(self.layers):
-            q, k, v = (t.transpose(1, 2) for t in self._project(layer, x, rotation))
-            cache.store[index, :, :, :, :longest] = torch.stack([k, v])
-            k, v = (t.repeat_interleave(self.heads // self.kv_heads, 1) for t in (k, v))
-            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None], scale=1.0)
+            q, kv = self._project(layer, x, rotation)
+            cache.store[index, :, :, :, :longest] = kv.permute(2, 0, 3, 1, 4)
+            k, v = kv.repeat_interleave(self.heads // self.kv_heads, 3).permute(2, 0, 3, 1, 4)
+            attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=visible[:, None], scale=1.0)
             x = self._finish(layer, x, attended.transpose(1, 2).flatten(2))
         return cache, self._normalise(x[:, -1])
 
@@ -126,9 +126,8 @@ class NativeModel:
         bias = cache.bias(self.dtype)
         x = F.embedding(tokens, self.embedding)
         for index, layer in enumerate(self.layers):
-            q, k, v = self._project(layer, x, rotation)
-            cache.store[index, 0, :, :, slot] = k
-            cache.store[index, 1, :, :, slot] = v
+            q, kv = self._project(layer, x, rotation)
+            cache.store[index, :, :, :, slot] = kv.transpose(0, 1)
             keys, values = cache.layer(index)
             scores = torch.bmm(q.reshape(rows * self.kv_heads, -1, self.head_size), keys.transpose(1, 2))
             scores = scores if bias is None else scores + bias
@@ -140,16 +139,18 @@ class NativeModel:
         """Next-token logits [rows,V] float32 of last hidden states [rows,d]."""
         return (hidden @ self.head_weight.T).float()
 
-    def _project(self, layer: Layer, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries [..., heads, h], rotated keys and values [..., kv_heads, h], scaled for attention."""
+    def _project(self, layer: Layer, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotated queries [..., heads, h], and rotated keys with values [..., 2, kv_heads, h], scaled for attention."""
         fused = F.linear(self._normalise(x), layer.qkv, layer.qkv_bias)
         fused = fused.view(*x.shape[:-1], self.heads + 2 * self.kv_heads, self.head_size)
-        turning, v = fused.split([self.heads + self.kv_heads, self.kv_heads], dim=-2)
+        turning = fused[..., : self.heads + self.kv_heads, :]
         if layer.query_norm is not None and layer.key_norm is not None:
             q, k = turning.split([self.heads, self.kv_heads], dim=-2)
-            turning = torch.cat([self._normalise(q) * layer.query_norm, self._normalise(k) * layer.key_norm], dim=-2)
-        q, k = _rotate(turning, *rotation).split([self.heads, self.kv_heads], dim=-2)
-        return q, k, v
+            q.copy_(self._normalise(q) * layer.query_norm)
+            k.copy_(self._normalise(k) * layer.key_norm)
+        pairs = torch.view_as_complex(turning.float().unflatten(-1, (-1, 2))) * rotation
+        turning.copy_(torch.view_as_real(pairs).flatten(-2))
+        return fused[..., : self.heads, :], fused[..., self.heads :, :].unflatten(-2, (2, self.kv_heads))
 
     def _finish(self, layer: Layer, x: Tensor, attended: Tensor) -> Tensor:
         x = x + F.linear(attended, layer.output, layer.output_bias)
@@ -162,41 +163,39 @@ class NativeModel:
         wide = x.float()
         return (wide * (wide.square().mean(-1, keepdim=True) + self.epsilon).rsqrt()).to(x.dtype)
 
-    def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors [..., 1, h] of a position's coordinates and of their partners in the rotary embedding."""
+    def _rotation(self, positions: Tensor) -> Tensor:
+        """Complex factors [..., 1, h/2] of the rotary embedding at these positions."""
         angles = positions[..., None, None].float() * self.frequencies
-        cosine, sine = angles.cos() * self.rotary_scale, angles.sin() * self.rotary_scale
-        own, partner = torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
-        return own.to(self.dtype), partner.to(self.dtype)
+        return torch.polar(torch.full_like(angles, self.rotary_scale), angles)
 
 
-def _rotate(x: Tensor, own: Tensor, partner: Tensor) -> Tensor:
-    """Rotary embedding in the half-split layout of these families."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.addcmul(x * own, torch.cat([second, first], dim=-1), partner)
-
-
-def _layer(block: Any, dtype: torch.dtype) -> Layer:
+def _layer(block: Any, head_size: int, dtype: torch.dtype) -> Layer:
     attention, mlp = block.self_attn, block.mlp
-    qkv = (attention.q_proj, attention.k_proj, attention.v_proj)
-    norms = (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None))
+    query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
+    query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+
+    def paired(weight: Tensor) -> Tensor:
+        """Each head's coordinates from halves to pairs: the two that rotate together become neighbours."""
+        return weight.unflatten(0, (-1, 2, head_size // 2)).transpose(1, 2).flatten(0, 2)
+
+    qkv = torch.cat([paired(query.weight), paired(key.weight), value.weight])
+    gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+    biased = query.bias is not None
     return Layer(
-        qkv=(torch.cat([part.weight for part in qkv]) * block.input_layernorm.weight).to(dtype),
-        qkv_bias=_bias(qkv, dtype),
-        query_norm=None if norms[0] is None else norms[0].weight.to(dtype),
-        key_norm=None if norms[1] is None else norms[1].weight.to(dtype),
+        qkv=(qkv * block.input_layernorm.weight).to(dtype),
+        qkv_bias=_joined([paired(query.bias), paired(key.bias), value.bias], dtype) if biased else None,
+        query_norm=None if query_norm is None else paired(query_norm.weight).to(dtype),
+        key_norm=None if key_norm is None else paired(key_norm.weight).to(dtype),
         output=attention.o_proj.weight.to(dtype),
-        output_bias=_bias((attention.o_proj,), dtype),
-        gate_up=(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]) * block.post_attention_layernorm.weight).to(
-            dtype
-        ),
-        gate_up_bias=_bias((mlp.gate_proj, mlp.up_proj), dtype),
+        output_bias=_joined([attention.o_proj.bias], dtype),
+        gate_up=(gate_up * block.post_attention_layernorm.weight).to(dtype),
+        gate_up_bias=_joined([mlp.gate_proj.bias, mlp.up_proj.bias], dtype),
         down=mlp.down_proj.weight.to(dtype),
-        down_bias=_bias((mlp.down_proj,), dtype),
+        down_bias=_joined([mlp.down_proj.bias], dtype),
     )
 
 
-def _bias(projections: Sequence[Any], dtype: torch.dtype) -> Tensor | None:
-    if projections[0].bias is None:
-        return None
-    return torch.cat([projection.bias for projection in projections]).to(dtype)
+def _joined(biases: Sequence[Tensor | None], dtype: torch.dtype) -> Tensor | None:
+    """Biases of fused projections, None where the model has none."""
+    present = [bias for bias in biases if bias is not None]
+    return torch.cat(present).to(dtype) if present else None
