@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from entrobench.base_model import EmbeddedModel, Teacher
-from entrobench.chain import OPERATIONS
+from entrobench.chain import OPERATIONS, SEPARATORS
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 SYLLABLES = [consonant + vowel for consonant in "bcdfghjklmnprstvwz" for vowel in "aeiou"]
@@ -26,7 +26,7 @@ def corpus(recipe: EmbeddedModel, problems: Sequence[str], teacher: Teacher) -> 
     for problem in problems:
         yield f"{problem} {teacher.answer(problem, generator)}"
     for sign in OPERATIONS:
-        yield from (f"{a} {sign} {b} =" for a in range(10) for b in range(10))
+        yield from (f"{a} {sign} {b} = {' '.join(SEPARATORS)}" for a in range(10) for b in range(10))
     words = dict.fromkeys(
         "".join(generator.choices(SYLLABLES, k=generator.randint(2, 4))) for _ in range(2 * recipe.vocabulary)
     )

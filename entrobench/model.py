@@ -47,12 +47,16 @@ def _refuse_scaled_logits(model: Any, folder: Path) -> None:
 
 def load_tokenizer(folder: Path) -> Any:
     """Load a tokenizer from a local folder; raises InputError when there is none or it has no end token."""
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     folder = Path(folder)
-    if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
+    if (folder / "tokenizer.json").exists():
+        # the file is the whole tokenizer; AutoTokenizer may rebuild one from the model's family and lose parts of it
+        tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    elif (folder / "tokenizer_config.json").exists():
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    else:
         raise InputError(f"{folder}: a model folder without tokenizer (tokenizer.json is missing)")
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     if tokenizer.eos_token_id is None:
         raise InputError(f"{folder}: the tokenizer names no end token (eos_token)")
     return tokenizer
