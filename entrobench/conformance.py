@@ -152,7 +152,8 @@ def resume(subject: Subject) -> Point:
 
 def _trial_run(config: dict[str, Any], folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
     hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
-    trainer = Trainer(config, folder, model_folder, data_folder, hardware, even_words, {"config_hash": config["hash"]})
+    identity = {"config_hash": config["hash"], "method_source": config["method"]["use"]}
+    trainer = Trainer(config, folder, model_folder, data_folder, hardware, even_words, identity)
     trainer.run()
     return trainer
 
