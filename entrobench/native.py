@@ -120,7 +120,8 @@ class NativeModel:
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Append one token a row; returns the last hidden states [rows,d]."""
         rows, slot = len(tokens), cache.used
-        rotation = self._rotation(cache.position)
+        # without padding all rows stand at the same position
+        rotation = self._rotation(cache.position if cache.padded else cache.position[:1])
         cache.used += 1
         cache.position = cache.position + 1
         bias = cache.bias(self.dtype)

@@ -110,10 +110,10 @@ class NativeEngine:
         active = torch.arange(len(source), device=device)  # which row each line of the batch is
         done = torch.zeros(len(source), dtype=torch.bool, device=device)  # lines, not rows
         for position in range(sampling.max_tokens):
-            token, logp = sample(self.model.logits(hidden), sampling, draws[active, position])
+            token, logp = sample(self.model.logits(hidden), sampling, draws[:, position])
             tokens[active, position] = token
             logps[active, position] = logp
-            done |= torch.isin(token, ends)
+            done |= (token[:, None] == ends).any(1)
             finished = int(done.sum())
             if finished == len(done) or position + 1 == sampling.max_tokens:
                 break
@@ -121,7 +121,7 @@ class NativeEngine:
                 # unfinished lines first, then as many finished ones as the smallest batch needs
                 keep = done.argsort(stable=True)[: max(len(done) - finished, SMALLEST_BATCH)]
                 cache.select(keep)
-                active, token, done = active[keep], token[keep], done[keep]
+                active, token, done, draws = active[keep], token[keep], done[keep], draws[keep]
             hidden = self.model.step(token, cache)
         return _completions(tokens.tolist(), logps.tolist(), self.end_tokens)
 
