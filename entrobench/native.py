@@ -162,7 +162,7 @@ class NativeModel:
     def _normalise(self, x: Tensor) -> Tensor:
         """Root-mean-square norm without its scale, which is fused into the projection that follows."""
         wide = x.float()
-        return (wide * (wide.square().mean(-1, keepdim=True) + self.epsilon).rsqrt()).to(x.dtype)
+        return (wide * wide.square().mean(-1, keepdim=True).add_(self.epsilon).rsqrt_()).to(x.dtype)
 
     def _rotation(self, positions: Tensor) -> Tensor:
         """Complex factors [..., 1, h/2] of the rotary embedding at these positions."""

@@ -107,17 +107,25 @@ class NativeEngine:
         ends = torch.tensor(self.end_tokens, device=device)
         tokens = torch.zeros(draws.shape, dtype=torch.long, device=device)
         logps = torch.zeros(draws.shape, device=device)
+        fresh: list[tuple[Tensor, Tensor]] = []  # sampled since the lines last changed
         active = torch.arange(len(source), device=device)  # which row each line of the batch is
         done = torch.zeros(len(source), dtype=torch.bool, device=device)  # lines, not rows
         for position in range(sampling.max_tokens):
             token, logp = sample(self.model.logits(hidden), sampling, draws[:, position])
-            tokens[active, position] = token
-            logps[active, position] = logp
+            fresh.append((token, logp))
             done |= (token[:, None] == ends).any(1)
             finished = int(done.sum())
-            if finished == len(done) or position + 1 == sampling.max_tokens:
+            ending = finished == len(done) or position + 1 == sampling.max_tokens
+            shrinking = finished >= COMPACT_SHARE * len(done) and len(done) > SMALLEST_BATCH
+            if ending or shrinking:
+                span = slice(position + 1 - len(fresh), position + 1)
+                tokens[active, span], logps[active, span] = (
+                    torch.stack(column, 1) for column in zip(*fresh, strict=True)
+                )
+                fresh.clear()
+            if ending:
                 break
-            if finished >= COMPACT_SHARE * len(done) and len(done) > SMALLEST_BATCH:
+            if shrinking:
                 # unfinished lines first, then as many finished ones as the smallest batch needs
                 keep = done.argsort(stable=True)[: max(len(done) - finished, SMALLEST_BATCH)]
                 cache.select(keep)
