@@ -8,15 +8,13 @@ generate() need not do, and the log-probabilities, which generate() is not asked
 
 from __future__ import annotations
 
-import argparse
 import copy
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import DATA, MODEL, describe_machine, interleaved, need, one_thread, ratio, table
+from shared.measure import describe_machine, folders, interleaved, one_thread, ratio, table
 
 BATCHES = (32, 128, 256)
 GROUP = 8
@@ -27,23 +25,20 @@ Prompts = list[list[int]]
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--model", type=Path, default=MODEL, help="transformers folder (default: %(default)s)")
-    arguments.add_argument("--data", type=Path, default=DATA, help="prepared data (default: %(default)s)")
-    chosen = arguments.parse_args()
+    model_folder, data_folder = folders(__doc__)
     one_thread()
     from entrobench.data import load_rows
     from entrobench.model import encode_prompt, load_model, load_tokenizer
 
-    model = load_model(need(chosen.model, "config.json"))
-    tokenizer = load_tokenizer(chosen.model)
-    rows = load_rows(need(chosen.data, "manifest.json"), "train")[: max(BATCHES) // GROUP]
+    model = load_model(model_folder)
+    tokenizer = load_tokenizer(model_folder)
+    rows = load_rows(data_folder, "train")[: max(BATCHES) // GROUP]
     prompts = [encode_prompt(tokenizer, row.problem) for row in rows]
     contest = Contest(model, tokenizer)
     contest.check(prompts)
     lines = [contest.measure(prompts[: batch // GROUP]) for batch in BATCHES]
     print(describe_machine())
-    print(f"{chosen.model}, at most {LONGEST} new tokens, median of {ROUNDS} interleaved rounds, tokens/s")
+    print(f"{model_folder}, at most {LONGEST} new tokens, median of {ROUNDS} interleaved rounds, tokens/s")
     print(table(["batch", "generate dynamic", "generate static", "native", "ratio to the faster"], lines))
     print(f"target at batch 128: at least {TARGET}")
 

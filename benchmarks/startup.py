@@ -6,14 +6,13 @@ Each command runs as its own process; the first run of each only fills the disk'
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
 from pathlib import Path
 from statistics import median
 
-from shared.measure import DATA, MODEL, describe_machine, need, one_thread, table
+from shared.measure import describe_machine, folders, one_thread, table
 
 ROUNDS = 5
 JOB = """
@@ -30,14 +29,9 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--model", type=Path, default=MODEL, help="transformers folder (default: %(default)s)")
-    arguments.add_argument("--data", type=Path, default=DATA, help="prepared data (default: %(default)s)")
-    chosen = arguments.parse_args()
+    model_folder, data_folder = folders(__doc__)
     one_thread()
-    need(chosen.model, "config.json")
-    need(chosen.data, "manifest.json")
-    job = f"MODEL, DATA = {str(chosen.model)!r}, {str(chosen.data)!r}\n{JOB}"
+    job = f"MODEL, DATA = {str(model_folder)!r}, {str(data_folder)!r}\n{JOB}"
     command = str(Path(sys.executable).with_name("entrobench"))
     claims = {
         "entrobench --help": ([command, "--help"], 1.0),

@@ -12,14 +12,13 @@ and the fastest of the micro-batches and caches tried; all of them are in the ta
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import DATA, MODEL, describe_machine, need, one_thread, ratio, table
+from shared.measure import describe_machine, folders, one_thread, ratio, table
 
 ROUNDS = 5
 WARM_UP = 1
@@ -29,21 +28,16 @@ PARTS = ("rollout", "reward", "old", "update")
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--model", type=Path, default=MODEL, help="transformers folder (default: %(default)s)")
-    arguments.add_argument("--data", type=Path, default=DATA, help="prepared data (default: %(default)s)")
-    chosen = arguments.parse_args()
+    model_folder, data_folder = folders(__doc__)
     one_thread()
-    need(chosen.model, "config.json")
-    need(chosen.data, "manifest.json")
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for micro_batch, cache in TRL_VARIANTS:
-            turns = Turns(our_trainer(chosen.model, chosen.data, Path(folder)))
-            trl_trainer(chosen.model, chosen.data, Path(folder), micro_batch, cache, turns).train()
+            turns = Turns(our_trainer(model_folder, data_folder, Path(folder)))
+            trl_trainer(model_folder, data_folder, Path(folder), micro_batch, cache, turns).train()
             lines.append([f"{micro_batch} {cache}", *turns.line()])
     print(describe_machine())
-    print(f"{chosen.model}, {chosen.data}: seconds per step, medians of {ROUNDS} steps in turns")
+    print(f"{model_folder}, {data_folder}: seconds per step, medians of {ROUNDS} steps in turns")
     print(table(["TRL", "theirs", "ours", "ratio", *(f"our {part}" for part in PARTS), "their tokens", "ours"], lines))
     print(f"target against the fastest row of TRL: at least {TARGET}")
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy
 import torch
 from torch import Tensor
 
@@ -19,7 +17,7 @@ from entrobench.forward import Sequences, frozen_forward, pack
 from entrobench.logits import TokenStat, entropy
 from entrobench.model import decode
 from entrobench.rollout import Completion, Engine, Sampling
-from entrobench.update import Memory, minibatch_of
+from entrobench.update import Memory, keyed_generator, minibatch_of
 
 
 class Verdict(Protocol):
@@ -60,8 +58,7 @@ def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, st
     """The prompts of a step: epochs shuffled by (seed, epoch), the same for every method; steps never span epochs."""
     per_epoch = len(prompts) // config.prompts
     epoch, place = divmod(step - 1, per_epoch)
-    digest = hashlib.blake2b(f"order/{seed}/{epoch}".encode(), digest_size=16).digest()
-    order = numpy.random.Generator(numpy.random.Philox(key=int.from_bytes(digest))).permutation(len(prompts))
+    order = keyed_generator(f"order/{seed}/{epoch}").permutation(len(prompts))
     return [prompts[i] for i in order[place * config.prompts : (place + 1) * config.prompts]]
 
 

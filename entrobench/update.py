@@ -90,17 +90,16 @@ def keyed_uniforms(
     """Return draw -> [B,T] uniform numbers, each row keyed by (its sequence's key, step, update, draw)."""
 
     def draw_numbers(draw: int) -> Tensor:
-        rows = [
-            numpy.random.Generator(numpy.random.Philox(key=_key(f"{key}/{step}/{update}/{draw}"))).random(shape[1])
-            for key in keys
-        ]
+        rows = [keyed_generator(f"{key}/{step}/{update}/{draw}").random(shape[1]) for key in keys]
         return torch.from_numpy(numpy.asarray(rows, dtype=numpy.float32).reshape(shape)).to(device)
 
     return draw_numbers
 
 
-def _key(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest())
+def keyed_generator(key: str) -> numpy.random.Generator:
+    """A random generator that the text alone decides."""
+    digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+    return numpy.random.Generator(numpy.random.Philox(key=int.from_bytes(digest)))
 
 
 def accumulate_gradients(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -25,7 +26,16 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def need(folder: Path, file: str) -> Path:
+def folders(description: str | None) -> tuple[Path, Path]:
+    """The model and data folders of the command line; ends with one line where either is missing."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=MODEL, help="transformers folder (default: %(default)s)")
+    parser.add_argument("--data", type=Path, default=DATA, help="prepared data (default: %(default)s)")
+    chosen = parser.parse_args()
+    return _need(chosen.model, "config.json"), _need(chosen.data, "manifest.json")
+
+
+def _need(folder: Path, file: str) -> Path:
     """Return the folder, or end with one line where `make study` has not made it yet."""
     if not (folder / file).exists():
         sys.exit(f"{folder}: nothing here ({file} is missing); `make study` makes it, or name another folder (--help)")
