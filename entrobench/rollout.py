@@ -161,7 +161,7 @@ def _invert(mass: Tensor, uniforms: Tensor) -> Tensor:
     target = uniforms[:, None] * outer[:, -1:]
     block = torch.searchsorted(outer, target, right=True)
     before = F.pad(outer, (1, 0)).gather(-1, block)
-    within = blocks.gather(1, block[:, :, None].expand(-1, -1, BLOCK)).squeeze(1)
+    within = blocks[torch.arange(len(blocks), device=mass.device), block.squeeze(-1)]
     inner = within.cumsum(-1)
     last = torch.nextafter(inner[:, -1:], torch.zeros_like(target))
     token = torch.searchsorted(inner, torch.minimum(target - before, last), right=True)
