@@ -127,16 +127,44 @@ class Method:
         """No state."""
 
     paper: ClassVar[str] = ""
-    fresh: ClassVar[tuple[str, ...]] = ()  # of "logp", "entropy" and own statistics, under the current weights
+    provisional: ClassVar[str] = ""  # why its formula or constants are not confirmed; shown in every list
+    neutral: ClassVar[Mapping[str, Any] | str] = "none declared"  # settings that equal GRPO, or why there are none
     old_stats: ClassVar[tuple[str, ...]] = ()  # own statistics under the sampling policy
     reference: ClassVar[str | None] = None  # None or "base"
-    reference_reset_every: ClassVar[int] = 0  # steps; 0: never
-    loss_agg: ClassVar[str | None] = None  # pins the policy aggregation; the tables then say so
-    regularizer_agg: ClassVar[str | None] = None  # None: token mean
-    divisor: ClassVar[str] = "all"  # or "selected": divide by the tokens whose extra "selected" is not 0
-    scope: ClassVar[str] = "minibatch"  # or "microbatch" (as published; not invariant)
     inert_on_policy: ClassVar[bool] = False  # does nothing at one update per step
-    neutral: ClassVar[Mapping[str, Any] | str] = "none declared"  # settings that equal GRPO, or why there are none
+
+    # A subclass assigns these as constants (`divisor = "selected"`), or overrides the property where a setting decides;
+    # a `Config` with a field of the same name needs neither.
+
+    @property
+    def fresh(self) -> tuple[str, ...]:
+        """Of "logp", "entropy" and own statistics: those that `select` gets under the current weights."""
+        return getattr(self.config, "fresh", ())
+
+    @property
+    def scope(self) -> str:
+        """Over what selections and statistics run; "microbatch" (as published) makes results depend on memory."""
+        return getattr(self.config, "scope", "minibatch")
+
+    @property
+    def divisor(self) -> str:
+        """Divide the policy loss by "all" tokens, or by the "selected": those whose extra "selected" is not 0."""
+        return getattr(self.config, "divisor", "all")
+
+    @property
+    def loss_agg(self) -> str | None:
+        """Pins the policy aggregation, the tables then say so; None leaves it to the study."""
+        return getattr(self.config, "loss_agg", None)
+
+    @property
+    def regularizer_agg(self) -> str | None:
+        """The regularizer's aggregation; None: token mean."""
+        return getattr(self.config, "regularizer_agg", None)
+
+    @property
+    def reference_reset_every(self) -> int:
+        """Steps after which the reference takes over the current weights; 0: never."""
+        return getattr(self.config, "reference_reset_every", 0)
 
     def __init__(self, config: Any, trainer: TrainerConfig) -> None:
         self.config = config

@@ -111,7 +111,7 @@ def micro_batches(subject: Subject, plain: Trace) -> Point:
     """Point 1: memory settings change nothing; a method of scope microbatch must break this."""
     title, memories = "micro-batch sizes give the same update", (Memory(1, 3), Memory(3, 8))
     difference = largest([plain.difference(rehearse(subject.make(), memory)) for memory in memories])
-    if subject.method_class.scope != "microbatch":
+    if subject.make().scope != "microbatch":
         note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"
         return Point(1, title, _verdict(difference <= SAME), difference, note)
     if not difference <= SAME:
