@@ -24,9 +24,13 @@ def setting(
     high: float | None = None,
     choices: Sequence[str] | None = None,
     source: str = "ours",
+    added: bool = False,
 ) -> Any:
-    """Declare a settings field: its default, its inclusive range or choices, and where the default comes from."""
-    metadata = {"low": low, "high": high, "choices": choices, "source": source}
+    """Declare a settings field: its default, its inclusive range or choices, and where the default comes from.
+
+    `added`: the field came after runs were made, and its default is what they did; see `content`.
+    """
+    metadata = {"low": low, "high": high, "choices": choices, "source": source, "added": added}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -104,6 +108,16 @@ def _range_text(low: float | None, high: float | None) -> str:
     return f"between {low} and {high}"
 
 
+def content(settings: Any) -> dict[str, Any]:
+    """Settings as they are stored and hashed: `added` ones only where they differ from their default.
+
+    So a new field re-runs no finished study.
+    """
+    values = dataclasses.asdict(settings)
+    added = {f.name: f.default for f in dataclasses.fields(settings) if f.metadata.get("added")}
+    return {name: value for name, value in values.items() if name not in added or value != added[name]}
+
+
 def canonical_hash(content: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of the canonical JSON of a mapping: sorted keys, no white space."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -137,6 +151,16 @@ class TrainerConfig:
     dual_clip: float | None = setting(None, low=1.0, source="design: paper 3, embedded none")
     log_ratio_clamp: float = setting(20.0, low=0.0, source="paper's code base")
     loss_agg: str = setting("token-mean", choices=LOSS_AGGREGATIONS, source="paper")
+    dynamic_sampling: bool = setting(
+        False, added=True, source="off: ours; DAPO section 3.2: drop groups without variance, sample further prompts"
+    )
+    max_sampling_batches: int = setting(
+        10, low=1, added=True, source="DAPO's recipe: 10; batches per step with dynamic_sampling"
+    )
+    overlong_buffer: int = setting(
+        0, low=0, added=True, source="off: ours; DAPO section 3.4: 4096 tokens of 20480, where the penalty grows"
+    )
+    overlong_factor: float = setting(1.0, low=0.0, added=True, source="DAPO's recipe: 1; penalty of the longest")
     reward: str = setting("boxed", source="evaluation/rewards.py names them")
     engine: str = setting("native", choices=("native",), source="design 4")
 
@@ -145,6 +169,9 @@ class TrainerConfig:
             raise ValueError("top_p must be 1 and top_k 0: training samples from the full vocabulary")
         if self.prompts % self.updates:
             raise ValueError(f"prompts ({self.prompts}) must be a multiple of updates ({self.updates})")
+        if self.overlong_buffer > self.max_response_tokens:
+            longest = self.max_response_tokens
+            raise ValueError(f"overlong_buffer ({self.overlong_buffer}) is above max_response_tokens ({longest})")
 
 
 @dataclass(frozen=True)

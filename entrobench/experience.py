@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from entrobench import hooks
+from entrobench.answers import Answer, Prompt, Reward, Sampled, Sampler, reward_of
 from entrobench.api import Method, MiniBatch, StepBatch
 from entrobench.config import TrainerConfig
 from entrobench.forward import Sequences, frozen_forward, pack
 from entrobench.logits import TokenStat, entropy
-from entrobench.model import decode
-from entrobench.rollout import Completion, Engine, Sampling
+from entrobench.rollout import Engine
 from entrobench.update import Memory, keyed_generator, minibatch_of
-
-
-class Verdict(Protocol):
-    """What a reward returns: the grader's verdict."""
-
-    @property
-    def correct(self) -> bool: ...
-    @property
-    def outcome(self) -> str: ...
-
-
-Reward = Callable[[str, str, bool], Verdict]  # response text, gold answer, ended by itself
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A training problem, tokenised."""
-
-    id: str
-    tokens: list[int]
-    answer: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +27,7 @@ class Experience:
     sequences: Sequences
     batch: StepBatch
     keys: list[str]  # [S] names of the sequences for random draws
-    outcomes: dict[str, float]  # share of each verdict
+    sampled: Sampled  # all answers, also dropped ones
     entropy_t1: float  # nats per token of the sampling policy at temperature 1
     rollout_mismatch: float  # mean |logp_rollout - logp_old| per token
     seconds: dict[str, float]
@@ -67,11 +46,14 @@ def minibatches(
 ) -> Iterator[tuple[MiniBatch, Sequences, list[str]]]:
     """Cut a step into its updates: the records, the sequences and their keys of each, dropped sequences left out.
 
-    Calls the method's `keep`, `advantages` and `before_updates` first, once. An update with nothing left is skipped.
+    Calls the method's `keep`, `advantages` and `before_updates` first, once. An update with nothing left is skipped,
+    and so are all where dynamic sampling found no group to train on.
     """
     batch = experience.batch
-    keep, advantages = method.keep(batch), method.advantages(batch)
+    keep, advantages = hooks.keep(method, batch), hooks.advantages(method, batch)
     method.before_updates(batch)
+    hooks.state(method)
+    keep = keep & experience.sampled.trainable
     made = 0  # the first update that is made is update 0, for it is on policy
     for rows in torch.arange(len(keep), device=keep.device).chunk(updates):
         rows = rows[keep[rows]]
@@ -95,47 +77,40 @@ class Collector:
         seed: int,
         memory: Memory,
     ) -> None:
-        self.model, self.tokenizer, self.engine, self.reward = model, tokenizer, engine, reward
-        self.method, self.config, self.seed, self.memory = method, config, seed, memory
+        self.model, self.engine, self.method, self.config, self.memory = model, engine, method, config, memory
+        self.sampler = Sampler(tokenizer, engine, reward, config, seed)
 
-    def collect(self, prompts: Sequence[Prompt], step: int, temperature: float, reference: Any | None) -> Experience:
-        """Sample G answers to each prompt at this temperature and record them."""
-        group_size = self.config.group_size
-        clock = time.perf_counter()
+    def collect(
+        self,
+        prompts: Sequence[Prompt],
+        step: int,
+        temperature: float,
+        reference: Any | None,
+        refill: Iterator[Sequence[Prompt]] = iter(()),  # noqa: B008 (empty for ever)
+    ) -> Experience:
+        """Sample G answers to each prompt at this temperature and record them; `refill` see `Sampler.sample`."""
+        start = time.perf_counter()
         self.engine.load(self.model)
-        completions = self.engine.generate(
-            [prompt.tokens for prompt in prompts],
-            group_size,
-            Sampling(temperature=temperature, max_tokens=self.config.max_response_tokens),
-            [prompt.id for prompt in prompts],
-            f"{self.seed}/{step}",
-        )
-        sampled = time.perf_counter()
-        repeated = [prompt for prompt in prompts for _ in range(group_size)]
-        verdicts = [self._verdict(p, c) for p, c in zip(repeated, completions, strict=True)]
-        rewarded = time.perf_counter()
-        device = next(self.model.parameters()).device
-        sequences = pack([p.tokens for p in repeated], [c.tokens for c in completions], device)
+        loaded = time.perf_counter()
+        sampled = self.sampler.sample(prompts, step, temperature, refill)
+        clock = time.perf_counter()
+        answers, device = sampled.kept, next(self.model.parameters()).device
+        sequences = pack([a.prompt.tokens for a in answers], [a.completion.tokens for a in answers], device)
         records, entropy_t1 = self._records(sequences, temperature, reference)
-        batch = self._batch(completions, verdicts, sequences, records, step, temperature)
+        batch = self._batch(answers, sequences, records, step, temperature)
         assert batch.logp_rollout is not None
         mismatch = (batch.logp_rollout - batch.logp_old).abs()[sequences.mask].mean()
         seconds = {
-            "rollout": sampled - clock,
-            "reward": rewarded - sampled,
-            "old": time.perf_counter() - rewarded,
+            "rollout": loaded - start + sampled.rollout_seconds,
+            "reward": sampled.reward_seconds,
+            "old": time.perf_counter() - clock,
         }
-        keys = [f"{self.seed}/{p.id}/{i % group_size}" for i, p in enumerate(repeated)]
-        outcomes = Counter(verdict.outcome for verdict in verdicts)
-        shares = {name: count / len(verdicts) for name, count in outcomes.items()}
-        return Experience(sequences, batch, keys, shares, entropy_t1, float(mismatch), seconds)
-
-    def _verdict(self, prompt: Prompt, completion: Completion) -> Verdict:
-        return self.reward(decode(self.tokenizer, completion.tokens), prompt.answer, completion.finish == "stop")
+        keys = [answer.key for answer in answers]
+        return Experience(sequences, batch, keys, sampled, entropy_t1, float(mismatch), seconds)
 
     def _records(self, sequences: Sequences, temperature: float, reference: Any | None) -> tuple[dict[str, Any], float]:
         """Old log-probabilities, entropies and statistics; and the entropy at temperature 1."""
-        own = self.method.token_stats()
+        own = hooks.token_stats(self.method)
         wanted = {*self.method.old_stats, *(name for name in self.method.fresh if name in own)}
         stats: dict[str, TokenStat] = {f"own/{name}": own[name] for name in sorted(wanted)}
         stats["entropy"] = entropy
@@ -146,6 +121,8 @@ class Collector:
         logp_ref = None
         if reference is not None:
             logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, chunk, micro_batch)
+        for name in wanted:
+            hooks.finite(f"token_stats: {name}", values[f"own/{name}"], sequences.mask)
         at_one = values.get("entropy_t1", values["entropy"])
         records = {
             "logp_old": logp,
@@ -156,26 +133,23 @@ class Collector:
         return records, float(at_one[sequences.mask].mean())
 
     def _batch(
-        self,
-        completions: Sequence[Completion],
-        verdicts: Sequence[Verdict],
-        sequences: Sequences,
-        records: dict[str, Any],
-        step: int,
-        temperature: float,
+        self, answers: Sequence[Answer], sequences: Sequences, records: dict[str, Any], step: int, temperature: float
     ) -> StepBatch:
         like: Tensor = records["logp_old"]
-        count = len(completions) // self.config.group_size
+
+        def column(values: Iterable[float], **of: Any) -> Tensor:
+            return torch.tensor(list(values), device=like.device, **{"dtype": like.dtype, **of})
+
+        count = len(answers) // self.config.group_size
         group = torch.arange(count, device=like.device).repeat_interleave(self.config.group_size)
-        rewards = torch.tensor([float(v.correct) for v in verdicts], dtype=like.dtype, device=like.device)
+        correct = column(float(answer.verdict.correct) for answer in answers)
         logp_rollout = torch.zeros_like(like)
-        flat = [logp for completion in completions for logp in completion.logps]
-        logp_rollout[sequences.mask] = torch.tensor(flat, dtype=like.dtype, device=like.device)
+        logp_rollout[sequences.mask] = column(logp for answer in answers for logp in answer.completion.logps)
         return StepBatch(
-            rewards=rewards,
+            rewards=column(reward_of(answer, self.config) for answer in answers),
             group=group,
-            pass_rate=rewards.view(count, -1).mean(1)[group],
-            truncated=torch.tensor([c.finish == "length" for c in completions], device=like.device),
+            pass_rate=correct.view(count, -1).mean(1)[group],
+            truncated=column((answer.completion.finish == "length" for answer in answers), dtype=torch.bool),
             mask=sequences.mask,
             logp_rollout=logp_rollout,
             step=step,

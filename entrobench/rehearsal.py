@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from entrobench import hooks
+from entrobench.answers import Prompt
 from entrobench.api import Method, Progress, TrainerConfig
-from entrobench.experience import Collector, Experience, Prompt, minibatches
+from entrobench.experience import Collector, Experience, minibatches
 from entrobench.rollout import Completion, Sampling
 from entrobench.trainer import summarise
 from entrobench.update import Measures, Memory, accumulate_gradients
@@ -76,7 +78,7 @@ class Judged:
     outcome: str
 
 
-def even_words(text: str, answer: str, finished: bool) -> Judged:
+def even_words(text: str, answer: str, finished: bool, key: str) -> Judged:
     """A reward that is as good as random: right if the response has an even number of words."""
     correct = len(text.split()) % 2 == 0
     return Judged(correct, "correct" if correct else "wrong")
@@ -204,11 +206,12 @@ def rehearse(
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     collector = Collector(model, tiny_tokenizer(), Replay(), even_words, method, TRAINER, 0, memory)
     for step in STEPS:
-        temperature = float(method.sampling(Progress(step, TRAINER.steps))["temperature"])
+        temperature = hooks.temperature(method, Progress(step, TRAINER.steps))
         experience = rearrange(collector.collect(fixed_prompts(), step, temperature, reference))
         before = len(trace.gradients)
         measures = _updates(method, model, optimizer, experience, memory, trace.gradients)
         method.after_step(summarise(experience, measures, len(trace.gradients) - before, TRAINER))
+        hooks.state(method)
     trace.weights = torch.cat([weight.detach().flatten() for weight in model.parameters()])
     trace.state = dataclasses.asdict(method.state)
     return trace

@@ -13,17 +13,18 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from entrobench import checkpoint
+from entrobench import checkpoint, hooks
+from entrobench.answers import Prompt, Reward
 from entrobench.api import Method, Progress, StepSummary
 from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.errors import InputError
-from entrobench.experience import Collector, Experience, Prompt, Reward, draw_prompts, minibatches
+from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, resolve_device
 from entrobench.progress import StepProgress
 from entrobench.registry import load_method, method_infos
@@ -86,6 +87,7 @@ class Trainer:
             raise InputError("training runs in one process for now; start it without `accelerate launch --multi_gpu`")
         self.memory = Memory(hardware.micro_batch, hardware.head_chunk)
         self.checkpoint_every = hardware.checkpoint_every
+        self.method_name = config["method"]["name"]
         self.method = build_method(config["method"], self.trainer, f"{folder}/config.json: method")
         self.tokenizer = load_tokenizer(model_folder)
         self.model = load_model(model_folder, device)
@@ -97,7 +99,7 @@ class Trainer:
         self.collector = Collector(
             self.model, self.tokenizer, engine, reward, self.method, self.trainer, self.seed, self.memory
         )
-        self.step, self.updates = 0, 0
+        self.step, self.updates, self.batches = 0, 0, 0
         self.rows: list[dict[str, float]] = []
 
     def run(self) -> list[dict[str, float]]:
@@ -106,7 +108,12 @@ class Trainer:
         with StepProgress(self.step, self.trainer.steps) as progress:
             while self.step < self.trainer.steps:
                 self.step += 1
-                self.rows.append(self._one_step())
+                try:
+                    self.rows.append(self._one_step())
+                except hooks.HookError as error:
+                    place = f"method {self.method_name!r}, step {self.step}"
+                    kept = "training stops here, the last checkpoint is intact"
+                    raise InputError(f"{self.folder}: {place}: {error}; {kept}") from error
                 progress.advance(self.rows[-1])
                 if self.step % self.checkpoint_every == 0 and self.step < self.trainer.steps:
                     self._save_checkpoint()
@@ -115,16 +122,23 @@ class Trainer:
     def _one_step(self) -> dict[str, float]:
         torch.manual_seed(1_000_003 * self.seed + self.step)  # for models with dropout; nothing else draws
         self._reset_reference()
-        temperature = float(self.method.sampling(Progress(self.step, self.trainer.steps))["temperature"])
-        prompts = draw_prompts(self.prompts, self.trainer, self.seed, self.step)
+        temperature = hooks.temperature(self.method, Progress(self.step, self.trainer.steps))
+        batches = self._prompt_batches()
         with self.accelerator.autocast():
-            experience = self.collector.collect(prompts, self.step, temperature, self.reference)
+            experience = self.collector.collect(next(batches), self.step, temperature, self.reference, batches)
         clock = time.perf_counter()
         measures, norms = self._updates(experience)
         summary = summarise(experience, measures, len(norms), self.trainer)
         self.method.after_step(summary)
+        hooks.state(self.method)
         seconds = {**experience.seconds, "update": time.perf_counter() - clock}
         return self._row(experience, measures, norms, summary, seconds)
+
+    def _prompt_batches(self) -> Iterator[list[Prompt]]:
+        """The prompts that come next in the data's order, which one step per batch follows without refilling."""
+        while True:
+            self.batches += 1
+            yield draw_prompts(self.prompts, self.trainer, self.seed, self.batches)
 
     def _updates(self, experience: Experience) -> tuple[Measures, list[float]]:
         """Make the step's optimizer updates; returns what they measured and their gradient norms."""
@@ -142,7 +156,7 @@ class Trainer:
             group["lr"] = self.learning_rate
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.trainer.grad_clip or math.inf))
         if not math.isfinite(norm):
-            raise FloatingPointError(f"step {self.step}: the gradient is not finite; the last checkpoint is intact")
+            raise hooks.HookError("the gradient is not finite, though all that the hooks returned is")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
@@ -188,11 +202,14 @@ class Trainer:
         row["grad_norm"] = sum(norms) / max(len(norms), 1)
         row["learning_rate"] = self.learning_rate
         row["updates"] = len(norms)
-        row["tokens"] = int(experience.sequences.mask.sum())
+        row["tokens"] = experience.sampled.tokens  # all that was sampled, dropped groups included
+        if self.trainer.dynamic_sampling:
+            row["sampling_batches"] = experience.sampled.batches
+            row["sampled_accuracy"] = experience.sampled.correct / experience.sampled.count
         row["rollout_mismatch"] = experience.rollout_mismatch
         row |= {f"seconds_{name}": value for name, value in seconds.items()}
         row |= {name: measures.token_mean(name) for name in measures.sums if "/" in name}
-        row |= {f"outcome/{name}": share for name, share in experience.outcomes.items()}
+        row |= {f"outcome/{name}": share for name, share in experience.sampled.shares.items()}
         state = dataclasses.asdict(self.method.state)
         return row | {f"method/{name}": float(value) for name, value in state.items() if _is_number(value)}
 
@@ -207,6 +224,7 @@ class Trainer:
             "identity": dict(self.identity),
             "step": self.step,
             "updates": self.updates,
+            "batches": self.batches,
             "method": dataclasses.asdict(self.method.state),
             "rows": self.rows,
         }
@@ -227,6 +245,7 @@ class Trainer:
             checkpoint.restore_model(self.reference, checkpoint.load_tensors(found, "reference"))
         self.method.state = self.method.State(**state["method"])
         self.step, self.updates, self.rows = state["step"], state["updates"], state["rows"]
+        self.batches = state.get("batches", self.step)  # older checkpoints drew one batch a step
         print(f"resuming after step {self.step}", flush=True)
 
     def save_final(self, folder: Path) -> None:

@@ -6,6 +6,7 @@ Selection, advantages and both divisors are settled on the global minibatch befo
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from entrobench import hooks
 from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch
 from entrobench.forward import Sequences, frozen_forward, token_forward
 from entrobench.logits import entropy
@@ -77,7 +79,7 @@ def with_fresh(method: Method, model: Any, batch: MiniBatch, sequences: Sequence
     if batch.update == 0:
         known = {"logp": batch.logp_old, "entropy": batch.entropy_old, **batch.stats_old}
     else:
-        own = method.token_stats()
+        own = hooks.token_stats(method)
         stats = {name: own.get(name, entropy) for name in method.fresh if name != "logp"}
         logp, values = frozen_forward(model, sequences, stats, batch.temperature, memory.head_chunk, memory.micro_batch)
         known = {"logp": logp, **values}
@@ -117,15 +119,18 @@ def accumulate_gradients(
     """
     batch = with_fresh(method, model, batch, sequences, memory)
     rng = keyed_uniforms(keys, batch.step, batch.update, batch.mask.shape, batch.mask.device)
-    extras = dict(method.select(batch, rng))
+    extras = hooks.select(method, batch, rng)
     policy_weights, regularizer_weights = divisor_weights(method, batch, extras)
     measures = Measures(tokens=float(batch.mask.sum()))
     for rows in torch.arange(len(batch.mask), device=batch.mask.device).split(memory.micro_batch):
         tokens = _token_batch(method, model, batch, sequences.rows(rows), rows, extras, memory)
-        policy_loss = (method.token_loss(tokens) * policy_weights[rows]).sum()
-        regularizer = method.regularizer(tokens)
+        token_loss, regularizer = hooks.token_loss(method, tokens), hooks.regularizer(method, tokens)
+        policy_loss = (token_loss * policy_weights[rows]).sum()
         regularizer_loss = None if regularizer is None else (regularizer * regularizer_weights[rows]).sum()
-        backward(policy_loss if regularizer_loss is None else policy_loss + regularizer_loss)
+        loss = policy_loss if regularizer_loss is None else policy_loss + regularizer_loss
+        if not math.isfinite(loss.item()):
+            hooks.blame(tokens, token_loss, regularizer)
+        backward(loss)
         measures.policy_loss += policy_loss.item()
         measures.regularizer_loss += 0.0 if regularizer_loss is None else regularizer_loss.item()
         _measure(measures, tokens, method)
@@ -153,7 +158,7 @@ def _token_batch(
     extras: dict[str, Tensor],
     memory: Memory,
 ) -> TokenBatch:
-    logp, stats = token_forward(model, sequences, method.token_stats(), batch.temperature, memory.head_chunk)
+    logp, stats = token_forward(model, sequences, hooks.token_stats(method), batch.temperature, memory.head_chunk)
     return TokenBatch(
         logp=logp,
         # the ratio of the first update is 1 exactly, not to rounding: methods inert on policy stay inert there
@@ -176,6 +181,9 @@ def _measure(measures: Measures, tokens: TokenBatch, method: Method) -> None:
     measures.add("clip_low", float(((ratio < 1 - method.trainer.clip_low) & (advantages < 0) & mask).sum()))
     measures.add("clip_high", float(((ratio > 1 + method.trainer.clip_high) & (advantages > 0) & mask).sum()))
     for name, value in tokens.stats.items():
-        measures.add(f"stat/{name}", float(value[mask].sum()))
+        total = float(value[mask].sum())
+        if not math.isfinite(total):
+            hooks.finite(f"token_stats: {name}", value, mask)
+        measures.add(f"stat/{name}", total)
     for name, value in tokens.extras.items():
         measures.add(f"extra/{name}", float(value.to(tokens.logp.dtype)[mask].sum()))

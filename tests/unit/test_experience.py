@@ -103,14 +103,14 @@ def test_rewards_and_groups(setup: Setup, plain: Experience) -> None:
         response = plain.sequences.tokens[row, 5 : 5 + int(batch.mask[row].sum())].tolist()
         finished = response[-1] == END
         assert bool(batch.truncated[row]) is not finished
-        text = decode(setup.collector.tokenizer, response)
-        assert float(batch.rewards[row]) == coin_reward(text, prompt.answer, finished).correct
+        text = decode(setup.collector.sampler.tokenizer, response)
+        assert float(batch.rewards[row]) == coin_reward(text, prompt.answer, finished, "").correct
         assert plain.sequences.tokens[row, :5].tolist() == prompt.tokens
     assert 0 < float(batch.rewards.mean()) < 1
     for group in range(4):
         rates = batch.pass_rate[batch.group == group]
         torch.testing.assert_close(rates, batch.rewards[batch.group == group].mean().expand(3))
-    assert plain.outcomes == pytest.approx(
+    assert plain.sampled.shares == pytest.approx(
         {"correct": float(batch.rewards.mean()), "wrong": 1 - float(batch.rewards.mean())}
     )
     assert batch.logp_ref is None

@@ -186,7 +186,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(make_trainer: Any, use_meth
 
     use_method(Broken)
     trainer = make_trainer()
-    with pytest.raises(FloatingPointError, match="step 1: the gradient is not finite"):
+    with pytest.raises(InputError, match=r"step 1: token_loss is .*inf at"):
         trainer.run()
 
 
