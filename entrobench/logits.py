@@ -36,6 +36,49 @@ def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:
     return _WeightedEntropy.apply(logits, kept_weights(logits.detach(), removed) if removed else None)
 
 
+def top_k_entropy(logits: Tensor, k: int) -> Tensor:
+    """Entropy renormalised over the k most likely tokens (all, where V < k), in nats; [n,V] -> [n], differentiable.
+
+    Ties at the threshold share the remaining places, as in `clamped_entropy`.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    removed = max(0, logits.shape[-1] - k)
+    return _WeightedEntropy.apply(logits, kept_weights(logits.detach(), removed) if removed else None)
+
+
+def top_p_entropy(logits: Tensor, p: float, include_crossing: bool = True) -> Tensor:
+    """Entropy renormalised over the nucleus, in nats; [n,V] -> [n], differentiable.
+
+    The nucleus is the smallest set of most likely tokens with mass at least p; without the crossing token it is the
+    largest one with mass at most p, and where that is empty, entropy and gradient are 0. Ties at the threshold share
+    the remaining places, as in `clamped_entropy`. The selection has no gradient.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must be between 0 and 1, got {p}")
+    if p == 1:
+        return entropy(logits)
+    weights = _nucleus_weights(logits.detach(), p, include_crossing)
+    empty = weights.sum(-1, keepdim=True) == 0
+    value = _WeightedEntropy.apply(logits, torch.where(empty, 1, weights))
+    return torch.where(empty[:, 0], 0, value)
+
+
+def _nucleus_weights(logits: Tensor, p: float, include_crossing: bool) -> Tensor:
+    """1 for tokens of the nucleus, a share for ties at its threshold, 0 for the others; [n,V] -> [n,V]."""
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    ordered = wide.sort(-1, descending=True).values
+    mass = (ordered - ordered[:, :1]).exp().double()
+    reached = mass.cumsum(-1)
+    limit = p * reached[:, -1:]
+    inside = (reached - mass < limit) if include_crossing else (reached <= limit)
+    places = inside.sum(-1, keepdim=True)
+    threshold = ordered.gather(-1, (places - 1).clamp(min=0))
+    above, tied = wide > threshold, wide == threshold
+    shared = (places - above.sum(-1, keepdim=True)).clamp(min=0).to(wide.dtype)
+    return above + tied * (shared / tied.sum(-1, keepdim=True))
+
+
 def removed_count(clamp: float, vocabulary: int) -> int:
     """floor(clamp·V) in exact decimal arithmetic: 0.29 of 100 is 29, where int(100 · 0.29) is 28."""
     return int((Decimal(str(clamp)) * vocabulary).to_integral_value(ROUND_FLOOR))
