@@ -181,6 +181,7 @@ def track(
     study: Annotated[str | None, typer.Argument(metavar="STUDY", help="name in config/studies, or path")] = None,
     initialise: Annotated[bool, typer.Option("--initialise", help="only create the database")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="delete the study's MLflow runs and import anew")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="show the runs that train, of all studies")] = False,
 ) -> None:
     """Project a study's result files into MLflow (results/mlflow.db); `make ui` shows them.
 
@@ -191,8 +192,13 @@ def track(
     if initialise:
         tracking.initialise(DATABASE)
         return
+    if follow:
+        from entrobench.follow import follow as follow_runs
+
+        follow_runs(DATABASE.parent, DATABASE)
+        return
     if study is None:
-        raise InputError("entrobench track: name a STUDY, or give --initialise")
+        raise InputError("entrobench track: name a STUDY, or give --initialise or --follow")
     from entrobench.study import load_study
 
     loaded = load_study(study)

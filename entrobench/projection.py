@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -91,41 +91,59 @@ def _read_scores(path: Path) -> Scores:
 def _run_entry(study: Study, run: Run, folder: Path, scores: Scores) -> Entry:
     place = _run_folder(run, folder)
     provenance = json.loads((place / "provenance.json").read_text())
-    steps = _read_steps(place / "steps.parquet")
+    steps = step_metrics(_read_steps(place / "steps.parquet"))
     ended, last = max((time, step) for _, _, time, step in steps)
     final = scores.get((run.model, run.dataset, run.method, run.seed), {})
     costs = {f"cost/{name}": float(provenance[name]) for name in COSTS}
     return Entry(
-        key=f"runs/{run.key}#{run.config['hash']}",
+        key=run_identity(run.key, run.config),
         name=run.key,
         kind="run",
         started=int(datetime.fromisoformat(provenance["started"]).timestamp() * 1000),
         ended=ended,
         tags={
-            **_tags(study, run.model, run.dataset, run.method),
-            "seed": str(run.seed),
-            "config_hash": run.config["hash"],
+            **run_tags(study.name, run.config),
             **flatten(provenance, "provenance."),
         },
-        params=flatten({key: value for key, value in run.config.items() if key != "hash"}),
+        params=run_params(run.config),
         metrics=[*steps, *((name, value, ended, last) for name, value in (final | costs).items())],
     )
+
+
+def run_tags(study: str, config: Mapping[str, Any]) -> dict[str, str]:
+    """What the UI groups training runs by."""
+    names = {part: config[part]["name"] for part in ("model", "dataset", "method")}
+    return {"study": study, **names, "seed": str(config["seed"]), "config_hash": config["hash"]}
+
+
+def run_params(config: Mapping[str, Any]) -> dict[str, str]:
+    """A run's settings by dotted keys."""
+    return flatten({key: value for key, value in config.items() if key != "hash"})
 
 
 def _tags(study: Study, model: str, dataset: str, method: str) -> dict[str, str]:
     return {"study": study.name, "model": model, "dataset": dataset, "method": method}
 
 
-def _read_steps(path: Path) -> list[Metric]:
-    """Every column of steps.parquet but step and time is a metric; an empty cell is none."""
-    import pyarrow.parquet
+def run_identity(key: str, config: Mapping[str, Any]) -> str:
+    """What names a training run in MLflow: its place in the study and the hash of its settings."""
+    return f"runs/{key}#{config['hash']}"
 
+
+def step_metrics(rows: Iterable[Mapping[str, Any]]) -> list[Metric]:
+    """Every column of a training step but step and time is a metric; an empty cell is none."""
     return [
         (metric_name(name), float(value), int(row["time"] * 1000), int(row["step"]))
-        for row in pyarrow.parquet.read_table(path).to_pylist()
+        for row in rows
         for name, value in row.items()
         if name not in ("step", "time") and value is not None
     ]
+
+
+def _read_steps(path: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(path).to_pylist()
 
 
 def _base_entries(study: Study, scores: Scores, moment: int) -> Iterator[Entry]:

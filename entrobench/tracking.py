@@ -2,7 +2,7 @@
 
 An MLflow run is identified by the tag `run_key` and complete when it bears the hash of its content. An import creates
 what is missing, and replaces what is incomplete or different: metrics are never appended to a run that has some, so a
-kill at any moment, parallel jobs and re-imports neither lose nor double one.
+kill at any moment, parallel jobs and re-imports neither lose nor double one. Runs that still train are `follow`'s.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from entrobench.study import Study
 
-RUN_KEY, CONTENT = "run_key", "content_hash"
+RUN_KEY, CONTENT, LIVE = "run_key", "content_hash", "live"  # tags
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits for log_batch
 
 
 def initialise(database: Path) -> None:
     """Create the MLflow database, or leave it as it is; takes seconds the first time."""
-    with _locked(database):
-        _client(database).search_experiments(max_results=1)
+    with locked(database):
+        open_client(database).search_experiments(max_results=1)
 
 
 def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> None:
@@ -42,11 +42,12 @@ def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> 
     (kind=summary), tables, figures and report (kind=study). `rebuild` first deletes the study's experiment.
     """
     described = entries(study, folder)
-    with _locked(database):
-        client = _client(database)
+    with locked(database):
+        client = open_client(database)
         if rebuild:
             _delete_experiment(client, study.name)
-        experiment = _experiment(client, study, database)
+        experiment = study_experiment(client, study.name, database)
+        client.set_experiment_tag(experiment, NOTE, study.description)
         written, removed = _import(client, experiment, described)
     _write_summary(study, described, experiment, folder / "tracking.json")
     same = len(described) - written
@@ -54,7 +55,7 @@ def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> 
 
 
 @contextmanager
-def _locked(database: Path) -> Iterator[None]:
+def locked(database: Path) -> Iterator[None]:
     """Let one process at a time write: MLflow's migrations race, and a run must not be created twice."""
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(".mlflow.lock").open("w") as file:
@@ -62,7 +63,7 @@ def _locked(database: Path) -> Iterator[None]:
         yield
 
 
-def _client(database: Path) -> MlflowClient:
+def open_client(database: Path) -> MlflowClient:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
 
@@ -71,18 +72,18 @@ def _client(database: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{database.resolve()}")
 
 
-def _experiment(client: MlflowClient, study: Study, database: Path) -> str:
+def study_experiment(client: MlflowClient, study: str, database: Path) -> str:
     """Id of the study's experiment; created, or restored if a user deleted it in the UI.
 
     Raises InputError if the results were moved since, because MLflow cannot change where artifacts are.
     """
     # without a location, artifacts would land in ./mlruns of whoever came first
-    location = (database.resolve().parent / "mlflow-artifacts" / study.name).as_uri()
-    found = client.get_experiment_by_name(study.name)
+    location = (database.resolve().parent / "mlflow-artifacts" / study).as_uri()
+    found = client.get_experiment_by_name(study)
     if found is None:
-        return str(client.create_experiment(study.name, location, tags={NOTE: study.description}))
+        return str(client.create_experiment(study, location))
     if found.artifact_location != location:
-        raise InputError(f"{database}: was moved here; run `entrobench track {study.name} --rebuild`")
+        raise InputError(f"{database}: was moved here; run `entrobench track {study} --rebuild`")
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
@@ -94,13 +95,16 @@ def _import(client: MlflowClient, experiment: str, described: list[Entry]) -> tu
     from rich.progress import track as progress
 
     wanted = {(entry.key, entry.content_hash) for entry in described}
+    keys = {entry.key for entry in described}
     complete: set[tuple[str, str]] = set()
     removed = 0
     for run in _runs(client, experiment):
         identity = (run.data.tags.get(RUN_KEY), run.data.tags.get(CONTENT))
         if identity in wanted - complete:
             complete.add(identity)
-        elif identity[0] is not None:  # a user's own run has no key and stays
+        elif identity[0] is None or (LIVE in run.data.tags and identity[0] not in keys):
+            continue  # a user's own run, or one that still trains
+        else:
             _delete_run(client, run)
             removed += 1
     missing = [entry for entry in described if (entry.key, entry.content_hash) not in complete]
@@ -124,20 +128,31 @@ def _runs(client: MlflowClient, experiment: str, deleted: bool = False) -> list[
 
 
 def _write_run(client: MlflowClient, experiment: str, entry: Entry) -> None:
-    from mlflow.entities import Metric, Param
-
     tags = {**entry.tags, "kind": entry.kind, RUN_KEY: entry.key}
     run = client.create_run(experiment, start_time=entry.started, tags=tags, run_name=entry.name).info.run_id
-    params = [Param(key, value) for key, value in entry.params.items()]
-    for start in range(0, len(params), PARAMS_PER_CALL):
-        client.log_batch(run, params=params[start : start + PARAMS_PER_CALL])
-    metrics = [Metric(*metric) for metric in entry.metrics]
-    for start in range(0, len(metrics), METRICS_PER_CALL):
-        client.log_batch(run, metrics=metrics[start : start + METRICS_PER_CALL])
+    log_params(client, run, entry.params)
+    log_metrics(client, run, entry.metrics)
     for path, below in entry.artifacts.items():
         client.log_artifact(run, str(path), below or None)
     client.set_terminated(run, "FINISHED", end_time=entry.ended)
     client.set_tag(run, CONTENT, entry.content_hash)  # last: it says that the run is complete
+
+
+def log_params(client: MlflowClient, run: str, params: Mapping[str, str]) -> None:
+    """Write a run's settings."""
+    from mlflow.entities import Param
+
+    rows = [Param(key, value) for key, value in params.items()]
+    for start in range(0, len(rows), PARAMS_PER_CALL):
+        client.log_batch(run, params=rows[start : start + PARAMS_PER_CALL])
+
+
+def log_metrics(client: MlflowClient, run: str, metrics: Sequence[tuple[str, float, int, int]]) -> None:
+    """Write (name, value, unix milliseconds, step) to a run; a metric that is there already is not doubled."""
+    from mlflow.entities import Metric
+
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        client.log_batch(run, metrics=[Metric(*metric) for metric in metrics[start : start + METRICS_PER_CALL]])
 
 
 def _delete_run(client: MlflowClient, run: Any) -> None:

@@ -25,6 +25,7 @@ from entrobench.api import Method, Progress, StepSummary
 from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
+from entrobench.live import LIVE, LiveRows
 from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, resolve_device
 from entrobench.progress import StepProgress
 from entrobench.registry import load_method, method_infos
@@ -58,6 +59,7 @@ def train(
     provenance = collect(config, method.source, device, started, method.origin)
     trainer.save_final(folder / "final")
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
+    (folder / LIVE).unlink()
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
@@ -105,7 +107,7 @@ class Trainer:
     def run(self) -> list[dict[str, float]]:
         """Train to the last step; returns one row per step."""
         self._resume()
-        with StepProgress(self.step, self.trainer.steps) as progress:
+        with StepProgress(self.step, self.trainer.steps) as progress, LiveRows(self.folder, self.rows) as live:
             while self.step < self.trainer.steps:
                 self.step += 1
                 try:
@@ -114,6 +116,7 @@ class Trainer:
                     place = f"method {self.method_name!r}, step {self.step}"
                     kept = "training stops here, the last checkpoint is intact"
                     raise InputError(f"{self.folder}: {place}: {error}; {kept}") from error
+                live.append(self.rows[-1])
                 progress.advance(self.rows[-1])
                 if self.step % self.checkpoint_every == 0 and self.step < self.trainer.steps:
                     self._save_checkpoint()

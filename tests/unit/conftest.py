@@ -1,7 +1,8 @@
-"""Trainers of tiny models."""
+"""Trainers of tiny models, and a finished study beside an empty MLflow database."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,3 +34,29 @@ def make_trainer(tiny_folders: tuple[Path, Path], tmp_path: Path) -> Callable[..
 def use_method(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Let the trainer load this method, whatever the config names."""
     return lambda method: monkeypatch.setattr("entrobench.trainer.load_method", lambda name, where: method)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from entrobench import tracking
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    tracking.initialise(database)
+    return database
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
+
+
+@pytest.fixture
+def study_folder(tmp_path: Path) -> Path:
+    """The result files of `tracked.make_study`."""
+    from tracked import make_study, write_study
+
+    place = tmp_path / "results" / "small"
+    place.mkdir(parents=True)
+    write_study(place, make_study())
+    return place

@@ -116,7 +116,7 @@ def test_a_run_survives_sigkill(tiny_folders: Folders, tmp_path: Path) -> None:
     child.join()
     assert child.exitcode == -signal.SIGKILL
     left = {path.name for path in (tmp_path / "killed").iterdir()}
-    assert left == {"checkpoints"}, "results appear only when training ends"
+    assert left == {"checkpoints", "live.jsonl"}, "results appear only when training ends"
     train_run(tiny_folders, tmp_path / "killed", **settings)
     train_run(tiny_folders, tmp_path / "whole", **settings)
     for folder in ("killed", "whole"):

@@ -1,0 +1,45 @@
+"""The rows of a run that still trains, one JSON line each in <run>/live.jsonl: what the MLflow view follows.
+
+The file is no output: it is written anew when training starts or resumes, and gone once steps.parquet is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+LIVE = "live.jsonl"
+
+
+class LiveRows:
+    """Appends a row per step; starts with those that a resumed run already has."""
+
+    def __init__(self, folder: Path, rows: Iterable[Mapping[str, float]]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{LIVE}.part"
+        draft.write_text("".join(map(_line, rows)))
+        self.file = draft.rename(folder / LIVE).open("a")
+
+    def __enter__(self) -> LiveRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+    def append(self, row: Mapping[str, float]) -> None:
+        self.file.write(_line(row))
+        self.file.flush()
+
+
+def _line(row: Mapping[str, float]) -> str:
+    return json.dumps(row) + "\n"
+
+
+def read_live(path: Path) -> list[dict[str, float]]:
+    """The whole lines of a live file; a last one that is just being written is left for the next look."""
+    whole, _, _ = path.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
