@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,23 +13,25 @@ from .extraction import boxes
 from .graders import Verdict, grade, judge_answer
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
-Reward = Callable[[str, str, bool], Verdict]
+Reward = Callable[[str, str, bool, str], Verdict]
 PAPER_SECONDS = 5.0  # wall for the whole reply; math-verify's own default for one step, its alarms are off
 
 
 def reward_function(name: str) -> Reward:
-    """Return the reward `name` as a function (response, gold, finished) -> Verdict, 1 iff correct.
+    """Return the reward `name` as a function (response, gold, finished, key) -> Verdict, 1 iff correct.
 
     Raises InputError for an unknown name. `boxed`: finished, exactly one closed box, equal (ours, the embedded study).
     `entrobench`: the grader over the whole reply. `paper`: math-verify over the whole reply (AEnt's published runs).
+    `random`: right for every second answer, whatever it says; drawn anew for each by its key (a control).
     """
     if name not in REWARDS:
         raise unknown("reward", name, REWARDS, "trainer.reward")
-    shared_pool().prepare()
+    if name != "random":  # which needs no grader
+        shared_pool().prepare()
     return REWARDS[name]
 
 
-def _boxed(response: str, gold: str, finished: bool) -> Verdict:
+def _boxed(response: str, gold: str, finished: bool, key: str = "") -> Verdict:
     start = time.monotonic()
     found = boxes(response)
     if not finished or len(found) != 1:
@@ -37,11 +40,11 @@ def _boxed(response: str, gold: str, finished: bool) -> Verdict:
     return judge_answer(found[0][2], gold, rule="the only box", start=start)
 
 
-def _entrobench(response: str, gold: str, finished: bool) -> Verdict:
+def _entrobench(response: str, gold: str, finished: bool, key: str = "") -> Verdict:
     return grade(response, gold)
 
 
-def _paper(response: str, gold: str, finished: bool) -> Verdict:
+def _paper(response: str, gold: str, finished: bool, key: str = "") -> Verdict:
     start = time.monotonic()
     job = {"job": "paper", "prediction": response, "gold": gold}
     reply: dict[str, Any]
@@ -55,7 +58,14 @@ def _paper(response: str, gold: str, finished: bool) -> Verdict:
     return Verdict(outcome == "correct", outcome, reply["reason"], extracted, gold, time.monotonic() - start)
 
 
-REWARDS: dict[str, Reward] = {"boxed": _boxed, "entrobench": _entrobench, "paper": _paper}
+def _random(response: str, gold: str, finished: bool, key: str) -> Verdict:
+    start = time.monotonic()
+    correct = hashlib.blake2b(f"random reward/{key}".encode()).digest()[0] < 128  # half of a uniform byte's values
+    outcome = "correct" if correct else "wrong"
+    return Verdict(correct, outcome, "drawn at random", "", gold, time.monotonic() - start)
+
+
+REWARDS: dict[str, Reward] = {"boxed": _boxed, "entrobench": _entrobench, "paper": _paper, "random": _random}
 
 
 def paper_verdict(job: dict[str, Any]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from entrobench.errors import InputError
@@ -55,6 +57,15 @@ def test_paper_is_math_verify_over_the_whole_reply() -> None:
 def test_paper_survives_what_math_verify_does_not() -> None:
     verdict = reward_function("paper")("\\boxed{9^{9^{9^{9}}}}", "1", True)
     assert not verdict.correct
+
+
+def test_random_is_drawn_by_the_key_alone() -> None:
+    reward = reward_function("random")
+    drawn = [reward("\\boxed{7}", "7", True, f"0/problem/{number}/3").correct for number in range(4000)]
+    assert drawn == [reward("nonsense", "1", False, f"0/problem/{number}/3").correct for number in range(4000)]
+    assert abs(sum(drawn) / 4000 - 0.5) < 0.025  # three standard deviations
+    pairs = sum(a == b for a, b in pairwise(drawn))
+    assert abs(pairs / 3999 - 0.5) < 0.025, "neighbours are independent"
 
 
 def test_an_unknown_reward_names_the_nearest() -> None:
