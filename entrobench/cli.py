@@ -206,19 +206,22 @@ def track(
 
 
 @app.command()
-def methods() -> None:
-    """List all methods: name, hooks that they override, origin, source file and paper.
+def methods(
+    name: Annotated[str | None, typer.Argument(help="show the page of this method or named variant")] = None,
+    drift: Annotated[bool, typer.Option("--drift", help="where authors and frameworks disagree, by how much")] = False,
+) -> None:
+    """List all methods and named variants, or show one whole: its settings, their ranges, sources and values.
 
-    Example: entrobench methods
+    Examples: entrobench methods; entrobench methods aent; entrobench methods --drift
     """
-    from entrobench.plan import table
-    from entrobench.registry import method_infos
+    if drift:
+        from entrobench.drift import ledger
 
-    rows = [
-        (info.name, info.summary, ", ".join(info.hooks) or "none", info.origin, str(info.source))
-        for info in method_infos().values()
-    ]
-    print(table(("method", "paper", "hooks", "origin", "source"), rows))
+        print(ledger())
+        return
+    from entrobench.catalogue import catalogue, page
+
+    print(page(name) if name else catalogue())
 
 
 @app.command("new-method")
@@ -235,17 +238,17 @@ def new_method(name: str) -> None:
 
 
 @app.command("check-method")
-def check_method(name: str) -> None:
-    """Run the conformance suite on a registered method.
+def check_method(name: Annotated[str, typer.Argument(help="a method, or a named variant in config/methods")]) -> None:
+    """Run the conformance suite on a registered method or a named variant; status 0 if no point fails.
 
     Example: entrobench check-method aent
     """
-    from entrobench.registry import load_method
+    from entrobench.variants import resolve
 
-    load_method(name, "entrobench check-method")  # a wrong name is refused before torch is imported
+    resolve([name], "entrobench check-method")  # a wrong name is refused before torch is imported
     from entrobench.conformance import check_method, print_points
 
-    if not print_points(check_method(name)):
+    if not print_points(check_method(name, run_golden_tests=True)):
         raise typer.Exit(1)
 
 

@@ -28,7 +28,7 @@ def setting(
 ) -> Any:
     """Declare a settings field: its default, its inclusive range or choices, and where the default comes from.
 
-    `added`: the field came after runs were made, and its default is what they did; see `content`.
+    `added`: the field came after runs were made, and its default is what they did; see `stored`.
     """
     metadata = {"low": low, "high": high, "choices": choices, "source": source, "added": added}
     if isinstance(default, (list, dict)):
@@ -75,7 +75,7 @@ def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) 
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and not _inside(value, low, high):
         finite = "finite and " if math.isinf(value) and (low is None) != (high is None) else ""
-        raise InputError(f"{where} must be {finite}{_range_text(low, high)}, got {value!r}")
+        raise InputError(f"{where} must be {finite}{range_text(low, high)}, got {value!r}")
     return value
 
 
@@ -98,7 +98,7 @@ def _inside(value: float, low: float | None, high: float | None) -> bool:
     return (low is None or value >= low) and (high is None or value <= high) and math.isfinite(value)
 
 
-def _range_text(low: float | None, high: float | None) -> str:
+def range_text(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return "finite"
     if high is None:
@@ -108,7 +108,7 @@ def _range_text(low: float | None, high: float | None) -> str:
     return f"between {low} and {high}"
 
 
-def content(settings: Any) -> dict[str, Any]:
+def stored(settings: Any) -> dict[str, Any]:
     """Settings as they are stored and hashed: `added` ones only where they differ from their default.
 
     So a new field re-runs no finished study.

@@ -12,11 +12,12 @@ import io
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from torch import Tensor
 from entrobench.api import Method, TokenBatch
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
+from entrobench.hooks import HookError
 from entrobench.registry import load_method, method_infos
 from entrobench.rehearsal import (
     MINIBATCH,
@@ -40,14 +42,15 @@ from entrobench.rehearsal import (
     tiny_model,
     tiny_tokenizer,
 )
-from entrobench.trainer import Trainer
+from entrobench.trainer import Trainer, make_deterministic
 from entrobench.update import Memory
+from entrobench.variants import resolve
 from entrobench.watch import Watch, cuts_graph
 
 SAME = 1e-12  # points 1 to 3, float64: sums in another order, nothing more
 NEUTRAL = 1e-15  # point 6
 SLOPE = 1e-5  # point 5, relative; central differences with steps of 1e-6 reach about 1e-8
-SAVED_AT, LAST_STEP = 32, 36  # point 4: beyond the longest default warm-up of a built-in method, 30 steps
+START, SAVED_AT, LAST_STEP = 28, 32, 36  # point 4: around the longest default warm-up of a built-in method, 30 steps
 UNREASONED = Method.neutral
 
 
@@ -64,33 +67,60 @@ class Point:
 
 @dataclass(frozen=True)
 class Subject:
-    """The method under test."""
+    """The method under test: a registered one, or a named variant of it."""
 
     name: str
     method_class: type[Method]
+    use: str = ""  # the registered method, where `name` is a variant of it
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def method_name(self) -> str:
+        return self.use or self.name
 
     def make(self, **values: Any) -> Method:
-        """A new instance with its default settings, or these."""
-        return self.method_class(parse(self.method_class.Config, values, f"method {self.name}"), TRAINER)
+        """A new instance with its own settings, or these instead."""
+        config = parse(self.method_class.Config, {**self.values, **values}, f"method {self.name}")
+        return self.method_class(config, TRAINER)
+
+    @property
+    def contract(self) -> tuple[Any, ...]:
+        """What its settings ask of the trainer: a variant with another contract is another thing to check."""
+        names = ("fresh", "scope", "divisor", "loss_agg", "regularizer_agg", "reference_reset_every")
+        return tuple(getattr(self.make(), name) for name in names)
 
 
-def check_method(name: str) -> list[Point]:
-    """Run the nine points on a registered method, a few seconds. Raises InputError for an unknown name."""
-    subject = Subject(name, load_method(name, "entrobench check-method"))
-    plain = rehearse(subject.make())
-    watch = Watch(subject.make())
-    rehearse(watch.method)
-    return [
-        micro_batches(subject, plain),
-        padding(subject, plain),
-        order(subject, plain),
-        resume(subject),
-        slopes(subject, watch.tokens),
-        neutral(subject),
-        side_effects(watch),
-        settings(subject),
-        golden(subject),
-    ]
+def subject_named(name: str) -> Subject:
+    """A registered method or a variant in config/methods. Raises InputError for any other name."""
+    where = "entrobench check-method"
+    (variant,) = resolve([name], where)
+    return Subject(name, load_method(variant.use, where), variant.use, variant.values)
+
+
+def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
+    """Run the nine points on a method or a named variant, a few seconds.
+
+    Raises InputError for an unknown name, and for a hook that returns what it must not.
+    """
+    make_deterministic(torch.device("cpu"))
+    subject = subject_named(name)
+    try:
+        plain = rehearse(subject.make())
+        watch = Watch(subject.make())
+        rehearse(watch.method)
+        return [
+            micro_batches(subject, plain),
+            padding(subject, plain),
+            order(subject, plain),
+            resume(subject),
+            slopes(subject, watch),
+            neutral(subject),
+            side_effects(watch),
+            settings(subject),
+            golden(subject, run_golden_tests),
+        ]
+    except HookError as error:
+        raise InputError(f"entrobench check-method: method {name!r}: {error}") from error
 
 
 def print_points(points: list[Point]) -> bool:
@@ -110,13 +140,24 @@ def print_points(points: list[Point]) -> bool:
 def micro_batches(subject: Subject, plain: Trace) -> Point:
     """Point 1: memory settings change nothing; a method of scope microbatch must break this."""
     title, memories = "micro-batch sizes give the same update", (Memory(1, 3), Memory(3, 8))
-    difference = largest([plain.difference(rehearse(subject.make(), memory)) for memory in memories])
+    traces = [rehearse(subject.make(), memory) for memory in memories]
+    difference = largest([plain.difference(trace) for trace in traces])
     if subject.make().scope != "microbatch":
         note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"
         return Point(1, title, _verdict(difference <= SAME), difference, note)
     if not difference <= SAME:
-        return Point(1, title, "expected", difference, "not invariant, as published (scope: microbatch)")
+        note = "not invariant, as published (scope: microbatch)" + _divergence(subject, traces)
+        return Point(1, title, "expected", difference, note)
     return Point(1, title, "fail", difference, "declares scope 'microbatch' but is invariant: drop the declaration")
+
+
+def _divergence(subject: Subject, traces: list[Trace]) -> str:
+    """How far the gradients of a variant of scope microbatch are from those of the exact scope, where it has one."""
+    if "scope" not in {declared.name for declared in dataclasses.fields(subject.method_class.Config)}:
+        return ""
+    exact = rehearse(subject.make(scope="minibatch")).gradients
+    shares = [mean(float((a - b).norm() / b.norm()) for a, b in zip(t.gradients, exact, strict=True)) for t in traces]
+    return f"; its gradients differ from the exact scope's by {shares[0]:.0%} (sequences alone), {shares[1]:.0%} (by 3)"
 
 
 def padding(subject: Subject, plain: Trace) -> Point:
@@ -151,9 +192,11 @@ def resume(subject: Subject) -> Point:
 
 
 def _trial_run(config: dict[str, Any], folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
+    """Train from after step START, as if it were the first; from the checkpoint, where there is one."""
     hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
     identity = {"config_hash": config["hash"], "method_source": config["method"]["use"]}
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, even_words, identity)
+    trainer.step = trainer.batches = START
     trainer.run()
     return trainer
 
@@ -161,7 +204,7 @@ def _trial_run(config: dict[str, Any], folder: Path, model_folder: Path, data_fo
 def _trial_config(subject: Subject) -> dict[str, Any]:
     return {
         "dataset": {"name": "trial", "prompt": "{problem}"},
-        "method": {"name": subject.name, "use": subject.name, "values": {}},
+        "method": {"name": subject.name, "use": subject.method_name, "values": dict(subject.values)},
         "seed": 0,
         "trainer": dataclasses.asdict(replace(TRAINER, steps=LAST_STEP)),
         "hash": "trial",
@@ -184,11 +227,13 @@ def _losses(trainer: Trainer) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in trainer.rows]
 
 
-def slopes(subject: Subject, tokens: TokenBatch) -> Point:
-    """Point 5: gradients of statistics, loss and regularizer match central differences; `tokens` from a rehearsal."""
+def slopes(subject: Subject, watch: Watch) -> Point:
+    """Point 5: gradients of statistics, loss and regularizer match central differences, where a rehearsal ended."""
     logits = 2 * torch.randn(4, len(VOCABULARY), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     gaps, cut = {}, []
-    for name, function in _differentiable(subject.make(), tokens):
+    method, tokens = subject.make(), watch.tokens
+    method.state = watch.method.state
+    for name, function in _differentiable(method, tokens):
         point = logits if name.startswith("token_stats") else _input(tokens, name)
         gap = slope_gap(function, point)
         if not gap <= SLOPE and cuts_graph(function, point):
@@ -296,18 +341,42 @@ def _bounded(declared: dataclasses.Field[Any]) -> bool:
     return any(declared.metadata.get(bound) is not None for bound in ("low", "high", "choices"))
 
 
-def golden(subject: Subject) -> Point:
-    """Point 9: which tests hold numbers that were derived independently of the code."""
-    title, file = "golden numbers", Path(__file__).parent.parent / "tests" / "golden" / f"test_{subject.name}.py"
+def golden(subject: Subject, run: bool) -> Point:
+    """Point 9: which tests hold numbers that were derived independently of the code; and whether they pass."""
+    name, title = subject.method_name, "golden numbers"
+    file = Path(__file__).parent.parent / "tests" / "golden" / f"test_{name}.py"
     if file.exists():
-        names = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
-        tests = [name.removeprefix("test_").replace("_", " ") for name in names if name.startswith("test_")]
-        return Point(9, title, _verdict(bool(tests)), None, f"{len(tests)} in {file.name}: {'; '.join(tests)}")
-    if method_infos()[subject.name].origin != "built-in":
+        functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+        tests = [function for function in functions if function.startswith("test_")]
+        found = f"{len(tests)} tests in tests/golden/{file.name}"
+        if not run:
+            return Point(9, title, _verdict(bool(tests)), None, found)
+        passed, failed = _run_tests(file)
+        note = found + (f"; failed: {', '.join(failed)}" if failed else f", run now: {passed} cases pass")
+        return Point(9, title, _verdict(bool(passed) and not failed), None, note)
+    if method_infos()[name].origin != "built-in":
         return Point(9, title, "skipped", None, "a plug-in keeps its golden tests with itself; not looked for")
     if not file.parent.exists():
         return Point(9, title, "skipped", None, "this installation has no tests; see the repository")
     return Point(9, title, "skipped", None, f"none yet: write tests/golden/{file.name}, derived without the code")
+
+
+def _run_tests(file: Path) -> tuple[int, list[str]]:
+    """Run a file of tests in this process; returns how many cases passed, and the names of those that did not."""
+    import pytest
+
+    class Outcomes:
+        passed, failed = 0, list[str]()
+
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            self.passed += report.passed and report.when == "call"
+            self.failed += [report.nodeid.rpartition("::")[2]] if report.failed else []
+
+    outcomes, silence = Outcomes(), io.StringIO()
+    with redirect_stdout(silence), redirect_stderr(silence):
+        status = pytest.main([str(file), "-q", "-p", "no:cacheprovider"], plugins=[outcomes])
+    failed = outcomes.failed or ([] if status == 0 else [f"pytest ended with status {int(status)}"])
+    return outcomes.passed, failed
 
 
 def _verdict(passed: bool) -> str:

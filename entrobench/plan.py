@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrobench.config import TrainerConfig
+
 if TYPE_CHECKING:
     from entrobench.study import Run, Study
 
@@ -55,8 +57,9 @@ def _jobs(study: Study) -> dict[str, int]:
 
 
 def _training_tokens(run: Run) -> int:
-    trainer = run.config["trainer"]
-    return int(trainer["steps"] * trainer["prompts"] * trainer["group_size"] * trainer["max_response_tokens"])
+    trainer = TrainerConfig(**run.config["trainer"])
+    batches = trainer.steps * (trainer.max_sampling_batches if trainer.dynamic_sampling else 1)
+    return batches * trainer.prompts * trainer.group_size * trainer.max_response_tokens
 
 
 def _evaluation_tokens(study: Study) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench import recipes, variants
-from entrobench.config import EvaluationConfig, Hardware, TrainerConfig, canonical_hash, content, parse
+from entrobench.config import EvaluationConfig, Hardware, TrainerConfig, canonical_hash, parse, stored
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.recipes import Recipe, Recipes
@@ -188,7 +188,7 @@ def _run_config(model: Recipe, dataset: Recipe, method: Variant, seed: int, trai
         "dataset": {"name": dataset.name, "recipe_hash": dataset.recipe_hash, "prompt": dataset.prompt},
         "method": {"name": method.name, "use": method.use, "values": method.values},
         "seed": seed,
-        "trainer": content(trainer),
+        "trainer": stored(trainer),
     }
     return {**config, "hash": canonical_hash(config)}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entrobench.config import content, parse
+from entrobench.config import parse, stored
 from entrobench.documents import check_schema, named_files, read_yaml
 from entrobench.errors import InputError, unknown
 from entrobench.registry import load_method, method_infos
@@ -39,7 +39,7 @@ def _resolve(name: str, values: Mapping[str, Any], where: str) -> Variant:
         raise unknown("method", source, {*files, *method_infos()}, where)
     preset = load_variant(source, files[source]) if source in files else Variant(source, source, {})
     config = parse(load_method(preset.use, where).Config, {**preset.values, **own}, f"{where}: {name}")
-    return Variant(name, preset.use, content(config))
+    return Variant(name, preset.use, stored(config))
 
 
 def load_variant(name: str, path: Path) -> Variant:

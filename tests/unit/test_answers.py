@@ -11,7 +11,7 @@ from tiny import END, Judged, coin_reward, tiny_model, tiny_tokenizer, weights
 
 from entrobench.answers import Answer, Prompt, Sampler, reward_of
 from entrobench.api import Method, TrainerConfig
-from entrobench.config import content, parse
+from entrobench.config import parse, stored
 from entrobench.errors import InputError
 from entrobench.rollout import Completion, NativeEngine
 
@@ -148,10 +148,10 @@ def test_pass_rates_count_right_answers_whatever_their_length(make_trainer: Any)
 
 
 def test_settings_added_later_change_no_hash() -> None:
-    assert "dynamic_sampling" not in content(TrainerConfig())
-    assert content(DYNAMIC)["dynamic_sampling"] is True
-    assert "max_sampling_batches" not in content(DYNAMIC)
-    assert parse(TrainerConfig, content(DYNAMIC), "") == DYNAMIC
+    assert "dynamic_sampling" not in stored(TrainerConfig())
+    assert stored(DYNAMIC)["dynamic_sampling"] is True
+    assert "max_sampling_batches" not in stored(DYNAMIC)
+    assert parse(TrainerConfig, stored(DYNAMIC), "") == DYNAMIC
 
 
 def test_a_buffer_beyond_the_longest_answer_is_refused() -> None:
