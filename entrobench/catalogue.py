@@ -28,24 +28,30 @@ def catalogue() -> str:
     methods = table(
         ("method", "marks", "hooks", "origin", "paper"),
         [
-            (info.name, _marks(info.marks), ", ".join(info.hooks) or "none", info.origin, info.summary)
+            (info.name, _marks(info.name, {}), ", ".join(info.hooks) or "none", info.origin, info.summary)
             for info in infos.values()
         ],
     )
     if not variants:
         return methods
-    rows = [(w.variant.name, w.variant.use, _marks(marks_of(w.variant)), w.description) for w in variants]
+    rows = [(w.variant.name, w.variant.use, _marks(w.variant.use, w.variant.values), w.description) for w in variants]
     named = table(("named variant", "method", "marks", "what it is"), rows)
     return f"{methods}\n\n{named}\n\n`entrobench methods NAME` shows settings, ranges, sources and values."
 
 
-def marks_of(variant: Variant) -> tuple[str, ...]:
-    """The marks of a method with these settings: the method's own, and `not invariant` by its scope."""
-    info = method_infos().get(variant.use)
-    own = info.marks if info else ("broken: unknown method",)
-    scope = variant.values.get("scope")
-    kept = tuple(mark for mark in own if mark != "not invariant" or scope is None)
-    return (*kept, "not invariant") if scope == "microbatch" and "not invariant" not in kept else kept
+def marks_of(use: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader of a list must know about a method with these settings; a setting wins over the class."""
+    infos = method_infos()
+    if use not in infos:
+        return (f"broken: no method {use}",)
+    declared = {**infos[use].constants, **values}
+    marks = {
+        "provisional": declared.get("provisional"),
+        "not invariant": declared.get("scope") == "microbatch",
+        "inert on policy": declared.get("inert_on_policy"),
+        f"loss: {declared.get('loss_agg')}": declared.get("loss_agg"),
+    }
+    return tuple(mark for mark, holds in marks.items() if holds)
 
 
 def page(name: str) -> str:
@@ -100,7 +106,7 @@ def _variant_page(path: Path) -> Iterator[str]:
 def _values(path: Path, method: type[Method]) -> Iterator[str]:
     """A named variant's values beside the method's defaults, each with the comment that its file gives."""
     written = _written(path)
-    marks = _marks(marks_of(written.variant))
+    marks = _marks(written.variant.use, written.variant.values)
     yield f"{path.stem} ({path}): {written.description}" + (f" [{marks}]" if marks else "")
     defaults, comments = {f.name: default(f) for f in _fields(method)}, written.comments
     values = load_variant(path.stem, path).values
@@ -150,5 +156,5 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _marks(marks: tuple[str, ...]) -> str:
-    return ", ".join(marks)
+def _marks(use: str, values: Mapping[str, Any]) -> str:
+    return ", ".join(marks_of(use, values))
