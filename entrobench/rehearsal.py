@@ -55,6 +55,7 @@ class Trace:
     """What a rehearsal did: the gradient of every update, and the weights and the method's state at the end."""
 
     gradients: list[Tensor] = field(default_factory=list)
+    before: list[Tensor] = field(default_factory=list)  # the weights from which each update starts
     weights: Tensor = field(default_factory=lambda: torch.zeros(0))
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -195,24 +196,29 @@ def _changed(experience: Experience, change: Callable[[Tensor], Tensor], keys: l
 
 
 def rehearse(
-    method: Method, memory: Memory = WHOLE, rearrange: Callable[[Experience], Experience] = unchanged
+    method: Method,
+    memory: Memory = WHOLE,
+    rearrange: Callable[[Experience], Experience] = unchanged,
+    leader: Trace | None = None,
 ) -> Trace:
     """Take a new method through the steps of `STEPS`, two updates each, as the trainer does.
 
-    The optimizer is plain gradient descent: Adam divides by the gradient's own size and would magnify rounding.
+    With a leader every update starts from the leader's weights: what is compared is one update, and not how training
+    magnifies rounding. The optimizer is plain gradient descent, for Adam divides by the gradient's own size.
     """
     model, trace = exact_model(), Trace()
     reference = copy.deepcopy(model) if method.reference else None
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     collector = Collector(model, tiny_tokenizer(), Replay(), even_words, method, TRAINER, 0, memory)
     for step in STEPS:
+        _follow(leader, trace, model)
         temperature = hooks.temperature(method, Progress(step, TRAINER.steps))
         experience = rearrange(collector.collect(fixed_prompts(), step, temperature, reference))
-        before = len(trace.gradients)
-        measures = _updates(method, model, optimizer, experience, memory, trace.gradients)
-        method.after_step(summarise(experience, measures, len(trace.gradients) - before, TRAINER))
+        made = len(trace.gradients)
+        measures = _updates(method, model, optimizer, experience, memory, trace, leader)
+        method.after_step(summarise(experience, measures, len(trace.gradients) - made, TRAINER))
         hooks.state(method)
-    trace.weights = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+    trace.weights = _flat(model)
     trace.state = dataclasses.asdict(method.state)
     return trace
 
@@ -223,13 +229,27 @@ def _updates(
     optimizer: torch.optim.Optimizer,
     experience: Experience,
     memory: Memory,
-    gradients: list[Tensor],
+    trace: Trace,
+    leader: Trace | None,
 ) -> Measures:
-    """The updates of one step; appends the gradient of each."""
+    """The updates of one step; traces the gradient of each."""
     measures = Measures()
     for part in minibatches(method, experience, TRAINER.updates, memory):
+        _follow(leader, trace, model)
+        trace.before.append(_flat(model))
         measures.include(accumulate_gradients(method, model, *part, memory, Tensor.backward))
-        gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+        trace.gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
         optimizer.step()
         optimizer.zero_grad()
     return measures
+
+
+def _follow(leader: Trace | None, trace: Trace, model: Any) -> None:
+    """Take over the weights from which the leader's next update started."""
+    if leader is not None:
+        weights = leader.before[len(trace.gradients)].clone()  # the parameters become views of it
+        torch.nn.utils.vector_to_parameters(weights, model.parameters())
+
+
+def _flat(model: Any) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()])

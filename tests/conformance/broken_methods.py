@@ -215,6 +215,15 @@ class AcceptsAnything(Method):
         anything: object = setting(None)
 
 
+class ReturnsNothing(Method):
+    """Forgets to return its loss."""
+
+    neutral = "a fixture"
+
+    def token_loss(self, tokens: TokenBatch) -> Tensor:  # type: ignore[return]
+        super().token_loss(tokens)
+
+
 class KeyedDraws(Method):
     """Drops tokens by the keyed numbers: order, padding and micro-batches must not matter to it."""
 

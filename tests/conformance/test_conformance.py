@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,22 +16,42 @@ from typer.testing import CliRunner
 from entrobench import conformance
 from entrobench.api import Method
 from entrobench.cli import app
-from entrobench.conformance import Point, Subject, check_method, print_points
+from entrobench.conformance import Point, Subject, check_method, print_points, subject_named
 from entrobench.errors import InputError
-from entrobench.registry import MethodInfo, method_infos
+from entrobench.registry import MethodInfo, load_method, method_infos
 from entrobench.rehearsal import largest, rehearse
 from entrobench.template import METHOD
+from entrobench.variants import load_variant
 from entrobench.watch import Watch, cuts_graph
 
+ROOT = Path(__file__).parents[2]
 BUILT_IN = [name for name, info in method_infos().items() if info.origin == "built-in"]
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_every_built_in_method_passes(name: str) -> None:
+def with_another_contract() -> list[str]:
+    """The named variants that ask something else of the trainer than their method's defaults."""
+    files = sorted((ROOT / "config" / "methods").glob("*.yaml"))
+    variants = [load_variant(path.stem, path) for path in files]
+    subjects = {v.name: Subject(v.name, load_method(v.use), v.use, v.values) for v in variants}
+    return [v.name for v in variants if subjects[v.name].contract != Subject(v.use, load_method(v.use)).contract]
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, *with_another_contract()])
+def test_every_method_passes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     points = check_method(name)
     assert [found.number for found in points] == list(range(1, 10))
     assert not [found for found in points if found.outcome == "fail"]
+    published = subject_named(name).make().scope == "microbatch"
+    assert [found.number for found in points if found.outcome == "expected"] == [1] * published
     assert points[8].outcome == "pass", "a built-in method has golden numbers"
+
+
+def test_a_third_partys_method_passes(plug_in: Path) -> None:
+    points = check_method("length_bonus")
+    assert [found.outcome for found in points] == ["pass"] * 8 + ["skipped"]
+    with pytest.raises(InputError, match="a_module_that_nobody_has"):
+        check_method("broken_example")
 
 
 def subject(method_class: type[Method]) -> Subject:
@@ -86,7 +107,9 @@ def test_a_right_method_passes(name: str) -> None:
 
 def test_a_method_of_scope_microbatch_is_expected_to_vary() -> None:
     found = point(1, broken_methods.AsPublished)
-    assert (found.outcome, found.note) == ("expected", "not invariant, as published (scope: microbatch)")
+    assert found.outcome == "expected"
+    assert found.note.startswith("not invariant, as published (scope: microbatch); gradients differ from those of the")
+    assert re.search(r"by [1-9]\d*% where each sequence is a micro-batch, by [1-9]\d*% where three are", found.note)
     assert found.difference is not None
     assert found.difference > 1e-3
 
@@ -124,6 +147,23 @@ def test_a_built_in_method_without_golden_numbers_is_told(monkeypatch: pytest.Mo
     found = conformance.golden(subject(broken_methods.KeyedDraws), run=False)
     assert found.outcome == "skipped"
     assert "write tests/golden/test_KeyedDraws.py" in found.note
+
+
+def test_a_hook_that_returns_nonsense_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "ReturnsNothing")
+    with pytest.raises(InputError, match=r"'ReturnsNothing': token_loss must return a tensor \[b,T\], got NoneType"):
+        check_method("ReturnsNothing")
+
+
+def test_golden_tests_are_run_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = conformance.golden(Subject("grpo", load_method("grpo")), run=True)
+    assert found.outcome == "pass"
+    assert re.fullmatch(r"\d+ tests in tests/golden/test_grpo\.py, run now: \d+ cases pass", found.note)
+    wrong = tmp_path / "test_wrong.py"
+    wrong.write_text("def test_right():\n    pass\n\n\ndef test_wrong():\n    assert 1 == 2\n")
+    assert conformance._run_tests(wrong) == (1, ["test_wrong"])
+    wrong.write_text("import a_module_that_nobody_has\n")
+    assert conformance._run_tests(wrong)[1] != []
 
 
 def test_the_command_exits_with_1_where_a_point_failed(monkeypatch: pytest.MonkeyPatch) -> None:
