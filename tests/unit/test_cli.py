@@ -55,7 +55,8 @@ def test_every_help_has_an_example(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["methods"], ["plan", "quickstart"], ["lock-evaluation", "quickstart"]]
+    "arguments",
+    [["--help"], ["methods"], ["methods", "aent"], ["plan", "quickstart"], ["lock-evaluation", "quickstart"]],
 )
 def test_start_imports_nothing_heavy(arguments: list[str], project: Path) -> None:
     script = (
@@ -69,12 +70,14 @@ def test_start_imports_nothing_heavy(arguments: list[str], project: Path) -> Non
     assert done.returncode == 0, done.stderr
 
 
-def test_methods_prints_name_paper_hooks_origin_and_source() -> None:
+def test_methods_lists_methods_and_named_variants() -> None:
     lines = run("methods").stdout.splitlines()
-    assert lines[0].split() == ["method", "paper", "hooks", "origin", "source"]
+    assert lines[0].split() == ["method", "marks", "hooks", "origin", "paper"]
     (aent,) = [line for line in lines if line.startswith("aent ")]
-    for part in ("2509.03493", "token_stats, regularizer, after_step", "built-in", "aent.py"):
+    for part in ("2509.03493", "token_stats, regularizer, after_step", "built-in"):
         assert part in aent
+    (math,) = [line for line in lines if line.startswith("aent_math ")]
+    assert math.split()[1] == "aent"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,7 @@ def test_methods_prints_name_paper_hooks_origin_and_source() -> None:
         (["pln", "quickstart"], "No such command"),
         ([], "Missing command"),
         (["check-method", "aet"], "unknown method 'aet'"),
+        (["methods", "aet"], "did you mean 'aent'?"),
         (["base-model", "tny"], "unknown model 'tny' (allowed: tiny); did you mean 'tiny'?"),
         (["prepare-data", "chain"], "unknown dataset 'chain' (allowed: chain2)"),
         (["lock", "quickstart", "tiny/chain2/grpo/seed7"], "unknown run"),
