@@ -41,8 +41,8 @@ class Quantity:
         if str(value) == str(first):
             return ""
         try:
-            ratio = float(value) / float(first)
-        except (TypeError, ValueError):
+            ratio = float(str(value)) / float(str(first))  # True and False are no numbers here
+        except ValueError:
             return "differs"
         return f"{ratio:.3g}x more" if ratio > 1 else f"{1 / ratio:.3g}x less"
 
