@@ -10,9 +10,10 @@ after the first, `reference` one more forward of the step; statistics are taken 
 
 from __future__ import annotations
 
-
 import tempfile
 import time
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -56,7 +57,8 @@ def trainer_of(name: str, model: Path, data: Path, folder: Path) -> Any:
         "trainer": {**settings, "learning_rate": 0.0},
     }
     reward = reward_function("boxed")
-    return Trainer(config, folder / name, model, data, Hardware(device="cpu"), reward, {"config_hash": "benchmark"})
+    with redirect_stdout(StringIO()):  # each says on what it trains
+        return Trainer(config, folder / name, model, data, Hardware(device="cpu"), reward, {"config_hash": "benchmark"})
 
 
 def take_turns(trainers: dict[str, Any]) -> dict[str, list[float]]:

@@ -75,8 +75,14 @@ def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) 
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and not _inside(value, low, high):
         finite = "finite and " if math.isinf(value) and (low is None) != (high is None) else ""
-        raise InputError(f"{where} must be {finite}{range_text(low, high)}, got {value!r}")
+        raise InputError(f"{where} must be {finite}{range_text(low, high)}, got {value!r}{_about(declared)}")
     return value
+
+
+def _about(declared: dataclasses.Field[Any]) -> str:
+    """What is said of a setting beside its range: its default, and where that comes from or what it means."""
+    source = declared.metadata.get("source", "ours")
+    return "" if source == "ours" else f" (default {declared.default}: {source})"
 
 
 def _plain_types(hint: Any) -> tuple[type, ...]:
