@@ -111,9 +111,9 @@ class Collector:
     def _records(self, sequences: Sequences, temperature: float, reference: Any | None) -> tuple[dict[str, Any], float]:
         """Old log-probabilities, entropies and statistics; and the entropy at temperature 1."""
         own = hooks.token_stats(self.method)
-        wanted = {*self.method.old_stats, *(name for name in self.method.fresh if name in own)}
-        stats: dict[str, TokenStat] = {f"own/{name}": own[name] for name in sorted(wanted)}
-        stats["entropy"] = entropy
+        wanted = sorted({*self.method.old_stats, *(name for name in self.method.fresh if name in own)})
+        places = {name: "entropy" if own[name] is entropy else f"own/{name}" for name in wanted}
+        stats: dict[str, TokenStat] = {"entropy": entropy, **{place: own[name] for name, place in places.items()}}
         if temperature != 1:
             stats["entropy_t1"] = lambda logits: entropy(logits * temperature)
         chunk, micro_batch = self.memory.head_chunk, self.memory.micro_batch
@@ -121,13 +121,13 @@ class Collector:
         logp_ref = None
         if reference is not None:
             logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, chunk, micro_batch)
-        for name in wanted:
-            hooks.finite(f"token_stats: {name}", values[f"own/{name}"], sequences.mask)
+        for name, place in places.items():
+            hooks.finite(f"token_stats: {name}", values[place], sequences.mask)
         at_one = values.get("entropy_t1", values["entropy"])
         records = {
             "logp_old": logp,
             "entropy_old": values["entropy"],
-            "stats_old": {name: values[f"own/{name}"] for name in sorted(wanted)},
+            "stats_old": {name: values[place] for name, place in places.items()},
             "logp_ref": logp_ref,
         }
         return records, float(at_one[sequences.mask].mean())

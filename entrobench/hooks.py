@@ -12,7 +12,7 @@ from torch import Tensor
 
 from entrobench.api import Method, MiniBatch, Progress, StepBatch, TokenBatch
 from entrobench.errors import InputError
-from entrobench.logits import TokenStat
+from entrobench.logits import TokenStat, entropy
 
 
 class HookError(InputError):
@@ -68,6 +68,9 @@ def token_stats(method: Method) -> dict[str, TokenStat]:
 
 
 def _stat(name: str, function: TokenStat) -> TokenStat:
+    if function is entropy:  # ours; and known as the same function to those who have it already
+        return function
+
     def checked(logits: Tensor) -> Tensor:
         return _tensor(f"token_stats: {name}", function(logits), logits.shape[:1], "[n]", logits.dtype)
 
