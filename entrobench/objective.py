@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from entrobench.api import TokenBatch, TrainerConfig
+from entrobench.api import MiniBatch, TokenBatch, TrainerConfig
 
 ADVANTAGE_EPSILON = 1e-6  # the paper's code base
 
@@ -30,20 +30,63 @@ def _first(rewards: Tensor, index: Tensor) -> Tensor:
     return rewards.new_zeros(int(index.max()) + 1).scatter(0, index, rewards)
 
 
+def probability_ratio(tokens: TokenBatch, trainer: TrainerConfig) -> Tensor:
+    """π/π_old per token, [b,T], the log-ratio clamped to ± `trainer.log_ratio_clamp` before the exponential."""
+    limit = trainer.log_ratio_clamp
+    return (tokens.logp - tokens.logp_old).clamp(-limit, limit).exp()
+
+
 def clipped_surrogate_loss(tokens: TokenBatch, clip_low: float, clip_high: float, trainer: TrainerConfig) -> Tensor:
     """max(-r·A, -clip(r, 1 - clip_low, 1 + clip_high)·A) per token, [b,T].
 
-    With `trainer.dual_clip` = c the loss of a token with A < 0 is at most -c·A (arXiv 1912.09729). The log-ratio is
-    clamped to ± `trainer.log_ratio_clamp` before the exponential.
+    With `trainer.dual_clip` = c the loss of a token with A < 0 is at most -c·A (arXiv 1912.09729).
     """
-    limit = trainer.log_ratio_clamp
-    ratio = (tokens.logp - tokens.logp_old).clamp(-limit, limit).exp()
+    ratio = probability_ratio(tokens, trainer)
     plain = -ratio * tokens.advantages
     clipped = -ratio.clamp(1 - clip_low, 1 + clip_high) * tokens.advantages
-    loss = torch.maximum(plain, clipped)
-    if trainer.dual_clip is not None:
-        loss = torch.where(tokens.advantages < 0, torch.minimum(loss, -trainer.dual_clip * tokens.advantages), loss)
-    return loss
+    return _dual_clipped(torch.maximum(plain, clipped), tokens.advantages, trainer)
+
+
+def gradient_preserving_loss(
+    tokens: TokenBatch, clip_low: float, clip_high: float, beta_low: float, beta_high: float, trainer: TrainerConfig
+) -> Tensor:
+    """The surrogate whose clipped tokens keep a bounded gradient, per token, [b,T].
+
+    -r·A inside the clip range; -β_low·(1 - clip_low)·(r/sg(r))·A where A < 0 and r is below it,
+    -β_high·(1 + clip_high)·(r/sg(r))·A where A > 0 and r is above it (sg: no gradient). The dual clip holds as in
+    `clipped_surrogate_loss`. Source: CE-GPPO, arXiv 2509.20712; both β = 1 is GPPO, arXiv 2508.07629.
+    """
+    ratio, advantages = probability_ratio(tokens, trainer), tokens.advantages
+    bound = torch.ones_like(ratio)
+    bound = torch.where((advantages < 0) & (ratio < 1 - clip_low), beta_low * (1 - clip_low) / ratio.detach(), bound)
+    bound = torch.where((advantages > 0) & (ratio > 1 + clip_high), beta_high * (1 + clip_high) / ratio.detach(), bound)
+    return _dual_clipped(-bound * ratio * advantages, advantages, trainer)
+
+
+def _dual_clipped(loss: Tensor, advantages: Tensor, trainer: TrainerConfig) -> Tensor:
+    if trainer.dual_clip is None:
+        return loss
+    return torch.where(advantages < 0, torch.minimum(loss, -trainer.dual_clip * advantages), loss)
+
+
+def scope_masks(batch: MiniBatch, scope: str) -> list[Tensor]:
+    """The sets of tokens, as masks [B,T], over which a selection runs: minibatch, microbatch (each) or response (each).
+
+    Selecting per micro-batch is what some published code does; results then depend on a memory setting.
+    """
+    if scope == "minibatch":
+        return [batch.mask]
+    number = batch.micro_batch if scope == "microbatch" else torch.arange(len(batch.mask), device=batch.mask.device)
+    return [batch.mask & (number == value)[:, None] for value in number.unique()]
+
+
+def token_covariances(batch: MiniBatch, logp: Tensor, mask: Tensor) -> Tensor:
+    """(A - mean A)·(log π - mean log π) of the tokens of a mask, [n] in the order of the mask, means over the mask.
+
+    Source: *The Entropy Mechanism of RL*, arXiv 2505.22617, the token's share of Cov(log π, A).
+    """
+    advantages, logp = batch.advantages[mask], logp[mask]
+    return (advantages - advantages.mean()) * (logp - logp.mean())
 
 
 def token_weights(mask: Tensor, aggregation: str, longest: int) -> Tensor:
