@@ -17,12 +17,17 @@ def group_advantages(rewards: Tensor, group: Tensor) -> Tensor:
     """
     _, index, sizes = group.unique(return_inverse=True, return_counts=True)
     sizes = sizes.to(rewards.dtype)
-    mean = rewards.new_zeros(len(sizes)).index_add(0, index, rewards) / sizes
-    centred = rewards - mean[index]
+    centred = centred_rewards(rewards, group)
     variance = rewards.new_zeros(len(sizes)).index_add(0, index, centred**2) / (sizes - 1).clamp(min=1)
     mixed = centred.new_zeros(len(sizes)).index_add(0, index, (rewards != _first(rewards, index)[index]).to(centred))
     # rounding leaves a tiny variance in a constant group; the comparison of the rewards themselves does not
     return torch.where(mixed[index] > 0, centred / (variance.sqrt()[index] + ADVANTAGE_EPSILON), 0.0)
+
+
+def centred_rewards(rewards: Tensor, group: Tensor) -> Tensor:
+    """R - mean within each prompt's group; rewards [S], group [S] int64 -> [S]."""
+    _, index, sizes = group.unique(return_inverse=True, return_counts=True)
+    return rewards - (rewards.new_zeros(len(sizes)).index_add(0, index, rewards) / sizes)[index]
 
 
 def _first(rewards: Tensor, index: Tensor) -> Tensor:

@@ -18,4 +18,6 @@ class DrGrpo(Method):
     loss_agg = "seq-mean-token-sum-norm"
 
     def advantages(self, step: StepBatch) -> Tensor:
-        return (step.rewards - step.pass_rate)[:, None] * step.mask
+        from entrobench.objective import centred_rewards
+
+        return centred_rewards(step.rewards, step.group)[:, None] * step.mask
