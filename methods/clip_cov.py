@@ -21,7 +21,7 @@ class ClipCov(Method):
     are not clipped already. The divisor stays all tokens. The draw is keyed by sequence, so order does not matter.
     """
 
-    paper = "The Entropy Mechanism of RL, arXiv 2505.22617, section 4 (Clip-Cov)"
+    paper = "Clip-Cov, The Entropy Mechanism of RL, arXiv 2505.22617"
     neutral = {"fraction": 0.0, "clip_low": 0.2, "clip_high": 0.2}
     fresh = ("logp",)
 

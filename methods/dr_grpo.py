@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class DrGrpo(Method):
     """A = R - mean of the group; token losses summed and divided by (sequences · configured longest response)."""
 
-    paper = "Understanding R1-Zero-Like Training, arXiv 2503.20783, section 3.2"
+    paper = "Understanding R1-Zero-Like Training, arXiv 2503.20783"
     neutral = "it has no settings: it takes two terms out of GRPO, the standard deviation and the response's length"
     loss_agg = "seq-mean-token-sum-norm"
 

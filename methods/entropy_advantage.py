@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class EntropyAdvantage(Method):
     """The clipped surrogate with A + min(coefficient·sg(H), |A|/kappa) for A, H the current policy's entropy."""
 
-    paper = "Reasoning with Exploration: An Entropy Perspective, arXiv 2506.14758, section 3"
+    paper = "Reasoning with Exploration: An Entropy Perspective, arXiv 2506.14758"
     neutral = {"coefficient": 0.0}
     provisional = "kappa 2 is not confirmed from the paper's text; SIREN's baseline has 1"
 

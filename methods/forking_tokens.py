@@ -18,14 +18,17 @@ class ForkingTokens(Method):
     The quantile (linear between order statistics) is taken over the minibatch, each micro-batch or each response.
     """
 
-    paper = "Beyond the 80/20 Rule, arXiv 2506.01939, section 5"
+    paper = "Beyond the 80/20 Rule, arXiv 2506.01939"
+    provisional = "the paper's scope and divisor are not confirmed from its text; both are settings"
     neutral = {"fraction": 1.0}
 
     @dataclass(frozen=True)
     class Config:
         fraction: float = setting(0.2, low=0.0, high=1.0, source="the paper: ρ 20 %")
         scope: str = setting(
-            "minibatch", choices=("minibatch", "microbatch", "response"), source="the paper: within a batch"
+            "minibatch",
+            choices=("minibatch", "microbatch", "response"),
+            source="the paper, as recalled: within a batch",
         )
         entropy: str = setting("current", choices=("current", "old"), source="the paper: the current policy's")
         divisor: str = setting("all", choices=("all", "selected"), source="TRL; the paper's was not read")

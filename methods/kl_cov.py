@@ -21,7 +21,7 @@ class KlCov(Method):
     tokens that are equal at the cut share the remaining places.
     """
 
-    paper = "The Entropy Mechanism of RL, arXiv 2505.22617, section 4 (KL-Cov)"
+    paper = "KL-Cov, The Entropy Mechanism of RL, arXiv 2505.22617"
     inert_on_policy = True
     neutral = "its policy loss has no clip at all, which GRPO's has"
     fresh = ("logp",)

@@ -37,6 +37,10 @@ class Siren(Method):
         quantile: float = setting(0.8, low=0.0, high=1.0, source=f"{AUTHORS}: mask_ratio")
         anchor: float | None = setting(None, low=0.0, source="the authors' trainer: null, the first step's value")
 
+        def __post_init__(self) -> None:
+            if self.nucleus == 0.0 or self.quantile == 1.0:
+                raise ValueError("nucleus must be above 0 and quantile below 1: otherwise no token is left")
+
     @dataclass
     class State:
         anchor: float | None  # nats per token
