@@ -75,14 +75,13 @@ def _dual_clipped(loss: Tensor, advantages: Tensor, trainer: TrainerConfig) -> T
 
 
 def scope_masks(batch: MiniBatch, scope: str) -> list[Tensor]:
-    """The sets of tokens, as masks [B,T], over which a selection runs: minibatch, microbatch (each) or response (each).
+    """The sets of tokens, as masks [B,T], over which a selection runs: the minibatch, or each "microbatch".
 
     Selecting per micro-batch is what some published code does; results then depend on a memory setting.
     """
     if scope == "minibatch":
         return [batch.mask]
-    number = batch.micro_batch if scope == "microbatch" else torch.arange(len(batch.mask), device=batch.mask.device)
-    return [batch.mask & (number == value)[:, None] for value in number.unique()]
+    return [batch.mask & (batch.micro_batch == number)[:, None] for number in batch.micro_batch.unique()]
 
 
 def token_covariances(batch: MiniBatch, logp: Tensor, mask: Tensor) -> Tensor:

@@ -41,13 +41,17 @@ class ForkingTokens(Method):
         from entrobench.objective import scope_masks
 
         entropy = batch.fresh["entropy"] if self.config.entropy == "current" else batch.entropy_old
+        if self.config.scope == "response":
+            inside = entropy.masked_fill(~batch.mask, float("nan"))
+            threshold = inside.nanquantile(1 - self.config.fraction, dim=1, keepdim=True)
+            return {"selected": (batch.mask & (entropy >= threshold)).to(entropy)}
         selected = entropy.new_zeros(batch.mask.shape)
         for mask in scope_masks(batch, self.config.scope):
             selected[mask] = (entropy[mask] >= self._threshold(entropy[mask])).to(entropy)
         return {"selected": selected}
 
     def _threshold(self, entropy: Tensor) -> Tensor:
-        """The (1 - fraction) quantile of [n]; torch's own ends at 16 million tokens."""
+        """The (1 - fraction) quantile of [n] tokens; torch's own ends at 16 million."""
         place = (1 - self.config.fraction) * (len(entropy) - 1)
         ordered, below = entropy.sort().values, int(place)
         step = ordered[min(below + 1, len(entropy) - 1)] - ordered[below]

@@ -69,7 +69,7 @@ def test_a_selection_per_micro_batch_depends_on_memory(case: tuple[str, dict[str
 
 @pytest.mark.parametrize("name", ["ce_gppo", "clip_higher", "erc", "kl_cov"])
 def test_inert_on_policy_means_the_same_bits(name: str) -> None:
-    """The first update of each step has the gradient of GRPO until a second update of the method has moved weights."""
+    """The first update of all has the gradient of GRPO; later steps start from other weights."""
     method = subject(name).make(clip_high=0.3) if name != "kl_cov" else subject(name).make(fraction=0.5)
     assert method.inert_on_policy
     assert bool((rehearse(method).gradients[0] == grpo().gradients[0]).all())
