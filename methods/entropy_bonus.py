@@ -27,7 +27,7 @@ class EntropyBonus(Method):
     @dataclass(frozen=True)
     class Config:
         coefficient: float = setting(0.002, low=0.0, source="ours; the paper's EntReg coefficient is UNKNOWN")
-        final_coefficient: float | None = setting(None, low=0.0, source="ours; null: constant")
+        final_coefficient: float | None = setting(None, low=0.0, added=True, source="ours; null: constant")
 
     @dataclass
     class State:

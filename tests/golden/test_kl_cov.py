@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy
 import pytest
 import torch
 from golden_records import method, mini_batch, no_draws, padded, slope, token_batch
 
+from entrobench.api import MiniBatch
 
-def selected(batch: object, **values: object) -> list[list[float]]:
-    subject = method("kl_cov", **values)
-    found: list[list[float]] = subject.select(batch, no_draws)["selected"].tolist()  # type: ignore[arg-type]
+
+def selected(batch: MiniBatch, **values: Any) -> list[list[float]]:
+    found: list[list[float]] = method("kl_cov", **values).select(batch, no_draws)["selected"].tolist()
     return found
 
 
