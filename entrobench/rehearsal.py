@@ -45,6 +45,7 @@ TRAINER = TrainerConfig(
     learning_rate=1e-3,
     warmup_updates=0,
     dual_clip=3.0,
+    grad_clip=3.0,  # without it, ratios as weights (CISPO) make the descent run away; a tighter one leaves none clipped
 )
 MINIBATCH = TRAINER.prompts * TRAINER.group_size // TRAINER.updates  # sequences
 WHOLE = Memory(MINIBATCH, 4096)
@@ -225,11 +226,12 @@ def _updates(
     memory: Memory,
     gradients: list[Tensor],
 ) -> Measures:
-    """The updates of one step; appends the gradient of each."""
+    """The updates of one step, clipped as the trainer clips them; appends the gradient of each before that."""
     measures = Measures()
     for part in minibatches(method, experience, TRAINER.updates, memory):
         measures.include(accumulate_gradients(method, model, *part, memory, Tensor.backward))
         gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), TRAINER.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
     return measures
