@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -41,14 +44,17 @@ def probability_ratio(tokens: TokenBatch, trainer: TrainerConfig) -> Tensor:
     return (tokens.logp - tokens.logp_old).clamp(-limit, limit).exp()
 
 
-def clipped_surrogate_loss(tokens: TokenBatch, clip_low: float, clip_high: float, trainer: TrainerConfig) -> Tensor:
-    """max(-r·A, -clip(r, 1 - clip_low, 1 + clip_high)·A) per token, [b,T].
+def clipped_surrogate_loss(
+    tokens: TokenBatch, clip_low: float | Tensor, clip_high: float | Tensor, trainer: TrainerConfig
+) -> Tensor:
+    """max(-r·A, -clip(r, 1 - clip_low, 1 + clip_high)·A) per token, [b,T]; the clips are numbers or [b,T].
 
     With `trainer.dual_clip` = c the loss of a token with A < 0 is at most -c·A (arXiv 1912.09729).
     """
     ratio = probability_ratio(tokens, trainer)
     plain = -ratio * tokens.advantages
-    clipped = -ratio.clamp(1 - clip_low, 1 + clip_high) * tokens.advantages
+    bounds: Any = (1 - clip_low, 1 + clip_high)  # torch takes numbers and tensors, its types say either
+    clipped = -ratio.clamp(*bounds) * tokens.advantages
     return _dual_clipped(torch.maximum(plain, clipped), tokens.advantages, trainer)
 
 
@@ -72,6 +78,30 @@ def _dual_clipped(loss: Tensor, advantages: Tensor, trainer: TrainerConfig) -> T
     if trainer.dual_clip is None:
         return loss
     return torch.where(advantages < 0, torch.minimum(loss, -trainer.dual_clip * advantages), loss)
+
+
+def with_sequence_ratio(tokens: TokenBatch) -> TokenBatch:
+    """The same tokens with logp_old chosen so that each ratio is its sequence's, the geometric mean of the tokens'.
+
+    Each token keeps the gradient of its own log-probability: s·π/sg(π), GSPO-token in arXiv 2507.18071.
+    """
+    lengths = tokens.mask.sum(1, keepdim=True).clamp(min=1)
+    log_ratio = ((tokens.logp - tokens.logp_old).detach() * tokens.mask).sum(1, keepdim=True) / lengths
+    return replace(tokens, logp_old=tokens.logp.detach() - log_ratio)
+
+
+def reference_kl(tokens: TokenBatch, estimator: str, ceiling: float | None, trainer: TrainerConfig) -> Tensor:
+    """Estimates KL(policy || reference) from the sampled tokens, [b,T], with gradient.
+
+    With d = logp - logp_ref: k1 = d, k2 = d²/2, k3 = exp(-d) - 1 + d (joschu.net/blog/kl-approx.html). d is clamped to
+    ± `trainer.log_ratio_clamp`, the estimate to ± `ceiling`. As a loss, k1 has no gradient on average and k2 that of
+    the KL divergence.
+    """
+    assert tokens.logp_ref is not None, "the method declares a reference"
+    difference = (tokens.logp - tokens.logp_ref).clamp(-trainer.log_ratio_clamp, trainer.log_ratio_clamp)
+    estimates = {"k1": difference, "k2": difference**2 / 2, "k3": (-difference).expm1() + difference}
+    estimate = estimates[estimator]
+    return estimate if ceiling is None else estimate.clamp(-ceiling, ceiling)
 
 
 def scope_masks(batch: MiniBatch, scope: str) -> list[Tensor]:
