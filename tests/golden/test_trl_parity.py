@@ -135,7 +135,12 @@ def made(name: str, values: Mapping[str, Any], **settings: Any) -> Method:
 
 
 def method_loss(
-    subject: Method, sequences: Sequences, advantages: Tensor, logp_old: Tensor, model: Any
+    subject: Method,
+    sequences: Sequences,
+    advantages: Tensor,
+    logp_old: Tensor,
+    model: Any,
+    logp_ref: Tensor | None = None,
 ) -> tuple[float, Tensor]:
     """Loss and flat gradient of a method."""
     nothing = torch.zeros(COUNT)
@@ -149,7 +154,7 @@ def method_loss(
         logp_rollout=None,
         entropy_old=torch.zeros_like(logp_old),
         stats_old={},
-        logp_ref=None,
+        logp_ref=logp_ref,
         advantages=advantages[:, None] * sequences.mask,
         fresh={},
         micro_batch=nothing.long(),
