@@ -45,6 +45,7 @@ TRAINER = TrainerConfig(
     learning_rate=1e-3,
     warmup_updates=0,
     dual_clip=3.0,
+    grad_clip=3.0,  # without it, ratios as weights (CISPO) make the descent run away; a tighter one leaves none clipped
 )
 MINIBATCH = TRAINER.prompts * TRAINER.group_size // TRAINER.updates  # sequences
 WHOLE = Memory(MINIBATCH, 4096)
@@ -232,13 +233,14 @@ def _updates(
     trace: Trace,
     leader: Trace | None,
 ) -> Measures:
-    """The updates of one step; traces the gradient of each."""
+    """The updates of one step, clipped as the trainer clips them; traces the gradient of each before that."""
     measures = Measures()
     for part in minibatches(method, experience, TRAINER.updates, memory):
         _follow(leader, trace, model)
         trace.before.append(_flat(model))
         measures.include(accumulate_gradients(method, model, *part, memory, Tensor.backward))
         trace.gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), TRAINER.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
     return measures

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from entrobench.api import TokenStat
 
-README = "the authors' README sample"
 MATH = "the authors' MATH script"
 
 

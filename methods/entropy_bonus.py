@@ -1,4 +1,4 @@
-"""The standard entropy bonus: a constant coefficient times the full-vocabulary entropy."""
+"""The standard entropy bonus: a constant or linearly decaying coefficient times the full-vocabulary entropy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrobench.api import Method, TokenBatch, setting
+from entrobench.api import Method, StepBatch, TokenBatch, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,14 +15,31 @@ if TYPE_CHECKING:
 
 
 class EntropyBonus(Method):
-    """loss - coefficient · H, with H the token mean of the full-vocabulary entropy in nats."""
+    """loss - c·H, with H the token mean of the full-vocabulary entropy in nats.
 
-    paper = "A3C, arXiv 1602.01783, section 4; 'EntReg' in arXiv 2509.03493"
+    With `final_coefficient` c moves linearly from `coefficient` in the first step towards it: after s of S steps
+    c = coefficient + (final_coefficient - coefficient)·s/S.
+    """
+
+    paper = "A3C, arXiv 1602.01783, section 4; 'EntReg' in arXiv 2509.03493; linear decay as in PipelineRL"
     neutral = {"coefficient": 0.0}
 
     @dataclass(frozen=True)
     class Config:
         coefficient: float = setting(0.002, low=0.0, source="ours; the paper's EntReg coefficient is UNKNOWN")
+        final_coefficient: float | None = setting(None, low=0.0, added=True, source="ours; null: constant")
+
+    @dataclass
+    class State:
+        coefficient: float
+
+    def initial_state(self) -> State:
+        return self.State(self.config.coefficient)
+
+    def before_updates(self, step: StepBatch) -> None:
+        first, last = self.config.coefficient, self.config.final_coefficient
+        if last is not None:
+            self.state.coefficient = first + (last - first) * (step.step - 1) / step.total_steps
 
     def token_stats(self) -> Mapping[str, TokenStat]:
         from entrobench.logits import entropy
@@ -30,4 +47,4 @@ class EntropyBonus(Method):
         return {"entropy": entropy}
 
     def regularizer(self, tokens: TokenBatch) -> Tensor:
-        return -self.config.coefficient * tokens.stats["entropy"]
+        return -self.state.coefficient * tokens.stats["entropy"]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrobench.api import Method, StepBatch, StepSummary, TokenBatch, TrainerConfig
+from entrobench.api import Method, MiniBatch, StepBatch, StepSummary, TokenBatch, TrainerConfig
 from entrobench.config import parse
 from entrobench.registry import load_method
 
@@ -70,3 +70,45 @@ def summary(step: int, **stats: float) -> StepSummary:
         ("reward", "pass_rate", "entropy", "surprisal", "kl", "clip_low", "clip_high", "length", "truncated"), 0.0
     )
     return StepSummary(step=step, total_steps=100, updates=2, temperature=1.0, stats=stats, **numbers)
+
+
+def mini_batch(
+    advantages: list[list[float]], logp: list[list[float]] | None = None, update: int = 1, **changes: Any
+) -> MiniBatch:
+    """A minibatch with these advantages; a row may be shorter than the others. `logp` is under the current weights.
+
+    Log-probabilities of the sampling policy and entropies are constant, each sequence is a micro-batch of its own.
+    """
+    mask = torch.arange(max(map(len, advantages))) < torch.tensor([len(row) for row in advantages])[:, None]
+    constant = mask.double()
+    batch = MiniBatch(
+        rewards=constant[:, 0],
+        group=torch.arange(len(mask)),
+        pass_rate=constant[:, 0],
+        truncated=~mask[:, 0],
+        mask=mask,
+        logp_old=-constant,
+        logp_rollout=None,
+        entropy_old=constant,
+        stats_old={},
+        logp_ref=None,
+        advantages=padded(advantages),
+        fresh={} if logp is None else {"logp": padded(logp)},
+        micro_batch=torch.arange(len(mask)),
+        step=1,
+        total_steps=100,
+        update=update,
+        temperature=1.0,
+    )
+    return replace(batch, **changes)
+
+
+def padded(rows: list[list[float]]) -> Tensor:
+    """[B,T] float64, shorter rows filled with 0."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[0.0] * (width - len(row))] for row in rows], dtype=torch.float64)
+
+
+def no_draws(draw: int) -> Tensor:
+    """For `select` of methods that draw nothing."""
+    raise AssertionError("this method has no business with random numbers")

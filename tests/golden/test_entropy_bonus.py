@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from golden_records import method, slope, token_batch
+from golden_records import method, slope, step_batch, token_batch
 from torch import Tensor
 
 LN2 = 0.6931471805599453
@@ -46,3 +47,20 @@ def test_the_regularizer_is_minus_coefficient_times_entropy() -> None:
 def test_the_policy_loss_is_grpos() -> None:
     batch = token_batch([2.0, 0.5], [1.0, -1.0], entropy=[0.5, 1.5])
     assert method("entropy_bonus", coefficient=9.0).token_loss(batch)[0].tolist() == pytest.approx([-1.2, 0.8])
+
+
+def test_the_linear_decay() -> None:
+    # from 0.04 towards 0.01 in 100 steps: 0.04 in the first, then 0.0003 less each
+    decaying = method("entropy_bonus", coefficient=0.04, final_coefficient=0.01)
+    tokens = token_batch([1.0], [1.0], entropy=[1.0])
+    for step, expected in ((1, 0.04), (2, 0.0397), (51, 0.025), (100, 0.0103)):
+        decaying.before_updates(replace(step_batch([1], [0], [1]), step=step, total_steps=100))
+        found = decaying.regularizer(tokens)
+        assert found is not None
+        assert found[0].tolist() == pytest.approx([-expected], rel=1e-12)
+
+
+def test_without_a_final_coefficient_it_is_constant() -> None:
+    constant = method("entropy_bonus", coefficient=0.04)
+    constant.before_updates(replace(step_batch([1], [0], [1]), step=70, total_steps=100))
+    assert constant.state.coefficient == 0.04

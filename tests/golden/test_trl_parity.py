@@ -5,6 +5,7 @@ TRL's code runs unchanged (`GRPOTrainer._compute_loss`); it folds log-probabilit
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any
 
 import pytest
 import torch
+from golden_records import method, summary
 from torch import Tensor
 
-from entrobench.api import MiniBatch
-from entrobench.config import parse
+from entrobench.api import Method, MiniBatch
 from entrobench.forward import Sequences, frozen_forward, pack
-from entrobench.registry import load_method
+from entrobench.logits import entropy
 from entrobench.rehearsal import TRAINER, Replay, fixed_prompts, tiny_model, tiny_tokenizer
 from entrobench.rollout import Sampling
 from entrobench.update import Memory, accumulate_gradients
@@ -56,10 +57,8 @@ def logp_old(sequences: Sequences) -> Tensor:
     return (logp - log_ratio) * sequences.mask
 
 
-def trl_loss(
-    sequences: Sequences, advantages: Tensor, logp_old: Tensor, folder: Path, **settings: Any
-) -> tuple[float, Tensor]:
-    """Loss and flat gradient of a real GRPOTrainer."""
+def trl_trainer(folder: Path, **settings: Any) -> Any:
+    """A real GRPOTrainer of the tiny model."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
@@ -84,6 +83,14 @@ def trl_loss(
     )
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1  # set by the training loop, which is not run
+    return trainer
+
+
+def trl_loss(
+    sequences: Sequences, advantages: Tensor, logp_old: Tensor, folder: Path, **settings: Any
+) -> tuple[float, Tensor]:
+    """Loss and flat gradient of TRL."""
+    trainer = trl_trainer(folder, **settings)
     loss = trainer._compute_loss(trainer.model, trl_inputs(sequences, advantages, logp_old))
     loss.backward()
     return loss.item(), flat_gradient(trainer.model)
@@ -118,9 +125,24 @@ def our_loss(
     values: Mapping[str, Any],
     **settings: Any,
 ) -> tuple[float, Tensor]:
+    """Loss and flat gradient of a method with these settings."""
+    return method_loss(made(name, values, **settings), sequences, advantages, logp_old, tiny_model())
+
+
+def made(name: str, values: Mapping[str, Any], **settings: Any) -> Method:
+    """A method with these settings; TRL has no dual clip unless told."""
+    return method(name, {**dataclasses.asdict(TRAINER), "dual_clip": None, **settings}, **values)
+
+
+def method_loss(
+    subject: Method,
+    sequences: Sequences,
+    advantages: Tensor,
+    logp_old: Tensor,
+    model: Any,
+    logp_ref: Tensor | None = None,
+) -> tuple[float, Tensor]:
     """Loss and flat gradient of a method."""
-    method_class = load_method(name)
-    method = method_class(parse(method_class.Config, values, name), replace(TRAINER, **{"dual_clip": None, **settings}))
     nothing = torch.zeros(COUNT)
     batch = MiniBatch(
         rewards=nothing,
@@ -132,7 +154,7 @@ def our_loss(
         logp_rollout=None,
         entropy_old=torch.zeros_like(logp_old),
         stats_old={},
-        logp_ref=None,
+        logp_ref=logp_ref,
         advantages=advantages[:, None] * sequences.mask,
         fresh={},
         micro_batch=nothing.long(),
@@ -141,8 +163,8 @@ def our_loss(
         update=1,  # the second update of a step: logp_old counts
         temperature=1.0,
     )
-    model, keys = tiny_model(), [str(row) for row in range(COUNT)]
-    measures = accumulate_gradients(method, model, batch, sequences, keys, Memory(COUNT, 4096), Tensor.backward)
+    keys = [str(row) for row in range(COUNT)]
+    measures = accumulate_gradients(subject, model, batch, sequences, keys, Memory(COUNT, 4096), Tensor.backward)
     return measures.policy_loss + measures.regularizer_loss, flat_gradient(model)
 
 
@@ -163,6 +185,8 @@ def differences(ours: tuple[float, Tensor], theirs: tuple[float, Tensor]) -> tup
         ("grpo", {}, {}),
         ("entropy_bonus", {"coefficient": 0.05}, {"entropy_coef": 0.05}),
         ("clip_higher", {"clip_low": 0.2, "clip_high": 0.28}, {"epsilon_high": 0.28}),
+        ("dr_grpo", {}, {"loss_type": "dr_grpo"}),
+        ("forking_tokens", {"fraction": 0.5}, {"top_entropy_quantile": 0.5}),
     ],
 )
 def test_a_method_equals_trl(
@@ -200,6 +224,34 @@ def test_an_aggregation_equals_trl(
     assert gradient <= GRADIENT
 
 
+def test_the_adaptive_coefficient_equals_trl(
+    sequences: Sequences, advantages: Tensor, logp_old: Tensor, tmp_path: Path
+) -> None:
+    """Steps of one update under sharp and flat weights: up to the cap below the target, off and down above it."""
+    settings = {"target": 2.0, "delta": 0.005, "coefficient_high": 0.012, "estimator": "analytic"}
+    names = {"entropy_target": 2.0, "entropy_coef_delta": 0.005, "entropy_coef_max": 0.012}
+    trainer = trl_trainer(tmp_path, use_adaptive_entropy=True, **names)
+    magic = made("magic", settings)
+    coefficients = []
+    for scale in (3.0, 3.0, 3.0, 0.3, 0.3, 3.0, 3.0):
+        model = tiny_model()
+        with torch.no_grad():
+            model.lm_head.weight.mul_(scale)
+        trainer.model.load_state_dict(model.state_dict())
+        trainer.model.zero_grad()
+        theirs = trainer._compute_loss(trainer.model, trl_inputs(sequences, advantages, logp_old))
+        theirs.backward()
+        ours = method_loss(magic, sequences, advantages, logp_old, model)
+        loss, gradient = differences(ours, (theirs.item(), flat_gradient(trainer.model)))
+        assert loss <= LOSS
+        assert gradient <= GRADIENT
+        _, values = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, 4096, COUNT)
+        magic.after_step(replace(summary(1), entropy=float(values["entropy"][sequences.mask].mean())))
+        assert magic.state.coefficient == pytest.approx(trainer.entropy_coef, abs=1e-15)
+        coefficients.append(round(magic.state.coefficient, 6))
+    assert coefficients == [0.005, 0.01, 0.012, 0.007, 0.002, 0.007, 0.012]
+
+
 def test_the_cases_differ(sequences: Sequences, advantages: Tensor, logp_old: Tensor) -> None:
     # otherwise agreement with TRL would say nothing about the dual clip, the wider clip or the bonus
     losses = [
@@ -207,5 +259,7 @@ def test_the_cases_differ(sequences: Sequences, advantages: Tensor, logp_old: Te
         our_loss(sequences, advantages, logp_old, "grpo", {}, dual_clip=3.0)[0],
         our_loss(sequences, advantages, logp_old, "clip_higher", {})[0],
         our_loss(sequences, advantages, logp_old, "entropy_bonus", {"coefficient": 0.05})[0],
+        our_loss(sequences, advantages, logp_old, "dr_grpo", {})[0],
+        our_loss(sequences, advantages, logp_old, "forking_tokens", {"fraction": 0.5})[0],
     ]
     assert min(abs(a - b) for i, a in enumerate(losses) for b in losses[:i]) > 1e-3 * abs(losses[0])

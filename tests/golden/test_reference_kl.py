@@ -1,0 +1,98 @@
+"""The KL estimators by hand (d = log 2: 0.693, 0.240, 0.193), and over a whole distribution against the divergence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from golden_records import method, slope, token_batch
+from torch import Tensor
+
+from entrobench.api import TokenBatch
+
+LN2 = 0.6931471805599453
+
+
+def batch_of(differences: list[float]) -> TokenBatch:
+    """Tokens whose log-probability is above the reference's by these numbers."""
+    batch = token_batch([1.0] * len(differences), [0.0] * len(differences))
+    return replace(batch, logp_ref=batch.logp.detach() - torch.tensor([differences], dtype=torch.float64))
+
+
+# estimator -> values and slopes at d = log 2, -log 2
+ESTIMATES = {
+    "k1": ([LN2, -LN2], [1.0, 1.0]),
+    "k2": ([LN2**2 / 2, LN2**2 / 2], [LN2, -LN2]),
+    "k3": ([0.5 - 1 + LN2, 2 - 1 - LN2], [0.5, -1.0]),
+}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATES)
+def test_the_estimators(estimator: str) -> None:
+    batch = batch_of([LN2, -LN2])
+    found = method("reference_kl", coefficient=0.3, estimator=estimator).regularizer(batch)
+    values, slopes = ESTIMATES[estimator]
+    assert found is not None
+    assert found[0].tolist() == pytest.approx([0.3 * value for value in values], rel=1e-12)
+    assert slope(found, batch.logp) == pytest.approx([0.3 * value for value in slopes], rel=1e-12)
+
+
+def test_at_the_reference_there_is_no_penalty() -> None:
+    found = method("reference_kl").regularizer(batch_of([0.0]))
+    assert found is not None
+    assert found.tolist() == [[0.0]]
+
+
+def test_the_ceiling() -> None:
+    # k3 at d = -5: e^5 - 1 - 5 = 142.4, cut to 10 without slope
+    batch = batch_of([-5.0])
+    cut, whole = (method("reference_kl", coefficient=1.0, ceiling=c).regularizer(batch) for c in (10.0, None))
+    assert cut is not None
+    assert whole is not None
+    assert cut.tolist() == [[10.0]]
+    assert slope(cut, batch.logp) == [0.0]
+    assert whole[0].tolist() == pytest.approx([math.exp(5) - 6], rel=1e-12)
+
+
+def distribution(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """log π of logits near (1/2, 1/4, 1/4), and the log-probabilities (1/4, 1/4, 1/2) of a reference."""
+    return logits.log_softmax(-1), torch.tensor([[0.25, 0.25, 0.5]], dtype=torch.float64).log()
+
+
+def expected(estimator: str, logits: Tensor, weighted: bool = False) -> Tensor:
+    """Sum over all tokens of sg(π)·estimate: what samples give on average on policy, value and gradient."""
+    logp, reference = distribution(logits)
+    batch = replace(token_batch([1.0] * 3, [0.0] * 3), logp=logp, logp_old=logp.detach(), logp_ref=reference)
+    subject = method("reference_kl", coefficient=1.0, estimator=estimator, ratio_weighted=weighted)
+    found = subject.regularizer(batch)
+    assert found is not None
+    return (logp.detach().exp() * found).sum()
+
+
+def logits() -> Tensor:
+    return torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64).log().requires_grad_()
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k3"])
+def test_k1_and_k3_are_unbiased(estimator: str) -> None:
+    # 1/2·log 2 + 1/4·log 1 + 1/4·log(1/2) = 1/4·log 2
+    assert expected(estimator, logits()).item() == pytest.approx(LN2 / 4, rel=1e-12)
+
+
+def test_k2_and_weighted_k3_have_the_gradient_of_the_divergence_and_k1_has_none() -> None:
+    point = logits()
+    logp, reference = distribution(point)
+    exact = slope((logp.exp() * (logp - reference)).sum(), point)
+    found = {estimator: slope(expected(estimator, point), point) for estimator in ESTIMATES}
+    assert found["k2"] == pytest.approx(exact, abs=1e-15)
+    assert found["k1"] == pytest.approx([0, 0, 0], abs=1e-15)
+    assert slope(expected("k3", point, weighted=True), point) == pytest.approx(exact, abs=1e-15)
+    # k3 as a loss pulls by π - π_ref, the gradient of the reverse divergence KL(π_ref || π)
+    assert found["k3"] == pytest.approx([0.25, 0.0, -0.25], abs=1e-15)
+
+
+def test_the_reset_is_a_setting() -> None:
+    assert method("reference_kl").reference_reset_every == 0
+    assert method("reference_kl", reference_reset_every=500).reference_reset_every == 500
