@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import ROUND_FLOOR, Decimal
+from functools import partial
 from typing import Any
 
-import numpy
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from entrobench import row_statistics
+from entrobench.selection import Everything, MostLikely, Nucleus, Rule, removed_count
+
 TokenStat = Callable[[Tensor], Tensor]
 
 
 def log_probs(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of each label; logits [n,V], labels [n] int64 -> [n]."""
-    return -F.cross_entropy(logits, labels, reduction="none")
+    """Log-probability of each label; logits [n,V], labels [n] int64 -> [n], differentiable."""
+    return _Statistics.apply(logits, labels, None)[0]
 
 
 def entropy(logits: Tensor) -> Tensor:
     """Full-vocabulary entropy in nats; [n,V] -> [n], differentiable. Tokens at -inf carry no mass and no gradient."""
-    return _WeightedEntropy.apply(logits, None)
+    return _Statistics.apply(logits, None, Everything())[1]
 
 
 def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:
@@ -32,108 +34,81 @@ def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:
     weight (kept ties)/(all ties), so the value depends neither on the tie-breaking nor on the device. The selection has
     no gradient. Source: arXiv 2509.03493, section 4.
     """
-    removed = removed_count(clamp, logits.shape[-1])
-    return _WeightedEntropy.apply(logits, kept_weights(logits.detach(), removed) if removed else None)
+    return _Statistics.apply(logits, None, _clamp_rule(logits.shape[-1], clamp))[1]
 
 
 def top_k_entropy(logits: Tensor, k: int) -> Tensor:
-    """Entropy renormalised over the k most likely tokens (all, where V < k), in nats; [n,V] -> [n], differentiable.
+    """Entropy renormalised over the k most likely tokens (all, where V <= k), in nats; [n,V] -> [n], differentiable.
 
     Ties at the threshold share the remaining places, as in `clamped_entropy`.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    removed = max(0, logits.shape[-1] - k)
-    return _WeightedEntropy.apply(logits, kept_weights(logits.detach(), removed) if removed else None)
+    return _Statistics.apply(logits, None, _top_k_rule(logits.shape[-1], k))[1]
 
 
 def top_p_entropy(logits: Tensor, p: float, include_crossing: bool = True) -> Tensor:
     """Entropy renormalised over the nucleus, in nats; [n,V] -> [n], differentiable.
 
     The nucleus is the smallest set of most likely tokens with mass at least p; without the crossing token it is the
-    largest one with mass at most p, and where that is empty, entropy and gradient are 0. Ties at the threshold share
-    the remaining places, as in `clamped_entropy`. The selection has no gradient.
+    largest one with mass at most p. Where it is empty, entropy and gradient are 0. Ties at the threshold share the
+    remaining places, as in `clamped_entropy`. The selection has no gradient.
     """
+    return _Statistics.apply(logits, None, _top_p_rule(logits.shape[-1], p, include_crossing))[1]
+
+
+def _clamp_rule(vocabulary: int, clamp: float) -> Rule:
+    if not 0 <= clamp < 1:
+        raise ValueError(f"clamp must be at least 0 and below 1, got {clamp}")
+    removed = removed_count(clamp, vocabulary)
+    return MostLikely(vocabulary - removed) if removed else Everything()
+
+
+def _top_k_rule(vocabulary: int, k: int) -> Rule:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    return MostLikely(k) if k < vocabulary else Everything()
+
+
+def _top_p_rule(vocabulary: int, p: float, include_crossing: bool = True) -> Rule:
     if not 0 <= p <= 1:
         raise ValueError(f"p must be between 0 and 1, got {p}")
-    if p == 1:
-        return entropy(logits)
-    weights = _nucleus_weights(logits.detach(), p, include_crossing)
-    empty = weights.sum(-1, keepdim=True) == 0
-    value = _WeightedEntropy.apply(logits, torch.where(empty, 1, weights))
-    return torch.where(empty[:, 0], 0, value)
+    return Nucleus(p, include_crossing) if p < 1 else Everything()
 
 
-def _nucleus_weights(logits: Tensor, p: float, include_crossing: bool) -> Tensor:
-    """1 for tokens of the nucleus, a share for ties at its threshold, 0 for the others; [n,V] -> [n,V]."""
-    wide = logits if logits.dtype == torch.float64 else logits.float()
-    ordered = wide.sort(-1, descending=True).values
-    mass = (ordered - ordered[:, :1]).exp().double()
-    reached = mass.cumsum(-1)
-    limit = p * reached[:, -1:]
-    inside = (reached - mass < limit) if include_crossing else (reached <= limit)
-    places = inside.sum(-1, keepdim=True)
-    threshold = ordered.gather(-1, (places - 1).clamp(min=0))
-    above, tied = wide > threshold, wide == threshold
-    shared = (places - above.sum(-1, keepdim=True)).clamp(min=0).to(wide.dtype)
-    return above + tied * (shared / tied.sum(-1, keepdim=True))
+def rule_of(stat: TokenStat, vocabulary: int) -> Rule | None:
+    """Which tokens one of the entropies above keeps, given as it is or as a `partial`; None for other statistics."""
+    function, arguments, keywords = stat, (), {}
+    if isinstance(stat, partial):
+        function, arguments, keywords = stat.func, stat.args, stat.keywords
+    if function is entropy:
+        return Everything()
+    for known, rule in ((clamped_entropy, _clamp_rule), (top_k_entropy, _top_k_rule), (top_p_entropy, _top_p_rule)):
+        if function is known:
+            return rule(vocabulary, *arguments, **keywords)
+    return None
 
 
-def removed_count(clamp: float, vocabulary: int) -> int:
-    """floor(clamp·V) in exact decimal arithmetic: 0.29 of 100 is 29, where int(100 · 0.29) is 28."""
-    return int((Decimal(str(clamp)) * vocabulary).to_integral_value(ROUND_FLOOR))
-
-
-def kept_weights(logits: Tensor, removed: int) -> Tensor:
-    """1 for kept tokens, 0 for the `removed` least likely, a share for ties at the threshold; [n,V] -> [n,V]."""
-    threshold = _smallest_kept(logits, removed)
-    above, tied = logits > threshold, logits == threshold
-    places = logits.shape[-1] - removed - above.sum(-1, keepdim=True)
-    precision = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    return above + tied * (places.to(precision) / tied.sum(-1, keepdim=True))
-
-
-def _smallest_kept(logits: Tensor, removed: int) -> Tensor:
-    """The (removed + 1)-th smallest value of each row, [n,1]."""
-    if logits.device.type == "cpu":
-        # numpy's vectorised quickselect is several times faster than kthvalue; it knows no bfloat16
-        rows = (logits.float() if logits.dtype == torch.bfloat16 else logits).numpy()
-        return torch.from_numpy(numpy.partition(rows, removed, axis=-1)[:, removed, None]).to(logits.dtype)
-    return logits.kthvalue(removed + 1, dim=-1, keepdim=True).values
-
-
-class _WeightedEntropy(torch.autograd.Function):
-    """H = log Z - Σ w·e^z·z / Z with Z = Σ w·e^z; the weights are constants. Only logits, weights and H are kept.
-
-    dH/dz_j = -q_j·(log(e^{z_j} / Z) + H) with q_j = w_j·e^{z_j} / Z.
-    """
+class _Statistics(torch.autograd.Function):
+    """The label's log-probability and an entropy from one set of exponentials. Only logits and row scalars are kept."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, weights: Tensor | None) -> Tensor:
-        mass, shifted = _masses(logits, weights)
-        total = mass.sum(-1)
-        value = total.log() - torch.linalg.vecdot(mass, shifted) / total
-        if torch.isnan(value).any():
+    def forward(ctx: Any, logits: Tensor, labels: Tensor | None, rule: Rule | None) -> tuple[Tensor, Tensor]:
+        found = row_statistics.forward(logits.detach(), labels, rule)
+        logp, value = found.logp[:, 0], found.entropy[:, 0]
+        if bool((logp + value).isnan().any()):
             raise ValueError("logits hold NaN or +inf, or a row holds nothing but -inf")
-        ctx.save_for_backward(logits, weights, value)
-        return value
+        ctx.save_for_backward(logits, labels)
+        ctx.rule, ctx.found = rule, found
+        return logp, value
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        logits, weights, value = ctx.saved_tensors
-        mass, shifted = _masses(logits, weights)
-        total = mass.sum(-1)
-        slope = mass.mul_(shifted.add_((value - total.log())[:, None])).mul_((-gradients[0] / total)[:, None])
-        return slope.to(logits.dtype), None
-
-
-def _masses(logits: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """w·e^{z - max} [n,V] and the finite z - max [n,V]."""
-    wide = logits if logits.dtype == torch.float64 else logits.float()
-    shifted = wide - wide.amax(-1, keepdim=True)
-    mass = shifted.exp() if weights is None else shifted.exp().mul_(weights)
-    # -inf logits have mass 0; a finite stand-in keeps 0·(-inf) from becoming NaN
-    return mass, shifted.clamp_(min=torch.finfo(shifted.dtype).min)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        logits, labels = ctx.saved_tensors
+        at_logp, at_entropy = gradients
+        rule = ctx.rule if bool(at_entropy.any()) else None
+        labels = labels if bool(at_logp.any()) else None
+        if rule is None and labels is None:  # a statistic that is only logged costs nothing
+            return logits.new_zeros(()).expand_as(logits), None, None
+        return row_statistics.backward(logits.detach(), labels, rule, ctx.found, (at_logp, at_entropy)), None, None
 
 
 def token_statistics(
