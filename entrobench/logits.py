@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from entrobench import row_statistics
 from entrobench.selection import Everything, MostLikely, Nucleus, Rule, removed_count
@@ -76,39 +76,52 @@ def _top_p_rule(vocabulary: int, p: float, include_crossing: bool = True) -> Rul
 
 def rule_of(stat: TokenStat, vocabulary: int) -> Rule | None:
     """Which tokens one of the entropies above keeps, given as it is or as a `partial`; None for other statistics."""
-    function, arguments, keywords = stat, (), {}
-    if isinstance(stat, partial):
-        function, arguments, keywords = stat.func, stat.args, stat.keywords
-    if function is entropy:
+    call = stat if isinstance(stat, partial) else partial(stat)
+    if call.func is entropy:
         return Everything()
-    for known, rule in ((clamped_entropy, _clamp_rule), (top_k_entropy, _top_k_rule), (top_p_entropy, _top_p_rule)):
-        if function is known:
-            return rule(vocabulary, *arguments, **keywords)
-    return None
+    known: list[tuple[Any, Callable[..., Rule]]] = [
+        (clamped_entropy, _clamp_rule),
+        (top_k_entropy, _top_k_rule),
+        (top_p_entropy, _top_p_rule),
+    ]
+    return next((rule(vocabulary, *call.args, **call.keywords) for own, rule in known if call.func is own), None)
+
+
+def engine(device: torch.device) -> Any:
+    """The module that computes rows on this device: Triton kernels on a GPU, blocks and threads on a CPU."""
+    if device.type == "cpu":
+        return row_statistics
+    from entrobench import triton_kernels
+
+    return triton_kernels
 
 
 class _Statistics(torch.autograd.Function):
     """The label's log-probability and an entropy from one set of exponentials. Only logits and row scalars are kept."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor | None, rule: Rule | None) -> tuple[Tensor, Tensor]:
-        found = row_statistics.forward(logits.detach(), labels, rule)
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor | None, rule: Rule | None, in_place: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        found = engine(logits.device).forward(logits.detach(), labels, rule)
         logp, value = found.logp[:, 0], found.entropy[:, 0]
         if bool((logp + value).isnan().any()):
             raise ValueError("logits hold NaN or +inf, or a row holds nothing but -inf")
         ctx.save_for_backward(logits, labels)
-        ctx.rule, ctx.found = rule, found
+        ctx.rule, ctx.in_place, ctx.found = rule, in_place, found
         return logp, value
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         logits, labels = ctx.saved_tensors
+        logits = logits.detach()
         at_logp, at_entropy = gradients
         rule = ctx.rule if bool(at_entropy.any()) else None
         labels = labels if bool(at_logp.any()) else None
         if rule is None and labels is None:  # a statistic that is only logged costs nothing
-            return logits.new_zeros(()).expand_as(logits), None, None
-        return row_statistics.backward(logits.detach(), labels, rule, ctx.found, (at_logp, at_entropy)), None, None
+            return logits.new_zeros(()).expand_as(logits), None, None, None
+        slope = engine(logits.device).backward(logits, labels, rule, ctx.found, (at_logp, at_entropy), ctx.in_place)
+        return slope, None, None, None
 
 
 def token_statistics(
@@ -124,23 +137,95 @@ def token_statistics(
 
     hidden [n,d], head_weight [V,d], head_bias [V] or None, labels [n] -> [n] and {name: [n]}, float32 (float64 from
     float64), with gradients to hidden and head. Logits exist for `chunk` tokens at a time, divided by the temperature;
-    with more than one chunk they are recomputed in the backward pass, so peak memory depends on the chunk alone.
+    with more than one chunk they are recomputed in the backward pass, so peak memory depends on the chunk alone. A
+    statistic whose gradient is zero costs nothing there.
     """
-
-    def one(hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> tuple[Tensor, ...]:
-        logits = F.linear(hidden, weight, bias)
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        logits = logits if temperature == 1 else logits / temperature
-        return log_probs(logits, labels), *(stat(logits) for stat in stats.values())
-
-    if len(labels) <= chunk or not torch.is_grad_enabled():
-        pieces = [
-            one(h, head_weight, head_bias, y) for h, y in zip(hidden.split(chunk), labels.split(chunk), strict=True)
-        ]
+    head = _Head(tuple(stats.values()), temperature, chunk)
+    if len(labels) <= chunk:
+        columns = head.statistics(head.logits(hidden, head_weight, head_bias), labels, head.stats)
     else:
-        pieces = [
-            checkpoint(one, h, head_weight, head_bias, y, use_reentrant=False, preserve_rng_state=False)
-            for h, y in zip(hidden.split(chunk), labels.split(chunk), strict=True)
-        ]
-    columns = [torch.cat(column) for column in zip(*pieces, strict=True)]
+        columns = _ChunkedHead.apply(hidden, head_weight, head_bias, labels, head)
     return columns[0], dict(zip(stats, columns[1:], strict=True))
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What happens to a chunk of tokens."""
+
+    stats: tuple[TokenStat, ...]
+    temperature: float
+    chunk: int
+
+    def logits(self, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """[n,V], as the layer gives them, or divided by the temperature in float32 (float64)."""
+        logits = F.linear(hidden, weight, bias)
+        if self.temperature == 1:
+            return logits
+        return logits.to(row_statistics.compute_dtype(logits)).div_(self.temperature)
+
+    def statistics(
+        self, logits: Tensor, labels: Tensor, stats: Sequence[TokenStat], in_place: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Log-probability and these statistics; the first entropy of this module shares its exponentials.
+
+        `in_place` lets the backward pass write over the logits, where nothing else reads them.
+        """
+        rules = [rule_of(stat, logits.shape[-1]) for stat in stats]
+        shared = next((place for place, rule in enumerate(rules) if rule is not None), None)
+        alone = len(stats) == (0 if shared is None else 1)
+        logp, value = _Statistics.apply(logits, labels, None if shared is None else rules[shared], in_place and alone)
+        wide = logits if alone else logits.to(row_statistics.compute_dtype(logits))
+        return logp, *(value if place == shared else stat(wide) for place, stat in enumerate(stats))
+
+
+class _ChunkedHead(torch.autograd.Function):
+    """The output layer chunk by chunk, forward and again in the backward pass; products in the autocast's precision."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, head: _Head
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(hidden, weight, bias, labels)
+        ctx.head = head
+        kind = hidden.device.type
+        ctx.precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        pieces = [
+            head.statistics(head.logits(h, weight, bias), y, head.stats)
+            for h, y in zip(hidden.split(head.chunk), labels.split(head.chunk), strict=True)
+        ]
+        return tuple(torch.cat(column) for column in zip(*pieces, strict=True))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, weight, bias, labels = ctx.saved_tensors
+        wanted = [place for place, gradient in enumerate(gradients[1:]) if bool(gradient.any())]
+        stats = [ctx.head.stats[place] for place in wanted]
+        at_logp, *at_stats = gradients[0], *(gradients[1 + place] for place in wanted)
+        at_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
+        at_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        at_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
+        with torch.autocast(hidden.device.type, dtype=ctx.precision, enabled=ctx.precision is not None):
+            for first in range(0, len(labels) if wanted or bool(at_logp.any()) else 0, ctx.head.chunk):
+                rows = slice(first, first + ctx.head.chunk)
+                logits = ctx.head.logits(hidden[rows], weight, bias).requires_grad_()
+                with torch.enable_grad():
+                    values = ctx.head.statistics(logits, labels[rows], stats, in_place=True)
+                (slope,) = torch.autograd.grad(values, logits, [g[rows] for g in (at_logp, *at_stats)])
+                del logits, values
+                slope = slope if ctx.head.temperature == 1 else slope.div_(ctx.head.temperature)
+                slope = slope.to(ctx.precision or weight.dtype)
+                if at_hidden is not None:
+                    at_hidden[rows] = slope @ weight
+                if at_weight is not None:
+                    _add_product(at_weight, slope.T, hidden[rows])
+                if at_bias is not None:
+                    at_bias += slope.sum(0)
+        return at_hidden, at_weight, at_bias, None, None
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right; sums over chunks are kept in the precision of `total`."""
+    if total.dtype == left.dtype == right.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right

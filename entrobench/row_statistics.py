@@ -37,7 +37,7 @@ def forward(logits: Tensor, labels: Tensor | None, rule: Rule | None) -> RowStat
     Without labels, or without a rule, the other part is not computed.
     """
     columns = [torch.zeros(len(logits), 1, dtype=compute_dtype(logits)) for _ in range(7)]
-    found = RowStatistics(*columns[:5], Cut(*columns[5:]))
+    logp, entropy, largest, log_total, log_kept, *cut = columns
 
     def start() -> BlockWork:
         buffers = _buffers(logits, 2)
@@ -50,7 +50,7 @@ def forward(logits: Tensor, labels: Tensor | None, rule: Rule | None) -> RowStat
         return work
 
     _by_blocks(logits, start)
-    return found
+    return RowStatistics(logp, entropy, largest, log_total, log_kept, Cut(*cut))
 
 
 def _block_forward(logits: Tensor, labels: Tensor | None, rule: Rule | None, buffers: list[Tensor]) -> Iterator[Tensor]:
@@ -79,14 +79,19 @@ def _block_forward(logits: Tensor, labels: Tensor | None, rule: Rule | None, buf
 
 
 def backward(
-    logits: Tensor, labels: Tensor | None, rule: Rule | None, found: RowStatistics, grads: tuple[Tensor, Tensor]
+    logits: Tensor,
+    labels: Tensor | None,
+    rule: Rule | None,
+    found: RowStatistics,
+    grads: tuple[Tensor, Tensor],
+    in_place: bool,
 ) -> Tensor:
-    """Gradient [n,V] at the logits, given those at logp and entropy, [n] each.
+    """Gradient [n,V] at the logits, given those at logp and entropy, [n] each; `in_place` writes over the logits.
 
     With p the softmax and q = w·e^(z - largest) / Σ of the kept: g_logp·(1[label] - p) - g_entropy·q·(ln q + H), where
     ln q stands for z - largest - log_kept.
     """
-    slope = _empty(logits)
+    slope = logits if in_place else _empty(logits)
     at_logp, at_entropy = (grad.to(found.logp.dtype)[:, None] for grad in grads)
     columns = (
         found.largest,
