@@ -37,9 +37,7 @@ def forward(logits: Tensor, labels: Tensor | None, rule: Rule | None) -> RowStat
             limit,
             vocabulary,
             rule.places if isinstance(rule, MostLikely) else 0,
-            torch.full(
-                (1,), rule.mass if isinstance(rule, Nucleus) else 0.0, dtype=torch.float64, device=logits.device
-            ),
+            mass,
             INCLUDE_CROSSING=isinstance(rule, Nucleus) and rule.include_crossing,
             **_choices(logits, labels, rule),
         )
