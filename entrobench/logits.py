@@ -200,32 +200,40 @@ class _ChunkedHead(torch.autograd.Function):
         hidden, weight, bias, labels = ctx.saved_tensors
         wanted = [place for place, gradient in enumerate(gradients[1:]) if bool(gradient.any())]
         stats = [ctx.head.stats[place] for place in wanted]
-        at_logp, *at_stats = gradients[0], *(gradients[1 + place] for place in wanted)
-        at_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
-        at_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        at_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
-        with torch.autocast(hidden.device.type, dtype=ctx.precision, enabled=ctx.precision is not None):
-            for first in range(0, len(labels) if wanted or bool(at_logp.any()) else 0, ctx.head.chunk):
-                rows = slice(first, first + ctx.head.chunk)
-                logits = ctx.head.logits(hidden[rows], weight, bias).requires_grad_()
-                with torch.enable_grad():
-                    values = ctx.head.statistics(logits, labels[rows], stats, in_place=True)
-                (slope,) = torch.autograd.grad(values, logits, [g[rows] for g in (at_logp, *at_stats)])
-                del logits, values
-                slope = slope if ctx.head.temperature == 1 else slope.div_(ctx.head.temperature)
-                slope = slope.to(ctx.precision or weight.dtype)
-                if at_hidden is not None:
-                    at_hidden[rows] = slope @ weight
-                if at_weight is not None:
-                    _add_product(at_weight, slope.T, hidden[rows])
-                if at_bias is not None:
-                    at_bias += slope.sum(0)
+        at_values = [gradients[0], *(gradients[1 + place] for place in wanted)]
+        at_hidden, at_weight, at_bias = (
+            torch.zeros_like(tensor) if needed and tensor is not None else None
+            for tensor, needed in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
+        )
+        chunks = torch.arange(len(labels)).split(ctx.head.chunk) if wanted or bool(gradients[0].any()) else ()
+        for rows in (slice(int(chunk[0]), int(chunk[-1]) + 1) for chunk in chunks):
+            slope = _chunk_slope(ctx, rows, stats, [gradient[rows] for gradient in at_values])
+            if at_hidden is not None:
+                at_hidden[rows] = slope @ weight.to(slope.dtype)
+            if at_weight is not None:
+                _add_product(at_weight, slope.T, hidden[rows].to(slope.dtype))
+            if at_bias is not None:
+                at_bias += slope.sum(0)
         return at_hidden, at_weight, at_bias, None, None
 
 
+def _chunk_slope(ctx: Any, rows: slice, stats: Sequence[TokenStat], gradients: Sequence[Tensor]) -> Tensor:
+    """Gradient of a chunk at what the output layer gave, in that precision; the layer runs again just as before."""
+    hidden, weight, bias, labels = ctx.saved_tensors
+    with torch.autocast(hidden.device.type, dtype=ctx.precision, enabled=ctx.precision is not None):
+        logits = ctx.head.logits(hidden[rows], weight, bias).requires_grad_()
+        with torch.enable_grad():
+            values = ctx.head.statistics(logits, labels[rows], stats, in_place=True)
+        (slope,) = torch.autograd.grad(values, logits, gradients)
+    slope = slope if ctx.head.temperature == 1 else slope.div_(ctx.head.temperature)
+    return slope.to(ctx.precision or hidden.dtype)
+
+
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right; sums over chunks are kept in the precision of `total`."""
-    if total.dtype == left.dtype == right.dtype:
+    """total += left @ right, in the precision of `total`: rounding each chunk's product would add up to a bias."""
+    if total.dtype == left.dtype:
         total.addmm_(left, right)
+    elif total.is_cuda:
+        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
     else:
         total += left @ right
