@@ -124,6 +124,22 @@ class _Statistics(torch.autograd.Function):
         return slope, None, None, None
 
 
+def logit_statistics(
+    logits: Tensor, labels: Tensor, stats: Sequence[TokenStat], in_place: bool = False
+) -> tuple[Tensor, ...]:
+    """Log-probability of the label and every statistic; [n,V], [n] -> [n] each, differentiable.
+
+    The first entropy of this module shares the log-probability's exponentials. `in_place` lets the backward pass write
+    over the logits, where nothing else reads them.
+    """
+    rules = [rule_of(stat, logits.shape[-1]) for stat in stats]
+    shared = next((place for place, rule in enumerate(rules) if rule is not None), None)
+    alone = len(stats) == (0 if shared is None else 1)
+    logp, value = _Statistics.apply(logits, labels, None if shared is None else rules[shared], in_place and alone)
+    wide = logits if alone else logits.to(row_statistics.compute_dtype(logits))
+    return logp, *(value if place == shared else stat(wide) for place, stat in enumerate(stats))
+
+
 def token_statistics(
     hidden: Tensor,
     head_weight: Tensor,
@@ -142,7 +158,7 @@ def token_statistics(
     """
     head = _Head(tuple(stats.values()), temperature, chunk)
     if len(labels) <= chunk:
-        columns = head.statistics(head.logits(hidden, head_weight, head_bias), labels, head.stats)
+        columns = logit_statistics(head.logits(hidden, head_weight, head_bias), labels, head.stats)
     else:
         columns = _ChunkedHead.apply(hidden, head_weight, head_bias, labels, head)
     return columns[0], dict(zip(stats, columns[1:], strict=True))
@@ -163,20 +179,6 @@ class _Head:
             return logits
         return logits.to(row_statistics.compute_dtype(logits)).div_(self.temperature)
 
-    def statistics(
-        self, logits: Tensor, labels: Tensor, stats: Sequence[TokenStat], in_place: bool = False
-    ) -> tuple[Tensor, ...]:
-        """Log-probability and these statistics; the first entropy of this module shares its exponentials.
-
-        `in_place` lets the backward pass write over the logits, where nothing else reads them.
-        """
-        rules = [rule_of(stat, logits.shape[-1]) for stat in stats]
-        shared = next((place for place, rule in enumerate(rules) if rule is not None), None)
-        alone = len(stats) == (0 if shared is None else 1)
-        logp, value = _Statistics.apply(logits, labels, None if shared is None else rules[shared], in_place and alone)
-        wide = logits if alone else logits.to(row_statistics.compute_dtype(logits))
-        return logp, *(value if place == shared else stat(wide) for place, stat in enumerate(stats))
-
 
 class _ChunkedHead(torch.autograd.Function):
     """The output layer chunk by chunk, forward and again in the backward pass; products in the autocast's precision."""
@@ -190,7 +192,7 @@ class _ChunkedHead(torch.autograd.Function):
         kind = hidden.device.type
         ctx.precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
         pieces = [
-            head.statistics(head.logits(h, weight, bias), y, head.stats)
+            logit_statistics(head.logits(h, weight, bias), y, head.stats)
             for h, y in zip(hidden.split(head.chunk), labels.split(head.chunk), strict=True)
         ]
         return tuple(torch.cat(column) for column in zip(*pieces, strict=True))
@@ -223,7 +225,7 @@ def _chunk_slope(ctx: Any, rows: slice, stats: Sequence[TokenStat], gradients: S
     with torch.autocast(hidden.device.type, dtype=ctx.precision, enabled=ctx.precision is not None):
         logits = ctx.head.logits(hidden[rows], weight, bias).requires_grad_()
         with torch.enable_grad():
-            values = ctx.head.statistics(logits, labels[rows], stats, in_place=True)
+            values = logit_statistics(logits, labels[rows], stats, in_place=True)
         (slope,) = torch.autograd.grad(values, logits, gradients)
     slope = slope if ctx.head.temperature == 1 else slope.div_(ctx.head.temperature)
     return slope.to(ctx.precision or hidden.dtype)
