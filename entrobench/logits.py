@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entrobench import row_statistics
-from entrobench.selection import Everything, MostLikely, Nucleus, Rule, removed_count
+from entrobench.selection import Everything, Rule, clamp_rule, top_k_rule, top_p_rule
 
 TokenStat = Callable[[Tensor], Tensor]
 
@@ -34,7 +34,7 @@ def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:
     weight (kept ties)/(all ties), so the value depends neither on the tie-breaking nor on the device. The selection has
     no gradient. Source: arXiv 2509.03493, section 4.
     """
-    return _Statistics.apply(logits, None, _clamp_rule(logits.shape[-1], clamp))[1]
+    return _Statistics.apply(logits, None, clamp_rule(logits.shape[-1], clamp))[1]
 
 
 def top_k_entropy(logits: Tensor, k: int) -> Tensor:
@@ -42,7 +42,7 @@ def top_k_entropy(logits: Tensor, k: int) -> Tensor:
 
     Ties at the threshold share the remaining places, as in `clamped_entropy`.
     """
-    return _Statistics.apply(logits, None, _top_k_rule(logits.shape[-1], k))[1]
+    return _Statistics.apply(logits, None, top_k_rule(logits.shape[-1], k))[1]
 
 
 def top_p_entropy(logits: Tensor, p: float, include_crossing: bool = True) -> Tensor:
@@ -52,26 +52,7 @@ def top_p_entropy(logits: Tensor, p: float, include_crossing: bool = True) -> Te
     largest one with mass at most p. Where it is empty, entropy and gradient are 0. Ties at the threshold share the
     remaining places, as in `clamped_entropy`. The selection has no gradient.
     """
-    return _Statistics.apply(logits, None, _top_p_rule(logits.shape[-1], p, include_crossing))[1]
-
-
-def _clamp_rule(vocabulary: int, clamp: float) -> Rule:
-    if not 0 <= clamp < 1:
-        raise ValueError(f"clamp must be at least 0 and below 1, got {clamp}")
-    removed = removed_count(clamp, vocabulary)
-    return MostLikely(vocabulary - removed) if removed else Everything()
-
-
-def _top_k_rule(vocabulary: int, k: int) -> Rule:
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    return MostLikely(k) if k < vocabulary else Everything()
-
-
-def _top_p_rule(vocabulary: int, p: float, include_crossing: bool = True) -> Rule:
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must be between 0 and 1, got {p}")
-    return Nucleus(p, include_crossing) if p < 1 else Everything()
+    return _Statistics.apply(logits, None, top_p_rule(logits.shape[-1], p, include_crossing))[1]
 
 
 def rule_of(stat: TokenStat, vocabulary: int) -> Rule | None:
@@ -80,9 +61,9 @@ def rule_of(stat: TokenStat, vocabulary: int) -> Rule | None:
     if call.func is entropy:
         return Everything()
     known: list[tuple[Any, Callable[..., Rule]]] = [
-        (clamped_entropy, _clamp_rule),
-        (top_k_entropy, _top_k_rule),
-        (top_p_entropy, _top_p_rule),
+        (clamped_entropy, clamp_rule),
+        (top_k_entropy, top_k_rule),
+        (top_p_entropy, top_p_rule),
     ]
     return next((rule(vocabulary, *call.args, **call.keywords) for own, rule in known if call.func is own), None)
 
@@ -122,6 +103,15 @@ class _Statistics(torch.autograd.Function):
             return logits.new_zeros(()).expand_as(logits), None, None, None
         slope = engine(logits.device).backward(logits, labels, rule, ctx.found, (at_logp, at_entropy), ctx.in_place)
         return slope, None, None, None
+
+
+def entropy_and_slope(logits: Tensor, rule: Rule) -> tuple[Tensor, Tensor, Tensor]:
+    """Entropy [n], its gradient [n,V] and ln of the kept mass over the largest token's [n], outside of autograd."""
+    logits = logits.detach()
+    found = engine(logits.device).forward(logits, None, rule)
+    ones = torch.ones_like(found.entropy[:, 0])
+    slope = engine(logits.device).backward(logits, None, rule, found, (ones, ones), False)
+    return found.entropy[:, 0], slope, found.log_kept[:, 0]
 
 
 def logit_statistics(

@@ -58,6 +58,28 @@ def removed_count(clamp: float, vocabulary: int) -> int:
     return int((Decimal(str(clamp)) * vocabulary).to_integral_value(ROUND_FLOOR))
 
 
+def clamp_rule(vocabulary: int, clamp: float) -> Rule:
+    """All but the floor(clamp·V) least likely tokens."""
+    if not 0 <= clamp < 1:
+        raise ValueError(f"clamp must be at least 0 and below 1, got {clamp}")
+    removed = removed_count(clamp, vocabulary)
+    return MostLikely(vocabulary - removed) if removed else Everything()
+
+
+def top_k_rule(vocabulary: int, k: int) -> Rule:
+    """The k most likely tokens."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    return MostLikely(k) if k < vocabulary else Everything()
+
+
+def top_p_rule(vocabulary: int, p: float, include_crossing: bool = True) -> Rule:
+    """The nucleus of mass p."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must be between 0 and 1, got {p}")
+    return Nucleus(p, include_crossing) if p < 1 else Everything()
+
+
 def exponential(exponents: Tensor, offset: Tensor | float, out: Tensor) -> Tensor:
     """e^(exponents + offset·ln 2) into `out`; torch's exp2 is twice as fast as its exp on a CPU."""
     if isinstance(offset, Tensor):
