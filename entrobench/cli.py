@@ -47,6 +47,7 @@ def train(
     micro_batch: Annotated[int, typer.Option(help="sequences per forward; never changes a result")] = 128,
     head_chunk: Annotated[int, typer.Option(help="tokens per chunk of the output layer")] = 4096,
     checkpoint_every: Annotated[int, typer.Option(help="steps")] = 20,
+    clamp_diagnostic: Annotated[list[float] | None, typer.Option(help="log what clamping at p would change")] = None,
 ) -> None:
     """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
 
@@ -58,7 +59,8 @@ def train(
 
     config = read_config(folder)
     settings = {"device": device, "micro_batch": micro_batch, "head_chunk": head_chunk}
-    hardware = parse(Hardware, {**settings, "checkpoint_every": checkpoint_every}, "entrobench train")
+    more = {"checkpoint_every": checkpoint_every, "clamp_diagnostics": clamp_diagnostic or []}
+    hardware = parse(Hardware, {**settings, **more}, "entrobench train")
     if source := reuse_finished_run(config, folder):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return

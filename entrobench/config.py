@@ -188,6 +188,12 @@ class Hardware:
     micro_batch: int = setting(64, low=1, source="ours; sequences per forward, fastest for the embedded models")
     head_chunk: int = setting(4096, low=1, source="ours; tokens per chunk of the output layer")
     checkpoint_every: int = setting(20, low=1, source="ours; steps")
+    clamp_diagnostics: list[float] = setting([], source="ours; shares p at which steps.parquet says what clamping does")
+
+    def __post_init__(self) -> None:
+        for clamp in self.clamp_diagnostics:
+            if type(clamp) not in (int, float) or not 0 < clamp < 1:
+                raise ValueError(f"clamp_diagnostics must be a list of numbers between 0 and 1, got {clamp!r}")
 
 
 @dataclass(frozen=True)

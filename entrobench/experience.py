@@ -76,7 +76,9 @@ class Collector:
         config: TrainerConfig,
         seed: int,
         memory: Memory,
+        diagnostic: TokenStat | None = None,
     ) -> None:
+        self.diagnostic = diagnostic  # sees every response token once a step
         self.model, self.engine, self.method, self.config, self.memory = model, engine, method, config, memory
         self.sampler = Sampler(tokenizer, engine, reward, config, seed)
 
@@ -114,6 +116,8 @@ class Collector:
         wanted = sorted({*self.method.old_stats, *(name for name in self.method.fresh if name in own)})
         places = {name: "entropy" if own[name] is entropy else f"own/{name}" for name in wanted}
         stats: dict[str, TokenStat] = {"entropy": entropy, **{place: own[name] for name, place in places.items()}}
+        if self.diagnostic is not None:
+            stats["diagnostic"] = self.diagnostic
         if temperature != 1:
             stats["entropy_t1"] = lambda logits: entropy(logits * temperature)
         chunk, micro_batch = self.memory.head_chunk, self.memory.micro_batch

@@ -23,6 +23,7 @@ from entrobench import checkpoint, hooks
 from entrobench.answers import Prompt, Reward
 from entrobench.api import Method, Progress, StepSummary
 from entrobench.config import Hardware, TrainerConfig, parse
+from entrobench.diagnostics import ClampDiagnostic
 from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.live import LIVE, LiveRows
@@ -98,8 +99,17 @@ class Trainer:
         self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype)
+        self.diagnostic = ClampDiagnostic(hardware.clamp_diagnostics) if hardware.clamp_diagnostics else None
         self.collector = Collector(
-            self.model, self.tokenizer, engine, reward, self.method, self.trainer, self.seed, self.memory
+            self.model,
+            self.tokenizer,
+            engine,
+            reward,
+            self.method,
+            self.trainer,
+            self.seed,
+            self.memory,
+            self.diagnostic,
         )
         self.step, self.updates, self.batches = 0, 0, 0
         self.rows: list[dict[str, float]] = []
@@ -212,6 +222,7 @@ class Trainer:
         row["rollout_mismatch"] = experience.rollout_mismatch
         row |= {f"seconds_{name}": value for name, value in seconds.items()}
         row |= {name: measures.token_mean(name) for name in measures.sums if "/" in name}
+        row |= {} if self.diagnostic is None else self.diagnostic.take()
         row |= {f"outcome/{name}": share for name, share in experience.sampled.shares.items()}
         state = dataclasses.asdict(self.method.state)
         return row | {f"method/{name}": float(value) for name, value in state.items() if _is_number(value)}

@@ -95,6 +95,7 @@ class Workflow:
         return (
             f"--device {hardware.device} --micro-batch {hardware.micro_batch} "
             f"--head-chunk {hardware.head_chunk} --checkpoint-every {hardware.checkpoint_every}"
+            + "".join(f" --clamp-diagnostic {clamp}" for clamp in hardware.clamp_diagnostics)
         )
 
     def device(self, subject: str) -> str:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: one thread, interleaved rounds, medians, and the machine they ran on."""
+"""What the benchmarks share: threads, interleaved rounds, medians, and the machine they ran on."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ DATA = Path("results/data/chain2")
 
 def one_thread() -> None:
     """Compute on one thread without network; call before torch is imported."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    use_threads(1)
+
+
+def use_threads(count: int) -> None:
+    """Compute on this many threads without network; call before torch is imported."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
     os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
     warnings.simplefilter("ignore", FutureWarning)  # of the libraries compared
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
 
 
 def folders(description: str | None) -> tuple[Path, Path]:
@@ -63,13 +68,13 @@ def ratio(slow: list[float], fast: list[float]) -> float:
     return median(a / b for a, b in zip(slow, fast, strict=True))
 
 
-def describe_machine() -> str:
+def describe_machine(threads: str = "1 thread") -> str:
     """The processor, its cores and how busy they are."""
     from entrobench.provenance import machine
 
     found = machine("cpu")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{found['cpu']}, {found['cores']} cores, load {load} (1, 5, 15 minutes); this process has 1 thread"
+    return f"{found['cpu']}, {found['cores']} cores, load {load} (1, 5, 15 minutes); this process has {threads}"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

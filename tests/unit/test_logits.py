@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from entrobench.logits import clamped_entropy, entropy, kept_weights, log_probs, removed_count, token_statistics
+from entrobench.logits import clamped_entropy, entropy, log_probs, token_statistics
+from entrobench.selection import removed_count
 
 INFINITY = float("inf")
 ROWS = st.lists(st.one_of(st.floats(-30, 30, width=32), st.integers(-2, 2).map(float)), min_size=1, max_size=12)
@@ -72,14 +73,6 @@ def test_the_bounds_of_entropy(row: list[float], clamp: float) -> None:
     assert -1e-12 <= value <= math.log(len(row)) + 1e-12
     if len(set(row)) == len(row):  # with ties at the cut, more tokens than places share the mass
         assert value <= math.log(kept) + 1e-12
-
-
-@given(ROWS, SHARES)
-def test_kept_weights_add_up_to_the_places(row: list[float], clamp: float) -> None:
-    removed = removed_count(clamp, len(row))
-    weights = kept_weights(torch.tensor([row], dtype=torch.float64), removed)
-    assert float(weights.sum()) == pytest.approx(len(row) - removed, abs=1e-9)
-    assert bool(((weights >= 0) & (weights <= 1)).all())
 
 
 @given(st.decimals(0, "0.999", places=3), st.integers(1, 200_000))
