@@ -62,7 +62,7 @@ def _foreign(name: str, where: str) -> Benchmark:
     path = task_file(task_name)
     if path is None:
         ours = benchmark_names()
-        hint = nearest(name, ours) or nearest(task_name, packaged_tasks())
+        hint = nearest(task_name, [*ours, *packaged_tasks()])
         allowed = f"{', '.join(ours)}, a task in config/tasks or of lm-eval"
         raise InputError(f"{where}: unknown benchmark {name!r} (allowed: {allowed}){hint}")
     task = read_task(path)

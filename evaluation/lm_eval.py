@@ -178,8 +178,10 @@ def main() -> None:
     setup_logging()
     command = HarnessCLI()
     arguments = command.parse_args()
-    theirs = getattr(arguments, "include_path", None)
-    arguments.include_path = [str(TASKS), *([theirs] if theirs else [])]
+    ours = {"include_path": None, "device": "auto", "batch_size": BATCH}  # instead of lm-eval's cuda:0 and 1
+    for name, value in ours.items():
+        setattr(arguments, name, getattr(arguments, name, None) or value)
+    arguments.include_path = [str(TASKS), *([arguments.include_path] if arguments.include_path else [])]
     try:
         command.execute(arguments)
     except InputError as error:

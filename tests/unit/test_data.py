@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +15,6 @@ from entrobench import data
 from entrobench.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-REAL_DATA = Path(os.environ.get(data.DATA_VARIABLE) or ROOT.parent / "shared" / "data")
-needs_real_data = pytest.mark.skipif(
-    not (REAL_DATA / "manifest.json").is_file(), reason=f"no folder of real benchmark rows (set {data.DATA_VARIABLE})"
-)
-
 CHAIN: dict[str, Any] = {"kind": "chain", "chain": {"operations": 2, "modulus": 5}}
 
 
@@ -247,18 +240,3 @@ def test_an_interrupted_write_leaves_the_old_dataset(tmp_path: Path, monkeypatch
 
 def test_render_keeps_other_braces() -> None:
     assert data.render(r"{problem} \boxed{}.", r"\frac{1}{2}") == r"\frac{1}{2} \boxed{}."
-
-
-@needs_real_data
-@pytest.mark.parametrize("name", ["gsm8k", "math500"])
-def test_the_recipes_of_real_data_match_the_rows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(data.DATA_VARIABLE, str(REAL_DATA))
-    spec = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())
-    listed = json.loads((REAL_DATA / "manifest.json").read_text())
-    for file in spec["splits"].values():
-        count, _, digest = listed[Path(file["file"]).stem]
-        assert (file["rows"], file["sha256"]) == (count, digest)
-    manifest = data.prepare(name, spec, tmp_path)
-    total = sum(entry["rows"] + entry["duplicates"] for entry in manifest["splits"].values())
-    assert total == sum(file["rows"] for file in spec["splits"].values())
-    assert all(entry["duplicates"] == 0 for entry in manifest["splits"].values())

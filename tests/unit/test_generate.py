@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,6 @@ from entrobench.evaluation.generate import build_requests, build_tasks, generate
 from entrobench.model import load_tokenizer, weights_sha256
 
 ROOT = Path(__file__).parents[2]
-REAL_DATA = Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / "shared" / "data")
-needs_real_data = pytest.mark.skipif(
-    not (REAL_DATA / "manifest.json").is_file(), reason=f"no folder of real benchmark rows (set {DATA_VARIABLE})"
-)
-
 EVALUATION: dict[str, Any] = {
     "samples": 3,
     "temperature": 1.0,
@@ -221,19 +215,3 @@ def test_rows_reach_the_model_and_the_file_as_they_are(
     generate(model_folder, evaluation, tmp_path / "data", tmp_path, device="cpu")
     records = read(tmp_path / "generations/math500.jsonl.zst")[1:]
     assert [(record["problem"], record["gold"]) for record in records] == ODD
-
-
-@needs_real_data
-@pytest.mark.parametrize("name", ["gsm8k", "math500"])
-def test_real_problems_are_asked_in_evaluation_as_in_training(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(DATA_VARIABLE, str(REAL_DATA))
-    spec = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())
-    prepare(name, spec, tmp_path / name)
-    settings = EvaluationConfig(samples=1, pass_k=[1])
-    requests = build_requests(build_tasks({name: settings}, tmp_path)[name], settings)
-    rows = load_rows(tmp_path / name, "test")
-    assert len(rows) == spec["splits"]["test"]["rows"]
-    assert [request.args[0] for request in requests] == [render(spec["prompt"], row.problem) for row in rows]
-    assert [request.doc["answer"] for request in requests] == [row.answer for row in rows]
