@@ -195,6 +195,70 @@ def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path, source: Path,
         data.verify("mine", spec)
 
 
+PROBLEM = {"q": "Why?", "level": "5"}
+
+
+def column_spec(source: Path, *rows: dict[str, Any], **columns: Any) -> dict[str, Any]:
+    spec = jsonl_spec(source, test=list(rows))
+    spec["splits"]["test"] |= {"problem": "q", **columns}
+    return spec
+
+
+def test_answers_may_be_lists_with_units_and_tolerances(tmp_path: Path, source: Path) -> None:
+    columns = {"answer": "a", "unit": "u", "tolerance": "t"}
+    problems = [
+        {"q": "One?", "a": ["$2$"], "u": None, "t": None},
+        {"q": "Two?", "a": ["1", "-1"], "u": None, "t": None},
+        {"q": "Unit?", "a": ["4.2"], "u": "km", "t": "1e-1"},
+        {"q": "Units?", "a": ["1,2"], "u": "km", "t": 2},
+    ]
+    data.prepare("mine", column_spec(source, *problems, **columns), tmp_path / "out")
+    found = data.load_rows(tmp_path / "out", "test")
+    assert [row.answer for row in found] == ["$2$", "1, -1", "4.2 km", "1,2"]
+    assert [row.tolerance for row in found] == [None, None, 0.1, 2.0]
+
+
+def test_only_the_wanted_rows_are_read(tmp_path: Path, source: Path) -> None:
+    problems = [{**row, "level": row["answer"]} for row in rows(5)]
+    spec = jsonl_spec(source, test=problems)
+    spec["splits"]["test"] |= {"only": {"level": "3"}, "selected": 1}
+    data.prepare("mine", spec, tmp_path / "out")
+    assert [row.answer for row in data.load_rows(tmp_path / "out", "test")] == ["3"]
+    spec["splits"]["test"]["selected"] = 2
+    with pytest.raises(InputError, match=r"test.jsonl: expected 2 rows with .'level': '3'. .*, found 1"):
+        data.verify("mine", spec)
+
+
+@pytest.mark.parametrize(
+    ("bad", "columns", "message"),
+    [
+        ({"a": []}, {"answer": "a"}, "test.jsonl: row 2: a is empty"),
+        ({"a": ["1", " "]}, {"answer": "a"}, "test.jsonl: row 2: a is empty"),
+        ({"a": ["1", None]}, {"answer": "a"}, "test.jsonl: row 2: a must be text, got None"),
+        ({"a": "1", "t": "about 1"}, {"answer": "a", "tolerance": "t"}, "row 2: tolerance must be a number above 0"),
+        ({"a": "1", "t": -1}, {"answer": "a", "tolerance": "t"}, "row 2: tolerance must be a number above 0, got -1"),
+        ({"a": "1"}, {"answer": "a", "unit": "u"}, "row 2: no column 'u' .there: q, level, a."),
+        ({"a": "1"}, {"answer": "a", "only": {"lvel": "5"}, "selected": 1}, "row 1: no column 'lvel' .*mean 'level'"),
+        ({"a": "1"}, {"answer": "a", "only": {"level": "5"}}, "only and selected .* go together"),
+    ],
+)
+def test_faulty_columns_name_their_row(
+    source: Path, bad: dict[str, Any], columns: dict[str, Any], message: str
+) -> None:
+    good = {**PROBLEM, "q": "How?", "a": "1", "u": None, "t": None}
+    with pytest.raises(InputError, match=message):
+        data.verify("mine", column_spec(source, good, {**PROBLEM, **bad}, **columns))
+
+
+def test_what_a_recipe_leaves_out_does_not_change_its_hash(source: Path) -> None:
+    spec = jsonl_spec(source, test=rows(1))
+    before = data.recipe_hash(data.check_spec("mine", spec, "here"))
+    spec["splits"]["test"] |= {"unit": None, "only": {}}
+    assert data.recipe_hash(data.check_spec("mine", spec, "here")) == before
+    spec["splits"]["test"]["unit"] = "u"
+    assert data.recipe_hash(data.check_spec("mine", spec, "here")) != before
+
+
 def test_a_wrong_file_is_one_line(tmp_path: Path, source: Path) -> None:
     spec = jsonl_spec(source, test=rows(3))
     path = source / "test.jsonl"
