@@ -206,8 +206,9 @@ def _overlap(study: Study) -> dict[str, Any]:
         removed = set.intersection(*(set(section.get("against", ())) for section in used))
         counts = f"{name}: {found['matching']} of {found['rows']} training rows match"
         lines.append(f"{counts} a row of {', '.join(compared['against'])} ({found['rule']}).")
+        gone = {match["id"] for match in found["matches"] if match["benchmark"] in removed}
         for match in found["matches"]:
-            fate = "removed" if match["benchmark"] in removed else "trained on"
+            fate = "removed" if match["id"] in gone else "trained on"
             texts = [name, match["id"], match["benchmark"], match["benchmark_id"], match["kind"], match["words"], fate]
             rows.append([Entry(text, value=text) for text in texts])
     columns = ["dataset", "training row", "benchmark", "its row", "match", "shared words", "fate"]
