@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,11 @@ from typing import Any
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.provenance import sha256_file
-from entrobench.rows import Row, SplitFile, problem_id, read_file
+from entrobench.rows import Row, SplitFile, fetch, problem_id, read_file
 
 SPLITS = ("train", "validation", "test")
 DATA_VARIABLE = "ENTROBENCH_DATA"
+NOT_HASHED = ("prompt", "source", "repository", "revision")
 COLUMNS = ("id", "problem", "answer")  # and tolerance, where a row of the split has one
 
 
@@ -45,10 +47,16 @@ class ChainDataset:
 
 @dataclass(frozen=True)
 class JsonlDataset:
-    """Recipe of kind `jsonl`: {split: SplitFile}; `validation_share` of train is carved out by hash."""
+    """Recipe of kind `jsonl`: {split: SplitFile}; `validation_share` of train is carved out by hash.
+
+    Where ENTROBENCH_DATA is not set, the files come from a `repository` of datasets at a `revision` (a full commit
+    hash), if the recipe names them; their content is pinned by its SHA-256 either way.
+    """
 
     kind: str = setting("jsonl")
     source: str = setting("")
+    repository: str | None = setting(None)
+    revision: str | None = setting(None)
     prompt: str = setting("{problem}")
     validation_share: float = setting(0.0, low=0.0, high=1.0)
     splits: dict[str, Any] = setting({})
@@ -57,6 +65,10 @@ class JsonlDataset:
         _check_prompt(self.prompt)
         if not self.splits:
             raise ValueError(f"splits must name at least one of {', '.join(SPLITS)}")
+        if bool(self.repository) != bool(self.revision):
+            raise ValueError("repository and revision go together")
+        if self.revision and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
+            raise ValueError(f"revision must be a full commit hash, 40 hex digits, got {self.revision!r}")
         if self.validation_share and ("train" not in self.splits or "validation" in self.splits):
             raise ValueError("validation_share is carved from train: it needs a train and no validation file")
         if self.validation_share == 1:
@@ -111,7 +123,7 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
 
 
 def recipe_hash(spec: Spec) -> str:
-    """SHA-256 of what decides the rows: everything in the recipe but the prompt and the source's description.
+    """SHA-256 of what decides the rows: everything in the recipe but the prompt and where the files come from.
 
     What a file leaves out is not hashed, so that a new optional key changes no hash.
     """
@@ -119,7 +131,7 @@ def recipe_hash(spec: Spec) -> str:
     if isinstance(spec, JsonlDataset):
         splits = content["splits"].items()
         content["splits"] = {split: {key: value for key, value in file.items() if value} for split, file in splits}
-    return canonical_hash({key: value for key, value in content.items() if key not in ("prompt", "source")})
+    return canonical_hash({key: value for key, value in content.items() if key not in NOT_HASHED})
 
 
 def split_names(spec: Spec) -> list[str]:
@@ -224,8 +236,14 @@ def _read(spec: Spec, where: str) -> dict[str, list[Row]]:
     if isinstance(spec, TaskDataset):
         tasks = importlib.import_module("entrobench.evaluation.foreign_tasks")  # the core imports no evaluation
         return {"test": [Row(problem_id(p), p, a) for p, a in tasks.task_pairs(spec.task, where)]}
-    folder = data_folder(where)
-    splits = {split: read_file(folder, file, f"{where}: splits.{split}") for split, file in spec.splits.items()}
+    splits = {}
+    for split, file in spec.splits.items():
+        place = f"{where}: splits.{split}"
+        if spec.repository and spec.revision and not os.environ.get(DATA_VARIABLE):
+            folder = fetch(spec.repository, spec.revision, file.file, place)
+        else:
+            folder = data_folder(where)
+        splits[split] = read_file(folder, file, place)
     if spec.validation_share:
         splits |= _by_hash(splits["train"], spec.validation_share, 0.0)
     return splits

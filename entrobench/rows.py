@@ -1,4 +1,4 @@
-"""Rows: one problem each, and how they are read from a pinned file of JSON lines."""
+"""Rows: one problem each, and how they are read from a pinned file of JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -77,25 +77,44 @@ def read_file(folder: Path, file: SplitFile, where: str) -> list[Row]:
         raise InputError(f"{where}: sha256 is {UNKNOWN}: check the rows of {path}, then write {digest} there")
     if digest != file.sha256:
         raise InputError(f"{path}: wrong SHA-256: expected {file.sha256} ({where}), found {digest}")
-    # only \n ends a line: str.splitlines would also cut at U+2028, which real problems contain
-    lines = content.decode().removesuffix("\n").split("\n")
-    if len(lines) != file.rows:
-        raise InputError(f"{path}: expected {file.rows} rows ({where}), found {len(lines)}")
-    parsed = (_parse_line(line, file, f"{path}: row {number}") for number, line in enumerate(lines, start=1))
+    records = _records(path, content)
+    if len(records) != file.rows:
+        raise InputError(f"{path}: expected {file.rows} rows ({where}), found {len(records)}")
+    parsed = (_parse(record, file, f"{path}: row {number}") for number, record in enumerate(records, start=1))
     rows = [row for row in parsed if row is not None]
     if file.selected not in (None, len(rows)):
         raise InputError(f"{path}: expected {file.selected} rows with {file.only} ({where}), found {len(rows)}")
     return rows
 
 
-def _parse_line(line: str, file: SplitFile, where: str) -> Row | None:
-    """One line as a row; None if `only` leaves it out."""
+def fetch(repository: str, revision: str, file: str, where: str) -> Path:
+    """The local folder that holds a file of a repository of datasets at a revision, downloaded if it is not there yet.
+
+    Raises InputError where it cannot be had. What it holds is checked by `read_file`.
+    """
+    from huggingface_hub import hf_hub_download
+
     try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: must be a JSON object, got {type(values).__name__}")
+        path = Path(hf_hub_download(repository, file, repo_type="dataset", revision=revision))
+    except OSError as error:  # no network, no such repository, revision or file
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{where}: cannot fetch {file!r} of {repository} at {revision}: {reason}") from None
+    return path.parents[len(Path(file).parts) - 1]
+
+
+def _records(path: Path, content: bytes) -> list[Any]:
+    """The records of a Parquet file, or lines of JSON as text."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet
+
+        return list(pyarrow.parquet.read_table(path).to_pylist())
+    # only \n ends a line: str.splitlines would also cut at U+2028, which real problems contain
+    return content.decode().removesuffix("\n").split("\n")
+
+
+def _parse(record: str | dict[str, Any], file: SplitFile, where: str) -> Row | None:
+    """One line of JSON, or one record of a Parquet file, as a row; None if `only` leaves it out."""
+    values = _json(record, where) if isinstance(record, str) else record
     if any(_column(values, column, where) != wanted for column, wanted in file.only.items()):
         return None
     problem = _text(_column(values, file.problem, where), f"{where}: {file.problem}")
@@ -105,6 +124,16 @@ def _parse_line(line: str, file: SplitFile, where: str) -> Row | None:
         answer += " " + _text(unit, f"{where}: {file.unit}")
     tolerance = _tolerance(_column(values, file.tolerance, where), where) if file.tolerance else None
     return Row(problem_id(problem), problem, answer, tolerance)
+
+
+def _json(line: str, where: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: must be a JSON object, got {type(values).__name__}")
+    return values
 
 
 def _column(values: Mapping[str, Any], column: str, where: str) -> Any:

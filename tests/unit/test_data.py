@@ -166,6 +166,8 @@ def test_a_wrong_chain_recipe_is_one_line(change: dict[str, Any], message: str) 
         ({"splits": {"test": {"file": "a", "rows": 1}}}, "d.yaml: splits.test: sha256 is required"),
         ({"splits": {"test": {"file": "a", "sha256": "b", "rows": 0}}}, "rows must be at least 1, got 0"),
         ({"validation_share": 0.1}, "validation_share is carved from train"),
+        ({"repository": "some/rows"}, "repository and revision go together"),
+        ({"repository": "some/rows", "revision": "main"}, "revision must be a full commit hash, 40 hex digits"),
     ],
 )
 def test_a_wrong_jsonl_recipe_is_one_line(change: dict[str, Any], message: str) -> None:
@@ -304,3 +306,56 @@ def test_an_interrupted_write_leaves_the_old_dataset(tmp_path: Path, monkeypatch
 
 def test_render_keeps_other_braces() -> None:
     assert data.render(r"{problem} \boxed{}.", r"\frac{1}{2}") == r"\frac{1}{2} \boxed{}."
+
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_files_of_a_repository_are_fetched_at_their_revision_and_checked(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked = []
+
+    def download(*arguments: str, **options: str) -> str:
+        asked.append((*arguments, options["repo_type"], options["revision"]))
+        return str(source / arguments[1])
+
+    spec = jsonl_spec(source, test=rows(3)) | {"repository": "some/rows", "revision": REVISION}
+    here = data.recipe_hash(data.check_spec("mine", jsonl_spec(source, test=rows(3)), "here"))
+    assert data.recipe_hash(data.check_spec("mine", spec, "here")) == here  # where the rows come from is no matter
+    data.prepare("mine", spec, tmp_path / "local")
+    assert asked == []  # the folder of data files comes first
+    monkeypatch.delenv(data.DATA_VARIABLE)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    manifest = data.prepare("mine", spec, tmp_path / "fetched")
+    assert asked == [("some/rows", "test.jsonl", "dataset", REVISION)]
+    assert manifest["splits"]["test"]["rows"] == 3
+    (source / "test.jsonl").write_text("another content\n")
+    with pytest.raises(InputError, match="wrong SHA-256"):
+        data.verify("mine", spec)
+
+
+def test_a_repository_that_cannot_be_reached_is_one_line(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def download(*_: str, **__: str) -> str:
+        raise ConnectionError("no network\nand more")
+
+    spec = jsonl_spec(source, test=rows(3)) | {"repository": "some/rows", "revision": REVISION}
+    monkeypatch.delenv(data.DATA_VARIABLE)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    message = f"splits.test: cannot fetch 'test.jsonl' of some/rows at {REVISION}: no network$"
+    with pytest.raises(InputError, match=message):
+        data.verify("mine", spec)
+
+
+def test_parquet_files_are_read(tmp_path: Path, source: Path) -> None:
+    import pandas
+
+    pandas.DataFrame(rows(3)).to_parquet(source / "test.parquet")
+    digest = hashlib.sha256((source / "test.parquet").read_bytes()).hexdigest()
+    spec = {"kind": "jsonl", "splits": {"test": {"file": "test.parquet", "sha256": digest, "rows": 3}}}
+    data.prepare("mine", spec, tmp_path / "out")
+    assert [row.answer for row in data.load_rows(tmp_path / "out", "test")] == ["1", "2", "3"]
