@@ -65,9 +65,10 @@ def train(
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
     from entrobench import trainer
+    from entrobench.decontamination import training_folder
     from entrobench.evaluation.rewards import reward_function
 
-    model, data = MODELS / config["model"]["name"], DATA / config["dataset"]["name"]
+    model, data = MODELS / config["model"]["name"], training_folder(DATA, config["dataset"])
     trainer.train(config, folder, model, data, hardware, reward_function(config["trainer"]["reward"]))
 
 
@@ -94,6 +95,7 @@ def grade(
     folder: Annotated[
         Path | None, typer.Argument(help="folder with generations/; gets grades/<benchmark>.parquet")
     ] = None,
+    also: Annotated[str | None, typer.Option(metavar="paper", help="add the paper's grader to the grades")] = None,
     explain: Annotated[
         tuple[str, str] | None, typer.Option(metavar="PREDICTION GOLD", help="explain one verdict instead")
     ] = None,
@@ -112,6 +114,10 @@ def grade(
     for file in files:
         output = folder / "grades" / file.name.replace(".jsonl.zst", ".parquet")
         grading.grade_file(file, output, progress=sys.stderr.isatty())
+        if also:
+            from entrobench.evaluation.second_grader import add_verdicts
+
+            add_verdicts(file, output, also, progress=sys.stderr.isatty())
 
 
 @app.command()
@@ -320,14 +326,30 @@ def base_model(name: Annotated[str, typer.Argument(help="name in config/models")
 
 
 @app.command("prepare-data")
-def prepare_data(name: Annotated[str, typer.Argument(help="name in config/datasets")]) -> None:
-    """Write results/data/NAME: parquet splits and a manifest.
+def prepare_data(
+    name: Annotated[str, typer.Argument(help="name in config/datasets, or a benchmark that is a task of lm-eval")],
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATASET/SPLIT", help="only write the training rows that match no row there"),
+    ] = None,
+) -> None:
+    """Write results/data/NAME: parquet splits and a manifest; or its training rows without those of benchmarks.
 
-    Example: entrobench prepare-data chain2
+    Examples: entrobench prepare-data chain2; entrobench prepare-data gsm8k --without gsm8k/test --without math500/test
     """
-    from entrobench import data, recipes
+    from entrobench import data, decontamination, recipes
 
-    data.prepare(name, recipes.load_dataset(name, "entrobench prepare-data").spec, DATA / name)
+    where = "entrobench prepare-data"
+    recipe = recipes.load_dataset(name, where)
+    if not without:
+        data.prepare(name, recipe.spec, DATA / name)
+        return
+    places = [(recipes.load_dataset(place.split("/")[0], where), place.partition("/")[2]) for place in without]
+    compared = decontamination.compared_with(recipe, places)
+    if not compared:
+        raise InputError(f"{where}: no row of {name} can match one of {', '.join(without)}")
+    found = decontamination.decontaminate(name, compared, DATA)["decontamination"]
+    print(f"{found['matching']} of {found['rows']} training rows match: {decontamination.RULE}")
 
 
 @app.command()

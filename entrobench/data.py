@@ -1,16 +1,17 @@
 """Datasets: from a recipe (config/datasets/<name>.yaml) to parquet splits with a manifest.
 
-Kinds of recipe: `chain` (the embedded generator, split by hash of the problem) and `jsonl` (files in the folder that
-the environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count).
+Kinds of recipe: `chain` (the embedded generator, split by hash of the problem), `jsonl` (files in the folder that the
+environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count) and `lm_eval` (the test rows of a task
+of lm-eval, as it prompts them).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import importlib
 import json
 import os
-import unicodedata
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +20,12 @@ from typing import Any
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.provenance import sha256_file
+from entrobench.rows import Row, SplitFile, fetch, problem_id, read_file
 
 SPLITS = ("train", "validation", "test")
 DATA_VARIABLE = "ENTROBENCH_DATA"
-COLUMNS = ("id", "problem", "answer")
-
-Pairs = list[tuple[str, str]]  # (problem, answer)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One problem; `id` is `problem_id(problem)` and unique in its dataset."""
-
-    id: str
-    problem: str
-    answer: str
+NOT_HASHED = ("prompt", "source", "repository", "revision")
+COLUMNS = ("id", "problem", "answer")  # and tolerance, where a row of the split has one
 
 
 @dataclass(frozen=True)
@@ -54,27 +46,17 @@ class ChainDataset:
 
 
 @dataclass(frozen=True)
-class SplitFile:
-    """One pinned file of a `jsonl` recipe: its name inside the data folder, content, and the columns to read."""
-
-    file: str = setting("")
-    sha256: str = setting("")
-    rows: int = setting(0, low=1)
-    problem: str = setting("problem")
-    answer: str = setting("answer")
-
-    def __post_init__(self) -> None:
-        for name in ("file", "sha256", "rows"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} is required")
-
-
-@dataclass(frozen=True)
 class JsonlDataset:
-    """Recipe of kind `jsonl`: {split: SplitFile}; `validation_share` of train is carved out by hash."""
+    """Recipe of kind `jsonl`: {split: SplitFile}; `validation_share` of train is carved out by hash.
+
+    Where ENTROBENCH_DATA is not set, the files come from a `repository` of datasets at a `revision` (a full commit
+    hash), if the recipe names them; their content is pinned by its SHA-256 either way.
+    """
 
     kind: str = setting("jsonl")
     source: str = setting("")
+    repository: str | None = setting(None)
+    revision: str | None = setting(None)
     prompt: str = setting("{problem}")
     validation_share: float = setting(0.0, low=0.0, high=1.0)
     splits: dict[str, Any] = setting({})
@@ -83,14 +65,30 @@ class JsonlDataset:
         _check_prompt(self.prompt)
         if not self.splits:
             raise ValueError(f"splits must name at least one of {', '.join(SPLITS)}")
+        if bool(self.repository) != bool(self.revision):
+            raise ValueError("repository and revision go together")
+        if self.revision and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
+            raise ValueError(f"revision must be a full commit hash, 40 hex digits, got {self.revision!r}")
         if self.validation_share and ("train" not in self.splits or "validation" in self.splits):
             raise ValueError("validation_share is carved from train: it needs a train and no validation file")
         if self.validation_share == 1:
             raise ValueError("validation_share 1 leaves no training row")
 
 
-Spec = ChainDataset | JsonlDataset
-KINDS: dict[str, type[Spec]] = {"chain": ChainDataset, "jsonl": JsonlDataset}
+@dataclass(frozen=True)
+class TaskDataset:
+    """Recipe of kind `lm_eval`: a task's test rows; `file_sha256` of its YAML file and `version` pin what it asks."""
+
+    kind: str = setting("lm_eval")
+    source: str = setting("a task of lm-eval")
+    prompt: str = setting("{problem}")
+    task: str = setting("")
+    version: str = setting("")
+    file_sha256: str = setting("")
+
+
+Spec = ChainDataset | JsonlDataset | TaskDataset
+KINDS: dict[str, type[Spec]] = {"chain": ChainDataset, "jsonl": JsonlDataset, "lm_eval": TaskDataset}
 
 
 def _check_prompt(prompt: str) -> None:
@@ -115,6 +113,8 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
         return dataclasses.replace(
             checked, chain=dataclasses.asdict(parse(ChainConfig, checked.chain, f"{where}: chain"))
         )
+    if isinstance(checked, TaskDataset):
+        return checked
     for split in checked.splits:
         if split not in SPLITS:
             raise unknown("split", split, SPLITS, where)
@@ -123,13 +123,21 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
 
 
 def recipe_hash(spec: Spec) -> str:
-    """SHA-256 of what decides the rows: everything in the recipe but the prompt and the source's description."""
+    """SHA-256 of what decides the rows: everything in the recipe but the prompt and where the files come from.
+
+    What a file leaves out is not hashed, so that a new optional key changes no hash.
+    """
     content = dataclasses.asdict(spec)
-    return canonical_hash({key: value for key, value in content.items() if key not in ("prompt", "source")})
+    if isinstance(spec, JsonlDataset):
+        splits = content["splits"].items()
+        content["splits"] = {split: {key: value for key, value in file.items() if value} for split, file in splits}
+    return canonical_hash({key: value for key, value in content.items() if key not in NOT_HASHED})
 
 
 def split_names(spec: Spec) -> list[str]:
     """The splits that `prepare` will write for a recipe, in the order of SPLITS."""
+    if isinstance(spec, TaskDataset):
+        return ["test"]
     if isinstance(spec, ChainDataset):
         present = {"train": True, "validation": spec.validation_share > 0, "test": spec.test_share > 0}
     else:
@@ -143,12 +151,6 @@ def render(prompt: str, problem: str) -> str:
     return prompt.replace("{problem}", problem)
 
 
-def problem_id(problem: str) -> str:
-    """First 16 hex of the SHA-256 of the problem after NFKC, lower case and collapsed white space."""
-    normalised = " ".join(unicodedata.normalize("NFKC", problem).lower().split())
-    return hashlib.sha256(normalised.encode()).hexdigest()[:16]
-
-
 def held_out(identifier: str, validation_share: float, test_share: float) -> str:
     """The split of a problem id: the same id always lands in the same split, so splits are disjoint."""
     position = int(identifier, 16) / 16**16
@@ -159,8 +161,13 @@ def held_out(identifier: str, validation_share: float, test_share: float) -> str
 
 def verify(name: str, spec: Mapping[str, Any]) -> None:
     """Raise InputError if `prepare` would; reads the sources whole, writes nothing."""
-    where = f"config/datasets/{name}.yaml"
+    where = recipe_place(name, spec)
     _read(check_spec(name, spec, where), where)
+
+
+def recipe_place(name: str, spec: Mapping[str, Any]) -> str:
+    """How error lines name a recipe."""
+    return f"lm-eval task {name}" if spec.get("kind") == "lm_eval" else f"config/datasets/{name}.yaml"
 
 
 def prepare(name: str, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -169,32 +176,39 @@ def prepare(name: str, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Every source is checked before anything is written; each file appears by rename, the manifest last. Raises
     InputError, one line with file and row number, for a missing source, wrong hash or count, or an empty answer.
     """
-    where = f"config/datasets/{name}.yaml"
+    where = recipe_place(name, spec)
     checked = check_spec(name, spec, where)
     splits, duplicates = _unique(_read(checked, where))
     for split in split_names(checked):
         if not splits.get(split):
             raise InputError(f"{where}: the {split} split has no rows")
-    folder.mkdir(parents=True, exist_ok=True)
-    for split in SPLITS:
-        if split in splits:
-            _write_parquet(splits[split], folder / f"{split}.parquet")
-        else:
-            (folder / f"{split}.parquet").unlink(missing_ok=True)  # left by an earlier recipe
     manifest = {
         "name": name,
         "kind": checked.kind,
         "source": checked.source,
         "recipe_hash": recipe_hash(checked),
         "recipe": dataclasses.asdict(checked),
-        "splits": {
-            split: {
-                "rows": len(rows),
-                "sha256": sha256_file(folder / f"{split}.parquet"),
-                "duplicates": duplicates[split],
-            }
-            for split, rows in sorted(splits.items())
-        },
+    }
+    return write_splits(folder, splits, manifest, duplicates)
+
+
+def write_splits(
+    folder: Path, splits: Mapping[str, list[Row]], manifest: dict[str, Any], duplicates: Mapping[str, int]
+) -> dict[str, Any]:
+    """Write the splits and, last, manifest.json with their counts and hashes; other splits in the folder go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in SPLITS:
+        if split in splits:
+            _write_parquet(splits[split], folder / f"{split}.parquet")
+        else:
+            (folder / f"{split}.parquet").unlink(missing_ok=True)  # left by an earlier recipe
+    manifest["splits"] = {
+        split: {
+            "rows": len(rows),
+            "sha256": sha256_file(folder / f"{split}.parquet"),
+            "duplicates": duplicates[split],
+        }
+        for split, rows in sorted(splits.items())
     }
     _replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
     return manifest
@@ -211,16 +225,25 @@ def load_rows(folder: Path, split: str) -> list[Row]:
     listed = json.loads(manifest_path.read_text())["splits"].get(split, {}).get("sha256")
     if listed != sha256_file(path):
         raise InputError(f"{path}: its SHA-256 differs from {manifest_path}; prepare the dataset again")
-    table = pyarrow.parquet.read_table(path, columns=list(COLUMNS))
+    table = pyarrow.parquet.read_table(path)
     return [Row(**values) for values in table.to_pylist()]
 
 
-def _read(spec: Spec, where: str) -> dict[str, Pairs]:
-    """All pairs of a recipe by split, checked."""
+def _read(spec: Spec, where: str) -> dict[str, list[Row]]:
+    """All rows of a recipe by split, checked."""
     if isinstance(spec, ChainDataset):
         return _generate_chain(spec)
-    folder = data_folder(where)
-    splits = {split: _read_jsonl(folder, file, f"{where}: splits.{split}") for split, file in spec.splits.items()}
+    if isinstance(spec, TaskDataset):
+        tasks = importlib.import_module("entrobench.evaluation.foreign_tasks")  # the core imports no evaluation
+        return {"test": [Row(problem_id(p), p, a) for p, a in tasks.task_pairs(spec.task, where)]}
+    splits = {}
+    for split, file in spec.splits.items():
+        place = f"{where}: splits.{split}"
+        if spec.repository and spec.revision and not os.environ.get(DATA_VARIABLE):
+            folder = fetch(spec.repository, spec.revision, file.file, place)
+        else:
+            folder = data_folder(where)
+        splits[split] = read_file(folder, file, place)
     if spec.validation_share:
         splits |= _by_hash(splits["train"], spec.validation_share, 0.0)
     return splits
@@ -236,64 +259,27 @@ def data_folder(where: str) -> Path:
     return Path(value)
 
 
-def _generate_chain(spec: ChainDataset) -> dict[str, Pairs]:
+def _generate_chain(spec: ChainDataset) -> dict[str, list[Row]]:
     from entrobench.chain import ChainConfig, rows
 
-    return _by_hash(rows(ChainConfig(**spec.chain)), spec.validation_share, spec.test_share)
+    pairs = rows(ChainConfig(**spec.chain))
+    return _by_hash([Row(problem_id(p), p, a) for p, a in pairs], spec.validation_share, spec.test_share)
 
 
-def _by_hash(pairs: Iterable[tuple[str, str]], validation_share: float, test_share: float) -> dict[str, Pairs]:
-    splits: dict[str, Pairs] = {}
-    for problem, answer in pairs:
-        splits.setdefault(held_out(problem_id(problem), validation_share, test_share), []).append((problem, answer))
+def _by_hash(rows: Iterable[Row], validation_share: float, test_share: float) -> dict[str, list[Row]]:
+    splits: dict[str, list[Row]] = {}
+    for row in rows:
+        splits.setdefault(held_out(row.id, validation_share, test_share), []).append(row)
     return splits
 
 
-def _read_jsonl(folder: Path, file: SplitFile, where: str) -> Pairs:
-    path = folder / file.file
-    if not path.is_file():
-        names = sorted(found.name for found in folder.iterdir())
-        raise InputError(f"{where}: no file {file.file!r} in {folder}{nearest(file.file, names)}")
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != file.sha256:
-        raise InputError(f"{path}: wrong SHA-256: expected {file.sha256} ({where}), found {digest}")
-    # only \n ends a line: str.splitlines would also cut at U+2028, which real problems contain
-    lines = content.decode().removesuffix("\n").split("\n")
-    if len(lines) != file.rows:
-        raise InputError(f"{path}: expected {file.rows} rows ({where}), found {len(lines)}")
-    return [_parse_line(line, file, f"{path}: row {number}") for number, line in enumerate(lines, start=1)]
-
-
-def _parse_line(line: str, file: SplitFile, where: str) -> tuple[str, str]:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: must be a JSON object, got {type(values).__name__}")
-    return _text(values, file.problem, where), _text(values, file.answer, where)
-
-
-def _text(values: Mapping[str, Any], column: str, where: str) -> str:
-    if column not in values:
-        raise InputError(f"{where}: no column {column!r} (there: {', '.join(values)}){nearest(column, values)}")
-    value = values[column]
-    if not isinstance(value, str):
-        raise InputError(f"{where}: {column} must be text, got {value!r:.60}")
-    if not value.strip():
-        raise InputError(f"{where}: {column} is empty")
-    return value
-
-
-def _unique(splits: Mapping[str, Pairs]) -> tuple[dict[str, list[Row]], dict[str, int]]:
+def _unique(splits: Mapping[str, list[Row]]) -> tuple[dict[str, list[Row]], dict[str, int]]:
     """Rows without repeated problems, and how many were dropped; a held-out problem is dropped from train."""
     seen: set[str] = set()
     unique: dict[str, list[Row]] = {}
     for split in (name for name in reversed(SPLITS) if name in splits):
         unique[split] = []
-        for problem, answer in splits[split]:
-            row = Row(problem_id(problem), problem, answer)
+        for row in splits[split]:
             if row.id not in seen:
                 unique[split].append(row)
             seen.add(row.id)
@@ -304,7 +290,8 @@ def _write_parquet(rows: list[Row], path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    table = pyarrow.table({column: [getattr(row, column) for row in rows] for column in COLUMNS})
+    columns = [*COLUMNS, "tolerance"] if any(row.tolerance for row in rows) else COLUMNS
+    table = pyarrow.table({column: [getattr(row, column) for row in rows] for column in columns})
     buffer = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, buffer)
     _replace(path, buffer.getvalue().to_pybytes())

@@ -123,6 +123,13 @@ def token_covariances(batch: MiniBatch, logp: Tensor, mask: Tensor) -> Tensor:
     return (advantages - advantages.mean()) * (logp - logp.mean())
 
 
+def largest_weights(values: Tensor, count: int) -> Tensor:
+    """1 for the `count` largest of [n], 0 for the others; values equal to the smallest of them share its places."""
+    threshold = values.kthvalue(len(values) - count + 1).values
+    above, tied = values > threshold, values == threshold
+    return above.to(values) + tied * ((count - above.sum()).to(values) / tied.sum())
+
+
 def token_weights(mask: Tensor, aggregation: str, longest: int) -> Tensor:
     """Weight of each token, [B,T], such that the aggregated loss is (loss · weight).sum() over the whole minibatch.
 

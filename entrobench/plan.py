@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ def plan_study(study: Study) -> Plan:
     )
 
 
-def stage(run: Run, benchmarks: Sequence[str]) -> str:
+def stage(run: Run, benchmarks: Collection[str]) -> str:
     """How far a run has come: one of STAGES."""
     if all((run.folder / "grades" / f"{name}.parquet").exists() for name in benchmarks):
         return "graded"
@@ -53,7 +53,8 @@ def stage(run: Run, benchmarks: Sequence[str]) -> str:
 def _jobs(study: Study) -> dict[str, int]:
     evaluated = len(study.runs) + len(study.base_models)
     per_run = {"lock": len(study.runs), "train": len(study.runs), "generate": evaluated, "grade": evaluated}
-    return {"prepare_data": len(study.datasets), "base_model": len(study.base_models), **per_run, "study-wide": 5}
+    prepared = {"prepare_data": len(study.datasets) + len(study.reduced_data), "base_model": len(study.base_models)}
+    return {**prepared, **per_run, "study-wide": 5}
 
 
 def _training_tokens(run: Run) -> int:
@@ -66,16 +67,15 @@ def _evaluation_tokens(study: Study) -> int | None:
     """Problems x samples x longest answer, for every run and base model; None until the data are prepared."""
     from entrobench.recipes import benchmark_split
 
-    problems = 0
-    for name in study.benchmarks:
+    tokens = 0
+    for name, settings in study.sampling.items():
         dataset, split = benchmark_split(name)
         manifest = study.folder.parent / "data" / dataset / "manifest.json"
         if not manifest.exists():
             return None
         rows = json.loads(manifest.read_text())["splits"][split]["rows"]
-        problems += min(rows, study.evaluation.problems or rows)
-    models = len(study.runs) + len(study.base_models)
-    return models * problems * study.evaluation.samples * study.evaluation.max_tokens
+        tokens += min(rows, settings.problems or rows) * settings.samples * settings.max_tokens
+    return (len(study.runs) + len(study.base_models)) * tokens
 
 
 def _disk_bytes(study: Study) -> int | None:

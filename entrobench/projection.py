@@ -67,7 +67,7 @@ def entries(study: Study, folder: Path) -> list[Entry]:
 
 def metric_name(name: str) -> str:
     """Write a metric's name in MLflow's alphabet: `chain2/avg@8` -> `chain2/avg_at_8`."""
-    return name.replace("@", "_at_")
+    return name.replace("@", "_at_").replace("(", "").replace(")", "")
 
 
 def _run_folder(run: Run, folder: Path) -> Path:

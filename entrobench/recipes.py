@@ -15,6 +15,7 @@ from typing import Any
 from entrobench.config import canonical_hash
 from entrobench.documents import named_files, read_yaml
 from entrobench.errors import InputError, unknown
+from entrobench.provenance import sha256_file
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def load_dataset(name: str, where: str) -> Recipe:
     """Read and check a dataset's recipe; `where` is the file that names it."""
     from entrobench import data
 
-    spec, place = _read("datasets", "dataset", name, where)
+    spec, place = _task_spec(name, where) or _read("datasets", "dataset", name, where)
     checked = data.check_spec(name, spec, place)
     return Recipe(name, spec, data.recipe_hash(checked), prompt=checked.prompt)
 
@@ -56,6 +57,16 @@ def load_model(name: str, where: str) -> Recipe:
     return Recipe(name, spec, canonical_hash(content), tuple(datasets))
 
 
+def _task_spec(name: str, where: str) -> tuple[dict[str, Any], str] | None:
+    """The recipe of a dataset that is a task of lm-eval; None for the others."""
+    prefix = _evaluation("foreign_tasks").PREFIX
+    if not name.startswith(prefix):
+        return None
+    benchmark = _evaluation("benchmarks").load_benchmark(name, where)
+    pinned = {"version": benchmark.version, "file_sha256": sha256_file(benchmark.path)}
+    return {"kind": "lm_eval", "task": name.removeprefix(prefix), **pinned}, str(benchmark.path)
+
+
 def _read(folder: str, kind: str, name: str, where: str) -> tuple[dict[str, Any], str]:
     files = named_files(folder)
     if name not in files:
@@ -67,10 +78,8 @@ def _read(folder: str, kind: str, name: str, where: str) -> tuple[dict[str, Any]
 
 
 def check_benchmark(name: str, where: str) -> None:
-    """Raise InputError for a benchmark that does not exist."""
-    names = _evaluation("benchmarks").benchmark_names()
-    if name not in names:
-        raise unknown("benchmark", name, names, where)
+    """Raise InputError for a benchmark that does not exist or cannot be sampled."""
+    _evaluation("benchmarks").load_benchmark(name, where)
 
 
 def benchmark_split(name: str) -> tuple[str, str]:
@@ -79,9 +88,9 @@ def benchmark_split(name: str) -> tuple[str, str]:
     return benchmark.dataset, benchmark.split
 
 
-def benchmark_version(name: str) -> int:
+def benchmark_version(name: str) -> str:
     """The version that a benchmark's task file states."""
-    return int(_evaluation("benchmarks").load_benchmark(name).version)
+    return str(_evaluation("benchmarks").load_benchmark(name).version)
 
 
 def check_reward(name: str, where: str) -> None:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from entrobench import recipes, variants
+from entrobench import decontamination, recipes, variants
 from entrobench.config import EvaluationConfig, Hardware, TrainerConfig, canonical_hash, parse, stored
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.recipes import Recipe, Recipes
+from entrobench.sampling import resolve_benchmarks, resolve_evaluation, sampling_of
 from entrobench.variants import Variant
 
 RESULTS = Path("results")
@@ -24,6 +25,7 @@ OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
 TAKEN = ("data", "models", "logs", "reference")  # folders of results/ that are no study
+GRADERS = ("entrobench", "paper")  # the first gives the scores, `paper` stands beside it
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Study:
-    """A resolved study; `base_models` and `datasets` are recipes by name, datasets those that any step reads."""
+    """A resolved study; `base_models` and `datasets` are recipes by name, datasets those that any step reads.
+
+    `benchmarks` maps each name to what its sampling has of its own, `sampling` to all its settings.
+    """
 
     name: str
     path: Path
@@ -55,8 +60,10 @@ class Study:
     runs: list[Run]
     base_models: dict[str, Recipe]
     datasets: dict[str, Recipe]
-    benchmarks: list[str]
+    benchmarks: dict[str, dict[str, Any]]
     evaluation: EvaluationConfig
+    sampling: dict[str, EvaluationConfig]
+    graders: list[str]
     primary: str
     warnings: list[str] = field(default_factory=list)
 
@@ -67,12 +74,31 @@ class Study:
     @property
     def metrics(self) -> list[str]:
         """The accuracies by their names in scores.parquet."""
-        return _metrics(self.evaluation)
+        return _metrics(self.evaluation, self.sampling)
 
     @property
     def locked_evaluation(self) -> dict[str, Any]:
-        """Content of evaluation.json: the fields of EvaluationConfig and the list of benchmarks."""
-        return {**dataclasses.asdict(self.evaluation), "benchmarks": self.benchmarks}
+        """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and what is their own."""
+        own = {name: values for name, values in self.benchmarks.items() if values}
+        locked = {**dataclasses.asdict(self.evaluation), "benchmarks": list(self.benchmarks)}
+        return {**locked, "sampling": own} if own else locked
+
+    @property
+    def compared(self) -> dict[str, dict[str, Any]]:
+        """What each training dataset is compared with for the report, by name; only where rows can match."""
+        sources = _sources(self.benchmarks, self.datasets.__getitem__)
+        names = dict.fromkeys(run.dataset for run in self.runs)
+        found = {name: decontamination.compared_with(self.datasets[name], sources) for name in names}
+        return {name: compared for name, compared in found.items() if compared}
+
+    @property
+    def reduced_data(self) -> dict[Path, tuple[str, dict[str, Any]]]:
+        """Training data without rows of benchmarks: {folder: (dataset, what it is compared with)}."""
+        needed = list(self.compared.items())
+        datasets = [run.config["dataset"] for run in self.runs]
+        needed += [(data["name"], data["decontaminated"]) for data in datasets if "decontaminated" in data]
+        root = RESULTS / "data"
+        return {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
 
     def run(self, key: str) -> Run:
         """Find a run by model/dataset/method/seed<k>."""
@@ -116,8 +142,9 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
     _check_parts(content, path)
     benchmarks = _benchmarks(content, included, path)
     evaluation = _evaluation(content, included, path)
+    sampling = sampling_of(evaluation, benchmarks, f"{path}: benchmarks")
     found = Recipes(str(path))
-    own = list(_own_runs(content, found, path))
+    own = list(_own_runs(content, benchmarks, found, path))
     runs = _join(own, included, path)
     base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
     return Study(
@@ -129,7 +156,9 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
         datasets=_datasets(runs, base_models, benchmarks, found),
         benchmarks=benchmarks,
         evaluation=evaluation,
-        primary=_primary(content, evaluation, path),
+        sampling=sampling,
+        graders=_graders(content, included, path),
+        primary=_primary(content, _metrics(evaluation, sampling), path),
         warnings=_warnings(own, path) + [line for study in included for line in study.warnings],
     )
 
@@ -143,7 +172,7 @@ def _check_parts(content: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: names no runs: give settings, or {', '.join(SHORTHAND)}, or include")
     if own and "seeds" not in content:
         raise InputError(f"{path}: the key 'seeds' is missing: a list of whole numbers, one run each")
-    for key in ("seeds", "trainer", "hardware"):
+    for key in ("seeds", "trainer", "hardware", "decontaminate"):
         if not own and key in content:
             raise InputError(f"{path}: {key} has no effect: included studies bring their own")
     for key in SHORTHAND:
@@ -165,27 +194,40 @@ def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Map
             yield str(path), {"name": name, "model": model, "dataset": dataset, "methods": content["methods"]}
 
 
-def _own_runs(content: Mapping[str, Any], found: Recipes, path: Path) -> Iterator[Run]:
+def _own_runs(content: Mapping[str, Any], benchmarks: Mapping[str, Any], found: Recipes, path: Path) -> Iterator[Run]:
     shared = content.get("trainer", {})
     parse(TrainerConfig, shared, f"{path}: trainer")
     hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
+    handling = content.get("decontaminate", "remove")
+    if handling not in decontamination.SETTINGS:
+        raise unknown("setting", handling, decontamination.SETTINGS, f"{path}: decontaminate")
+    sources = _sources(benchmarks, found.dataset) if handling == "remove" else []
     for where, setting in _settings(content, path):
         trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
         recipes.check_reward(trainer.reward, where)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
+        compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
-                config = _run_config(model, dataset, method, seed, trainer)
+                config = _run_config(model, dataset, compared, method, seed, trainer)
                 name = setting["name"]
                 run = Run(name, model.name, dataset.name, method.name, seed, config, hardware, Path())
                 yield _place(run, path)
 
 
-def _run_config(model: Recipe, dataset: Recipe, method: Variant, seed: int, trainer: TrainerConfig) -> dict[str, Any]:
+def _run_config(
+    model: Recipe,
+    dataset: Recipe,
+    compared: Mapping[str, Any],
+    method: Variant,
+    seed: int,
+    trainer: TrainerConfig,
+) -> dict[str, Any]:
     """What decides a run's result and nothing else, with its hash."""
+    data = {"name": dataset.name, "recipe_hash": dataset.recipe_hash, "prompt": dataset.prompt}
     config: dict[str, Any] = {
         "model": {"name": model.name, "recipe_hash": model.recipe_hash},
-        "dataset": {"name": dataset.name, "recipe_hash": dataset.recipe_hash, "prompt": dataset.prompt},
+        "dataset": {**data, "decontaminated": compared} if compared else data,
         "method": {"name": method.name, "use": method.use, "values": method.values},
         "seed": seed,
         "trainer": stored(trainer),
@@ -211,13 +253,27 @@ def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
     return [_place(run, path) for run in joined.values()]
 
 
-def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
-    names = content.get("benchmarks") or list(dict.fromkeys(name for study in included for name in study.benchmarks))
-    if not names:
-        raise InputError(f"{path}: the key 'benchmarks' is missing")
-    for name in names:
-        recipes.check_benchmark(name, f"{path}: benchmarks")
-    return names
+def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -> dict[str, dict[str, Any]]:
+    """The benchmarks with their own sampling; where the study names none, those of the included studies."""
+    where = f"{path}: benchmarks"
+    if "benchmarks" not in content:
+        joined: dict[str, dict[str, Any]] = {}
+        for name, values in (item for study in included for item in study.benchmarks.items()):
+            if joined.setdefault(name, values) != values:
+                raise InputError(f"{path}: the included studies sample {name} differently: give the key 'benchmarks'")
+        if not joined:
+            raise InputError(f"{path}: the key 'benchmarks' is missing")
+        return joined
+    benchmarks = resolve_benchmarks(content["benchmarks"], where)
+    for name in benchmarks:
+        recipes.check_benchmark(name, where)
+    return benchmarks
+
+
+def _sources(benchmarks: Iterable[str], dataset: Callable[[str], Recipe]) -> list[tuple[Recipe, str]]:
+    """The recipe and the split behind each benchmark."""
+    places = map(recipes.benchmark_split, benchmarks)
+    return [(dataset(name), split) for name, split in dict.fromkeys(places)]
 
 
 def _evaluation(content: Mapping[str, Any], included: list[Study], path: Path) -> EvaluationConfig:
@@ -226,25 +282,38 @@ def _evaluation(content: Mapping[str, Any], included: list[Study], path: Path) -
         if any(other != first for other in others):
             raise InputError(f"{path}: the included studies evaluate differently: give the key 'evaluation'")
         return first
-    return parse(EvaluationConfig, content.get("evaluation"), f"{path}: evaluation")
+    return resolve_evaluation(content.get("evaluation"), f"{path}: evaluation")
 
 
-def _primary(content: Mapping[str, Any], evaluation: EvaluationConfig, path: Path) -> str:
+def _graders(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
+    names = content.get("graders") or ["entrobench", *(name for study in included for name in study.graders)]
+    for name in names:
+        if name not in GRADERS:
+            raise unknown("grader", name, GRADERS, f"{path}: graders")
+    if GRADERS[0] not in names:
+        raise InputError(f"{path}: graders: {GRADERS[0]} is missing: it gives the scores that are compared")
+    return [name for name in GRADERS if name in names]
+
+
+def _primary(content: Mapping[str, Any], metrics: list[str], path: Path) -> str:
     """The headline metric by its name in scores.parquet; avg@n and maj@n stand for the study's samples."""
     primary = content.get("primary", "avg@n")
-    name: str = primary.replace("@n", f"@{evaluation.samples}")
-    if name not in _metrics(evaluation):
-        raise unknown("metric", primary, _metrics(evaluation), f"{path}: primary")
+    allowed = {metric.partition("@")[0] + "@n": metric for metric in metrics if not metric.startswith("pass@")}
+    name: str = allowed.get(primary, primary)
+    if name not in metrics:
+        raise unknown("metric", primary, metrics, f"{path}: primary")
     return name
 
 
-def _metrics(evaluation: EvaluationConfig) -> list[str]:
-    samples = evaluation.samples
-    return [f"avg@{samples}", f"maj@{samples}", *(f"pass@{k}" for k in evaluation.pass_k)]
+def _metrics(evaluation: EvaluationConfig, sampling: Mapping[str, EvaluationConfig]) -> list[str]:
+    """The accuracies; where benchmarks have different numbers of samples, avg@n and maj@n keep the n."""
+    samples = {settings.samples for settings in sampling.values()}
+    n = str(samples.pop()) if len(samples) == 1 else "n"
+    return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in evaluation.pass_k)]
 
 
 def _datasets(
-    runs: list[Run], base_models: Mapping[str, Recipe], benchmarks: list[str], found: Recipes
+    runs: list[Run], base_models: Mapping[str, Recipe], benchmarks: Iterable[str], found: Recipes
 ) -> dict[str, Recipe]:
     """All data that any step reads: training, base models and benchmarks."""
     names = [run.dataset for run in runs]

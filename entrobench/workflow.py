@@ -12,6 +12,7 @@ from typing import Any
 
 from entrobench import recipes
 from entrobench.config import canonical_hash
+from entrobench.decontamination import reduced_folder, training_folder
 from entrobench.errors import InputError, nearest
 from entrobench.lock import different_configs
 from entrobench.registry import method_infos
@@ -81,6 +82,10 @@ class Workflow:
     def lock_options(self) -> str:
         return " --replace" if self.replace else ""
 
+    @property
+    def grade_options(self) -> str:
+        return "".join(f" --also {name}" for name in self.study.graders[1:])
+
     def manifests(self, datasets: Iterable[str]) -> list[str]:
         return [f"results/data/{dataset}/manifest.json" for dataset in datasets]
 
@@ -88,7 +93,24 @@ class Workflow:
         """Base model, data and the method's source file, so that editing it re-runs its own runs alone."""
         run = self.runs[key]
         source = method_infos()[run.config["method"]["use"]].source
-        return [f"results/models/{run.model}/model.json", *self.manifests([run.dataset]), str(source)]
+        data = training_folder(RESULTS / "data", run.config["dataset"])
+        return [f"results/models/{run.model}/model.json", f"{data}/manifest.json", str(source)]
+
+    def compared_inputs(self, folder: str) -> list[str]:
+        """The prepared data from which a training set without benchmark rows is made."""
+        dataset, compared = self.study.reduced_data[Path(folder)]
+        sources = [dataset, *(place.partition("/")[0] for place in compared["against"])]
+        return self.manifests(dict.fromkeys(sources))
+
+    def compared_options(self, folder: str) -> str:
+        _, compared = self.study.reduced_data[Path(folder)]
+        return " ".join(f"--without {place}" for place in compared["against"])
+
+    @property
+    def overlaps(self) -> list[str]:
+        """The manifests that list the training rows which the study's benchmarks also ask."""
+        root = RESULTS / "data"
+        return [f"{reduced_folder(root, *item)}/manifest.json" for item in self.study.compared.items()]
 
     def hardware_options(self, key: str) -> str:
         hardware = self.runs[key].hardware

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.config import EvaluationConfig, parse
 from entrobench.errors import InputError
+from entrobench.sampling import sampling_of
 
-from .benchmarks import TASKS, load_benchmark
+from .benchmarks import Benchmark, load_benchmark
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -27,23 +28,24 @@ def generate(
 ) -> None:
     """Write <output_folder>/generations/<benchmark>.jsonl.zst for every benchmark of `evaluation`.
 
-    `evaluation` holds the fields of EvaluationConfig and the list `benchmarks`; `data_root` the prepared datasets. The
-    model is loaded once; each file appears by rename when its benchmark is done. Raises InputError for an unknown
-    benchmark, data that was not prepared, or a model folder without tokenizer, before anything is sampled.
+    `evaluation` holds the fields of EvaluationConfig, the list `benchmarks` and, where benchmarks have settings of
+    their own, `sampling`; `data_root` the prepared datasets. The model is loaded once; each file appears by rename
+    when its benchmark is done. Raises InputError for an unknown benchmark, data that was not prepared, or a model
+    folder without tokenizer, before anything is sampled.
     """
-    names, settings = _settings(evaluation)
-    benchmarks = [load_benchmark(name) for name in names]
-    tasks = build_tasks(names, settings, data_root)
+    settings = _settings(evaluation)
+    benchmarks = [load_benchmark(name) for name in settings]
+    tasks = build_tasks(settings, data_root)
 
     from entrobench.model import weights_sha256
 
     from .lm_eval import NativeLM
 
-    model = NativeLM(str(model_folder), device, settings.seed)
+    model = NativeLM(str(model_folder), device, next(iter(settings.values())).seed)
     weights = weights_sha256(model_folder)
     with _progress() as progress:
         for benchmark in benchmarks:
-            requests = build_requests(tasks[benchmark.name], settings)
+            requests = build_requests(tasks[benchmark.name], settings[benchmark.name])
             bar = progress.add_task(benchmark.name, total=len(requests))
             responses = model.respond(requests, partial(progress.advance, bar))
             header = {
@@ -51,40 +53,60 @@ def generate(
                 "benchmark_version": benchmark.version,
                 "evaluation": dict(evaluation),
                 "model_weights_sha256": weights,
-                "seed": settings.seed,
+                "seed": settings[benchmark.name].seed,
             }
             lines = [{"header": header}, *_records(requests, responses)]
             _write(lines, output_folder / "generations" / f"{benchmark.name}.jsonl.zst")
 
 
-def _settings(evaluation: Mapping[str, Any]) -> tuple[list[str], EvaluationConfig]:
+def _settings(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
+    """The settings of each benchmark."""
     names = evaluation.get("benchmarks")
     if not names:
         raise InputError("evaluation: benchmarks must name at least one benchmark")
-    fields = {key: value for key, value in evaluation.items() if key != "benchmarks"}
-    return list(names), parse(EvaluationConfig, fields, "evaluation")
+    own = evaluation.get("sampling", {})
+    fields = {key: value for key, value in evaluation.items() if key not in ("benchmarks", "sampling")}
+    shared = parse(EvaluationConfig, fields, "evaluation")
+    return sampling_of(shared, {name: own.get(name, {}) for name in names}, "evaluation: sampling")
 
 
-def build_tasks(names: list[str], settings: EvaluationConfig, data_root: Path) -> dict[str, Task]:
+def build_tasks(settings: Mapping[str, EvaluationConfig], data_root: Path) -> dict[str, Task]:
     """Return {benchmark: lm-eval task} with rows in memory and the study's sampling. Raises InputError without data."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns once per task about settings that are ours
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(
-        include_path=str(TASKS),
-        include_defaults=False,  # indexing lm-eval's own tasks takes seconds
-        metadata={"data_root": str(data_root), "problems": settings.problems},
-    )
-    tasks: dict[str, Task] = manager.load(names)["tasks"]
-    sampling = {
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "top_k": settings.top_k,
-        "max_gen_toks": settings.max_tokens,
-    }
-    for task in tasks.values():
+    tasks = {}
+    for name, own in settings.items():
+        task = tasks[name] = build_task(load_benchmark(name), data_root, own.problems)
+        sampling = {
+            "temperature": own.temperature,
+            "top_p": own.top_p,
+            "top_k": own.top_k,
+            "max_gen_toks": own.max_tokens,
+        }
         task.set_config("generation_kwargs", sampling, update=True)
     return tasks
+
+
+def build_task(benchmark: Benchmark, data_root: Path, problems: int | None) -> Task:
+    """The lm-eval task of a benchmark over at most `problems` of its prepared rows."""
+    from lm_eval.tasks import TaskManager
+
+    from .lm_eval import task_rows
+
+    metadata = {"data_root": str(data_root), "problems": problems}
+    manager = TaskManager(include_defaults=False, metadata=metadata)  # indexing lm-eval's own tasks takes seconds
+    spec: Any = str(benchmark.path)
+    if benchmark.foreign:  # its prompts are prepared
+        spec = {
+            "task": benchmark.name,
+            "custom_dataset": task_rows,
+            "test_split": "test",
+            "output_type": "generate_until",
+            "doc_to_text": "problem",
+            "doc_to_target": "answer",
+            "generation_kwargs": {"until": list(benchmark.until)},
+            "metadata": {"dataset": benchmark.dataset, "split": benchmark.split},
+        }
+    return manager.load([spec])["tasks"][benchmark.name]
 
 
 def build_requests(task: Task, settings: EvaluationConfig) -> list[Instance]:
@@ -107,6 +129,7 @@ def _records(requests: list[Instance], responses: list[Response]) -> Iterable[di
             "draw": draw,
             "problem": row["problem"],
             "gold": row["answer"],
+            **({"tolerance": row["tolerance"]} if row.get("tolerance") else {}),
             "response": response.text,
             "tokens": response.tokens,
             "finish": response.finish,

@@ -16,6 +16,7 @@ from .exact_numbers import read_number
 from .extraction import Extraction, extract, extract_gold
 from .graders import GRADER_VERSION, Verdict, grade, warm_up
 from .normalization import Unreadable, normalize
+from .tolerance import with_tolerance
 
 _REQUIRED = ("problem_id", "draw", "gold", "response", "tokens", "finish")
 
@@ -28,7 +29,8 @@ def grade_file(generations: Path, output: Path, progress: bool) -> None:
     rows = read_generations(generations)
     pairs = list(dict.fromkeys((row["response"], row["gold"]) for row in rows))
     verdicts = _grade_pairs(pairs, f"grading {generations.name}", progress)
-    _write([_graded(row, verdicts[row["response"], row["gold"]]) for row in rows], output)
+    judged = (with_tolerance(verdicts[row["response"], row["gold"]], row.get("tolerance")) for row in rows)
+    _write([_graded(row, verdict) for row, verdict in zip(rows, judged, strict=True)], output)
 
 
 def read_generations(path: Path) -> list[dict[str, Any]]:

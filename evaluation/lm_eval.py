@@ -1,8 +1,13 @@
-"""The two sides of lm-eval: our rows as its tasks' data set, our rollout engine as its model `entrobench`."""
+"""The two sides of lm-eval: our rows as its tasks' data set, our rollout engine as its model `entrobench`.
+
+`python -m entrobench.evaluation.lm_eval run --model entrobench --model_args pretrained=FOLDER --tasks math500` is
+lm-eval's own command line with both added; a task's rows are prepared by `entrobench prepare-data DATASET`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +16,22 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
-from entrobench.data import load_rows, problem_id
+from entrobench.data import load_rows
 from entrobench.errors import InputError
 from entrobench.rollout import Sampling
+from entrobench.rows import problem_id
+
+from .benchmarks import TASKS
+from .graders import grade
+from .tolerance import with_tolerance
 
 BATCH = 256  # ours: answers decoded side by side
+LONGEST = 256  # tokens of an answer where neither task nor command line says; lm-eval's own default
 
 
-def task_rows(dataset: str, split: str, data_root: str, problems: int | None = None, **_: Any) -> dict[str, Any]:
+def task_rows(
+    dataset: str, split: str, data_root: str = "results/data", problems: int | None = None, **_: Any
+) -> dict[str, Any]:
     """Return {"test": rows} of a benchmark in memory: what the task files name as `custom_dataset`.
 
     lm-eval passes a task's metadata as keywords; `data_root` (the folder of prepared datasets) and `problems` (a limit)
@@ -28,6 +41,13 @@ def task_rows(dataset: str, split: str, data_root: str, problems: int | None = N
 
     rows = load_rows(Path(data_root) / dataset, split)[:problems]
     return {"test": Dataset.from_list([vars(row) for row in rows])}
+
+
+def judge(row: Mapping[str, Any], answers: Sequence[str | Sequence[str]]) -> dict[str, float]:
+    """The share of right answers to one row, by our grader: what the task files name as `process_results`."""
+    drawn = [answers[0]] if isinstance(answers[0], str) else answers[0]
+    tolerance = row.get("tolerance")
+    return {"avg": sum(with_tolerance(grade(a, row["answer"]), tolerance).correct for a in drawn) / len(drawn)}
 
 
 @dataclass(frozen=True)
@@ -121,6 +141,10 @@ class NativeLM(LM):  # type: ignore[misc]
             answered[draws[question][index % n]] = Response(text, len(completion.tokens), completion.finish)
         return answered
 
+    @property
+    def tokenizer_name(self) -> str:
+        raise InputError("lm-eval model entrobench: it applies the chat template itself; drop --apply_chat_template")
+
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         raise InputError("lm-eval model entrobench: only tasks with `output_type: generate_until` can be run")
 
@@ -135,7 +159,7 @@ def _question(request: Instance) -> _Question:
         temperature=float(settings.get("temperature", 0.0)),  # lm-eval's default is greedy
         top_p=float(settings.get("top_p", 1.0)),
         top_k=int(settings.get("top_k", 0)),
-        max_tokens=int(settings["max_gen_toks"]),
+        max_tokens=int(settings.get("max_gen_toks", LONGEST)),
     )
     key = str(request.doc.get("id") or problem_id(text))
     return _Question(request.task_name, key, text, sampling, (stops,) if isinstance(stops, str) else tuple(stops))
@@ -144,3 +168,27 @@ def _question(request: Instance) -> _Question:
 def _cut(text: str, stops: Sequence[str]) -> str:
     """The text before the first stop string, as lm-eval defines it."""
     return min((text.split(stop, 1)[0] for stop in stops if stop), key=len, default=text)
+
+
+def main() -> None:
+    """Run lm-eval's command line with our model and tasks; ours go before its own of the same name."""
+    from lm_eval._cli import HarnessCLI
+    from lm_eval.utils import setup_logging
+
+    setup_logging()
+    command = HarnessCLI()
+    arguments = command.parse_args()
+    ours = {"include_path": None, "device": "auto", "batch_size": BATCH}  # instead of lm-eval's cuda:0 and 1
+    for name, value in ours.items():
+        setattr(arguments, name, getattr(arguments, name, None) or value)
+    arguments.include_path = [str(TASKS), *([arguments.include_path] if arguments.include_path else [])]
+    try:
+        command.execute(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    sys.modules["entrobench.evaluation.lm_eval"] = sys.modules["__main__"]  # the tasks name it: one module, not two
+    main()

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrobench.decontamination import reduced_folder
 from entrobench.errors import InputError
 
 from .compare import REFERENCE, read_sweep, used_values
@@ -77,6 +78,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         "curves": _figures(folder, CURVES),
         "sweep": _sweep(study, folder),
         "settings": _settings(study),
+        "overlap": _overlap(study),
         "methods": _method_table(study, provenance),
         "provenance": _provenance(provenance),
         "runs": _run_table(study, provenance),
@@ -175,6 +177,12 @@ def _settings(study: Study) -> list[dict[str, Any]]:
     """Trainer and evaluation settings; a setting that differs between cells names them."""
     trainer = [(name, _by_cell(study, name)) for name in study.runs[0].config["trainer"]]
     evaluation = [(name, _plain(value)) for name, value in asdict(study.evaluation).items()]
+    evaluation += [
+        (f"{name}, of its own", ", ".join(f"{key} {_plain(value)}" for key, value in own.items()))
+        for name, own in study.benchmarks.items()
+        if own
+    ]
+    evaluation += [("graders", ", ".join(study.graders))]
     general = [
         ("models", ", ".join(dict.fromkeys(run.model for run in study.runs))),
         ("datasets", ", ".join(dict.fromkeys(run.dataset for run in study.runs))),
@@ -186,6 +194,26 @@ def _settings(study: Study) -> list[dict[str, Any]]:
         {"title": "Trainer (equal for all methods)", "entries": trainer},
         {"title": "Evaluation", "entries": evaluation},
     ]
+
+
+def _overlap(study: Study) -> dict[str, Any]:
+    """The training rows that the study's benchmarks also ask, and what became of them."""
+    lines, rows = [], []
+    for name, compared in study.compared.items():
+        folder = reduced_folder(study.folder.parent / "data", name, compared)
+        found = json.loads((folder / "manifest.json").read_text())["decontamination"]
+        used = [run.config["dataset"].get("decontaminated", {}) for run in study.runs if run.dataset == name]
+        removed = set.intersection(*(set(section.get("against", ())) for section in used))
+        counts = f"{name}: {found['matching']} of {found['rows']} training rows match"
+        lines.append(f"{counts} a row of {', '.join(compared['against'])} ({found['rule']}).")
+        gone = {match["id"] for match in found["matches"] if match["benchmark"] in removed}
+        for match in found["matches"]:
+            fate = "removed" if match["id"] in gone else "trained on"
+            texts = [name, match["id"], match["benchmark"], match["benchmark_id"], match["kind"], match["words"], fate]
+            rows.append([Entry(text, value=text) for text in texts])
+    columns = ["dataset", "training row", "benchmark", "its row", "match", "shared words", "fate"]
+    none = ["No row can match: the embedded problems are split by hash, and shorter than 13 words."]
+    return {"lines": lines or none, "table": Table("overlap", "Matching rows", columns, rows) if rows else None}
 
 
 def _by_cell(study: Study, name: str) -> str:

@@ -140,7 +140,8 @@ PAGE = """\
 </header>
 <nav><div>
 <a href="#results">Results</a><a href="#figures">Figures</a>{% if sweep %}<a href="#sweep">Sweep</a>{% endif %}
-<a href="#curves">Curves</a><a href="#run">What was run</a><a href="#methods">Methods</a>
+<a href="#curves">Curves</a><a href="#run">What was run</a><a href="#overlap">Decontamination</a>
+<a href="#methods">Methods</a>
 <a href="#provenance">Provenance</a><a href="#reproduce">Reproduce</a>
 </div></nav>
 <main>
@@ -190,6 +191,12 @@ PAGE = """\
 <dl>{% for name, value in group.entries %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl></div>
 {% endfor %}
 </div>
+</section>
+
+<section id="overlap">
+<h2>Training rows in the benchmarks</h2>
+{% for line in overlap.lines %}<p>{{ line }}</p>{% endfor %}
+{% if overlap.table %}{{ show_table(overlap.table) }}{% endif %}
 </section>
 
 <section id="methods">

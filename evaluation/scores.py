@@ -19,6 +19,7 @@ RUN = ["model", "dataset", "method", "seed"]
 PROBLEM = [*RUN, "benchmark", "problem_id"]
 OUTCOMES = ("correct", "wrong", "unparsable", "timeout", "error")
 COLUMNS = ["problem_id", "draw", "correct", "outcome", "extracted_prediction", "tokens", "truncated"]
+SECOND = {"paper_correct": "(paper grader)"}  # columns of a second grader, and what its metrics are called
 BASE = {"dataset": "none", "method": "base", "seed": 0}
 
 
@@ -26,7 +27,8 @@ def collect_scores(study_folder: Path) -> DataFrame:
     """Score every graded run and base model of a study.
 
     Returns the tidy table model, dataset, method, seed, benchmark, metric, value. Metrics: avg@n, maj@n, pass@k for
-    each locked k, length (tokens), truncated and outcome_<name> (shares of the answers). n is read from the grades.
+    each locked k, avg@n (paper grader) where the grades have it, length (tokens), truncated and outcome_<name> (shares
+    of the answers). n is read from the grades.
     """
     return score_table(problem_table(read_grades(study_folder), locked_pass_k(study_folder)))
 
@@ -43,7 +45,8 @@ def read_grades(study_folder: Path) -> DataFrame:
 
     frames = []
     for key, file in _grade_files(study_folder):
-        frame = parquet.read_table(file, columns=COLUMNS).to_pandas()
+        there = parquet.read_schema(file).names
+        frame = parquet.read_table(file, columns=[*COLUMNS, *(c for c in SECOND if c in there)]).to_pandas()
         _check_draws(frame, file)
         frames.append(frame.assign(**key, benchmark=file.stem))
     if not frames:
@@ -81,6 +84,9 @@ def problem_table(grades: DataFrame, pass_k: Sequence[int]) -> DataFrame:
     correct = (table["avg"] * table["n"]).round().to_numpy()
     for k in pass_k:
         table[f"pass@{k}"] = pass_at_k(correct, table["n"].to_numpy(), k)
+    for column, grader in SECOND.items():
+        if column in grades:
+            table[f"avg {grader}"] = grades[column].astype(float).groupby([grades[c] for c in PROBLEM]).mean()
     for outcome in OUTCOMES:
         table[f"outcome_{outcome}"] = (grades["outcome"] == outcome).groupby([grades[c] for c in PROBLEM]).mean()
     return table.reset_index()
@@ -122,8 +128,9 @@ def score_table(problems: DataFrame) -> DataFrame:
     metrics = [column for column in problems.columns if column not in (*PROBLEM, "study", "n")]
     scores = problems.groupby([*RUN, "benchmark"], sort=True)[["n", *metrics]].mean().reset_index()
     tidy = scores.melt([*RUN, "benchmark", "n"], metrics, "metric", "value").dropna(subset=["value"])
-    counted = tidy["metric"].isin(["avg", "maj"])
-    tidy.loc[counted, "metric"] = tidy["metric"] + "@" + tidy["n"].round().astype(int).astype(str)
+    draws = tidy["n"].round().astype(int).unique()
+    n = str(draws[0]) if len(draws) == 1 else "n"  # benchmarks with different numbers of draws keep one name
+    tidy["metric"] = tidy["metric"].str.replace(r"^(avg|maj)(?= |$)", rf"\1@{n}", regex=True)
     return tidy.drop(columns="n").sort_values([*RUN, "benchmark", "metric"], ignore_index=True)
 
 

@@ -106,7 +106,7 @@ def _metrics(scores: DataFrame) -> list[str]:
     def order(name: str) -> tuple[int, int, str]:
         kind, _, number = name.partition("@")
         rank = {"avg": 0, "maj": 1, "pass": 2}.get(kind, 3)
-        return rank, int(number or 0), name
+        return rank, int(number) if number.isdigit() else 0, name
 
     return sorted(set(scores["metric"]), key=order)
 

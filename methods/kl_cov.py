@@ -35,14 +35,13 @@ class KlCov(Method):
         )
 
     def select(self, batch: MiniBatch, rng: Callable[[int], Tensor]) -> Mapping[str, Tensor]:
-        from entrobench.logits import kept_weights
-        from entrobench.objective import scope_masks, token_covariances
+        from entrobench.objective import largest_weights, scope_masks, token_covariances
 
         selected = batch.logp_old.new_zeros(batch.mask.shape)
         for mask in scope_masks(batch, self.config.scope):
             covariances = token_covariances(batch, batch.fresh["logp"], mask)
             count = max(1, int(self.config.fraction * len(covariances)))
-            selected[mask] = kept_weights(covariances[None], len(covariances) - count)[0]
+            selected[mask] = largest_weights(covariances, count)
         return {"selected": selected}
 
     def token_loss(self, tokens: TokenBatch) -> Tensor:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +15,6 @@ from entrobench import data
 from entrobench.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-REAL_DATA = Path(os.environ.get(data.DATA_VARIABLE) or ROOT.parent / "shared" / "data")
-needs_real_data = pytest.mark.skipif(
-    not (REAL_DATA / "manifest.json").is_file(), reason=f"no folder of real benchmark rows (set {data.DATA_VARIABLE})"
-)
-
 CHAIN: dict[str, Any] = {"kind": "chain", "chain": {"operations": 2, "modulus": 5}}
 
 
@@ -173,6 +166,8 @@ def test_a_wrong_chain_recipe_is_one_line(change: dict[str, Any], message: str) 
         ({"splits": {"test": {"file": "a", "rows": 1}}}, "d.yaml: splits.test: sha256 is required"),
         ({"splits": {"test": {"file": "a", "sha256": "b", "rows": 0}}}, "rows must be at least 1, got 0"),
         ({"validation_share": 0.1}, "validation_share is carved from train"),
+        ({"repository": "some/rows"}, "repository and revision go together"),
+        ({"repository": "some/rows", "revision": "main"}, "revision must be a full commit hash, 40 hex digits"),
     ],
 )
 def test_a_wrong_jsonl_recipe_is_one_line(change: dict[str, Any], message: str) -> None:
@@ -200,6 +195,70 @@ def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path, source: Path,
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=message):
         data.verify("mine", spec)
+
+
+PROBLEM = {"q": "Why?", "level": "5"}
+
+
+def column_spec(source: Path, *rows: dict[str, Any], **columns: Any) -> dict[str, Any]:
+    spec = jsonl_spec(source, test=list(rows))
+    spec["splits"]["test"] |= {"problem": "q", **columns}
+    return spec
+
+
+def test_answers_may_be_lists_with_units_and_tolerances(tmp_path: Path, source: Path) -> None:
+    columns = {"answer": "a", "unit": "u", "tolerance": "t"}
+    problems = [
+        {"q": "One?", "a": ["$2$"], "u": None, "t": None},
+        {"q": "Two?", "a": ["1", "-1"], "u": None, "t": None},
+        {"q": "Unit?", "a": ["4.2"], "u": "km", "t": "1e-1"},
+        {"q": "Units?", "a": ["1,2"], "u": "km", "t": 2},
+    ]
+    data.prepare("mine", column_spec(source, *problems, **columns), tmp_path / "out")
+    found = data.load_rows(tmp_path / "out", "test")
+    assert [row.answer for row in found] == ["$2$", "1, -1", "4.2 km", "1,2"]
+    assert [row.tolerance for row in found] == [None, None, 0.1, 2.0]
+
+
+def test_only_the_wanted_rows_are_read(tmp_path: Path, source: Path) -> None:
+    problems = [{**row, "level": row["answer"]} for row in rows(5)]
+    spec = jsonl_spec(source, test=problems)
+    spec["splits"]["test"] |= {"only": {"level": "3"}, "selected": 1}
+    data.prepare("mine", spec, tmp_path / "out")
+    assert [row.answer for row in data.load_rows(tmp_path / "out", "test")] == ["3"]
+    spec["splits"]["test"]["selected"] = 2
+    with pytest.raises(InputError, match=r"test.jsonl: expected 2 rows with .'level': '3'. .*, found 1"):
+        data.verify("mine", spec)
+
+
+@pytest.mark.parametrize(
+    ("bad", "columns", "message"),
+    [
+        ({"a": []}, {"answer": "a"}, "test.jsonl: row 2: a is empty"),
+        ({"a": ["1", " "]}, {"answer": "a"}, "test.jsonl: row 2: a is empty"),
+        ({"a": ["1", None]}, {"answer": "a"}, "test.jsonl: row 2: a must be text, got None"),
+        ({"a": "1", "t": "about 1"}, {"answer": "a", "tolerance": "t"}, "row 2: tolerance must be a number above 0"),
+        ({"a": "1", "t": -1}, {"answer": "a", "tolerance": "t"}, "row 2: tolerance must be a number above 0, got -1"),
+        ({"a": "1"}, {"answer": "a", "unit": "u"}, "row 2: no column 'u' .there: q, level, a."),
+        ({"a": "1"}, {"answer": "a", "only": {"lvel": "5"}, "selected": 1}, "row 1: no column 'lvel' .*mean 'level'"),
+        ({"a": "1"}, {"answer": "a", "only": {"level": "5"}}, "only and selected .* go together"),
+    ],
+)
+def test_faulty_columns_name_their_row(
+    source: Path, bad: dict[str, Any], columns: dict[str, Any], message: str
+) -> None:
+    good = {**PROBLEM, "q": "How?", "a": "1", "u": None, "t": None}
+    with pytest.raises(InputError, match=message):
+        data.verify("mine", column_spec(source, good, {**PROBLEM, **bad}, **columns))
+
+
+def test_what_a_recipe_leaves_out_does_not_change_its_hash(source: Path) -> None:
+    spec = jsonl_spec(source, test=rows(1))
+    before = data.recipe_hash(data.check_spec("mine", spec, "here"))
+    spec["splits"]["test"] |= {"unit": None, "only": {}}
+    assert data.recipe_hash(data.check_spec("mine", spec, "here")) == before
+    spec["splits"]["test"]["unit"] = "u"
+    assert data.recipe_hash(data.check_spec("mine", spec, "here")) != before
 
 
 def test_a_wrong_file_is_one_line(tmp_path: Path, source: Path) -> None:
@@ -249,16 +308,54 @@ def test_render_keeps_other_braces() -> None:
     assert data.render(r"{problem} \boxed{}.", r"\frac{1}{2}") == r"\frac{1}{2} \boxed{}."
 
 
-@needs_real_data
-@pytest.mark.parametrize("name", ["gsm8k", "math500"])
-def test_the_recipes_of_real_data_match_the_rows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(data.DATA_VARIABLE, str(REAL_DATA))
-    spec = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())
-    listed = json.loads((REAL_DATA / "manifest.json").read_text())
-    for file in spec["splits"].values():
-        count, _, digest = listed[Path(file["file"]).stem]
-        assert (file["rows"], file["sha256"]) == (count, digest)
-    manifest = data.prepare(name, spec, tmp_path)
-    total = sum(entry["rows"] + entry["duplicates"] for entry in manifest["splits"].values())
-    assert total == sum(file["rows"] for file in spec["splits"].values())
-    assert all(entry["duplicates"] == 0 for entry in manifest["splits"].values())
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_files_of_a_repository_are_fetched_at_their_revision_and_checked(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked = []
+
+    def download(*arguments: str, **options: str) -> str:
+        asked.append((*arguments, options["repo_type"], options["revision"]))
+        return str(source / arguments[1])
+
+    spec = jsonl_spec(source, test=rows(3)) | {"repository": "some/rows", "revision": REVISION}
+    here = data.recipe_hash(data.check_spec("mine", jsonl_spec(source, test=rows(3)), "here"))
+    assert data.recipe_hash(data.check_spec("mine", spec, "here")) == here  # where the rows come from is no matter
+    data.prepare("mine", spec, tmp_path / "local")
+    assert asked == []  # the folder of data files comes first
+    monkeypatch.delenv(data.DATA_VARIABLE)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    manifest = data.prepare("mine", spec, tmp_path / "fetched")
+    assert asked == [("some/rows", "test.jsonl", "dataset", REVISION)]
+    assert manifest["splits"]["test"]["rows"] == 3
+    (source / "test.jsonl").write_text("another content\n")
+    with pytest.raises(InputError, match="wrong SHA-256"):
+        data.verify("mine", spec)
+
+
+def test_a_repository_that_cannot_be_reached_is_one_line(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def download(*_: str, **__: str) -> str:
+        raise ConnectionError("no network\nand more")
+
+    spec = jsonl_spec(source, test=rows(3)) | {"repository": "some/rows", "revision": REVISION}
+    monkeypatch.delenv(data.DATA_VARIABLE)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    message = f"splits.test: cannot fetch 'test.jsonl' of some/rows at {REVISION}: no network$"
+    with pytest.raises(InputError, match=message):
+        data.verify("mine", spec)
+
+
+def test_parquet_files_are_read(tmp_path: Path, source: Path) -> None:
+    import pandas
+
+    pandas.DataFrame(rows(3)).to_parquet(source / "test.parquet")
+    digest = hashlib.sha256((source / "test.parquet").read_bytes()).hexdigest()
+    spec = {"kind": "jsonl", "splits": {"test": {"file": "test.parquet", "sha256": digest, "rows": 3}}}
+    data.prepare("mine", spec, tmp_path / "out")
+    assert [row.answer for row in data.load_rows(tmp_path / "out", "test")] == ["1", "2", "3"]

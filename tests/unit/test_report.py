@@ -145,3 +145,37 @@ def test_importing_the_comparison_loads_nothing_heavy() -> None:
     heavy = {"torch", "pandas", "numpy", "scipy", "matplotlib", "jinja2"}
     check = f"import sys; from entrobench.evaluation import {modules}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_training_rows_that_a_benchmark_asks_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from entrobench.decontamination import RULE, reduced_folder
+
+    study = prepared(tmp_path, monkeypatch, seeds=(0,))
+    compare(study, study.results)
+    assert "No row can match" in Page(write_report(study, study.results).read_text()).text
+    compared = {"rule": RULE, "against": {"one/test": "a", "two/test": "b"}}
+    match = {"benchmark_id": "4567", "kind": "13 words", "words": HOSTILE}
+    places = [("first", "one/test"), ("first", "two/test"), ("second", "two/test")]
+    matches = [match | {"id": row, "benchmark": benchmark} for row, benchmark in places]
+    found = {**compared, "rows": 9, "matching": 2, "matches": matches}
+    folder = reduced_folder(tmp_path / "results/data", "chain2", compared)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"decontamination": found}))
+    study.compared, study.folder = {"chain2": compared}, study.results
+    for run in study.runs:  # they were trained before the second benchmark was named
+        run.config["dataset"] = {"name": "chain2", "decontaminated": {"rule": RULE, "against": {"one/test": "a"}}}
+    page = Page(write_report(study, study.results).read_text())
+    assert "chain2: 2 of 9 training rows match a row of one/test, two/test" in page.text
+    assert (page.text.count("removed"), page.text.count("trained on")) == (2, 1)
+    assert page.tags.count("script") == 1
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_benchmarks_own_sampling_and_the_graders_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0,))
+    compare(study, study.results)
+    study.benchmarks, study.graders = {"chain2-test": {"samples": 32}}, ["entrobench", "paper"]
+    text = Page(write_report(study, study.results).read_text()).text
+    assert re.search(r"chain2-test, of its own\s*samples 32", text)
+    assert re.search(r"graders\s*entrobench, paper", text)

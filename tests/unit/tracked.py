@@ -40,7 +40,9 @@ def make_study(name: str = "small") -> Study:
     runs = [make_run(method, seed) for method in ("grpo", "aent") for seed in (0, 1)]
     models = {"tiny": Recipe("tiny", {"kind": "trained"}, "m")}
     path = Path(f"config/studies/{name}.yaml")
-    return Study(name, path, "A small study.", runs, models, {}, ["chain2"], EvaluationConfig(), "avg@8")
+    settings = EvaluationConfig()
+    evaluated = ({"chain2": {}}, settings, {"chain2": settings}, ["entrobench"])
+    return Study(name, path, "A small study.", runs, models, {}, *evaluated, "avg@8")
 
 
 def write_run(folder: Path, run: Run, shift: float = 0.0) -> None:

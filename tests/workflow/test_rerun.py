@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -73,6 +74,49 @@ def test_new_grader_grades_again_and_samples_nothing(finished: Project) -> None:
     finished.environment["FAKE_GRADER_VERSION"] = "2"
     runs = [job for run in ("aent", "grpo") for k in (0, 1) for job in jobs_of(f"{run}/seed{k}", first="grade")]
     assert finished.planned() == sorted([*runs, "grade the answers of base/tiny", *END])
+
+
+def test_a_second_grader_grades_again_and_samples_nothing(finished: Project) -> None:
+    finished.edit("seeds: [0, 1]", "seeds: [0, 1]\ngraders: [entrobench, paper]")
+    jobs = finished.planned()
+    assert [job for job in jobs if job.startswith("grade")]
+    assert not [job for job in jobs if job.startswith(("train", "lock", "generate"))]
+    finished.snakemake()
+    assert finished.planned() == []
+    grades = finished.run / "grpo/seed0/grades/chain2.parquet"
+    assert grades.read_text().endswith('paper"')
+
+
+def add_words(project: Project) -> None:
+    """A dataset `words` of JSON lines whose training split holds a problem of its test split, and its benchmark."""
+    source = project.folder / "rows"
+    source.mkdir()
+    project.environment["ENTROBENCH_DATA"] = str(source)
+    story = "A train leaves the station at noon and drives 60 miles an hour until the next town."
+    splits = {}
+    for split, problems in {"train": [story, "Why?"], "test": [f"{story} When?", "How?"]}.items():
+        content = "".join(json.dumps({"problem": problem, "answer": "1"}) + "\n" for problem in problems)
+        (source / f"{split}.jsonl").write_text(content)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        splits[split] = {"file": f"{split}.jsonl", "sha256": digest, "rows": 2}
+    recipe = {"kind": "jsonl", "splits": splits}
+    (project.folder / "config/datasets/words.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    task = "include: _boxed.yaml\ntask: words\nmetadata: {version: 1, dataset: words, split: test}\n"
+    (project.folder / "site/entrobench/evaluation/tasks/words.yaml").write_text(task)
+
+
+def test_training_reads_data_without_the_benchmarks_rows(fresh: Project) -> None:
+    add_words(fresh)
+    fresh.edit("datasets: [chain2]", "datasets: [words]")
+    fresh.edit("benchmarks: [chain2]", "benchmarks: [chain2, words]")
+    assert "find the rows of words that the benchmarks also ask" in fresh.planned()
+    fresh.snakemake()
+    assert fresh.planned() == []
+    (manifest,) = (fresh.folder / "results/data/words").glob("without-*/manifest.json")
+    found = json.loads(manifest.read_text())["decontamination"]
+    assert (found["rows"], found["matching"]) == (2, 1)
+    fresh.edit("seeds: [0, 1]", "seeds: [0, 1]\ndecontaminate: report")
+    assert fresh.call("snakemake", "--dry-run").returncode == 2  # other training data are other runs
 
 
 def test_new_evaluation_settings_train_nothing(finished: Project) -> None:

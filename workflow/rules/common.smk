@@ -25,3 +25,4 @@ wildcard_constraints:
     subject=r"runs/[^/]+/[^/]+/[^/]+/seed\d+|base/[^/]+",
     model=r"[^/]+",
     dataset=r"[^/]+",
+    key=r"[0-9a-f]+",

@@ -51,6 +51,7 @@ rule report:
     input:
         rules.compare.output,
         WORKFLOW.provenance,
+        WORKFLOW.overlaps,
         WORKFLOW.reference_scores,
     output:
         f"{FOLDER}/report.html",

@@ -17,6 +17,24 @@ rule prepare_data:
         "entrobench prepare-data {wildcards.dataset} > {log} 2>&1"
 
 
+rule decontaminate:
+    input:
+        lambda wildcards: WORKFLOW.compared_inputs(f"results/data/{wildcards.dataset}/without-{wildcards.key}"),
+    output:
+        "results/data/{dataset}/without-{key}/manifest.json",
+    params:
+        compared=lambda wildcards: WORKFLOW.compared_options(f"results/data/{wildcards.dataset}/without-{wildcards.key}"),
+    log:
+        "results/logs/decontaminate/{dataset}-{key}.log",
+    conda:
+        "../envs/train.yaml"
+    message:
+        "find the rows of {wildcards.dataset} that the benchmarks also ask"
+    threads: 1
+    shell:
+        "entrobench prepare-data {wildcards.dataset} {params.compared} > {log} 2>&1"
+
+
 rule base_model:
     input:
         lambda wildcards: WORKFLOW.manifests(STUDY.base_models[wildcards.model].datasets),

@@ -51,6 +51,7 @@ rule grade:
         expand(f"{FOLDER}/{{{{subject}}}}/grades/{{benchmark}}.parquet", benchmark=STUDY.benchmarks),
     params:
         version=WORKFLOW.grader_version,
+        options=WORKFLOW.grade_options,
     log:
         f"{FOLDER}/logs/grade/{{subject}}.log",
     conda:
@@ -59,4 +60,4 @@ rule grade:
         "grade the answers of {wildcards.subject}"
     threads: 1
     shell:
-        f"entrobench grade {FOLDER}/{{wildcards.subject}} > {{log}} 2>&1"
+        f"entrobench grade {FOLDER}/{{wildcards.subject}}{{params.options}} > {{log}} 2>&1"

@@ -1,0 +1,171 @@
+"""Rows: one problem each, and how they are read from a pinned file of JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import setting
+from entrobench.errors import InputError, nearest
+
+UNKNOWN = "UNKNOWN"  # the hash of a file that nobody here has seen
+
+
+@dataclass(frozen=True)
+class Row:
+    """One problem; `id` is `problem_id(problem)` and unique in its dataset.
+
+    `tolerance` is how far a number may lie from the answer and still be right (absolute); None: as the grader decides.
+    """
+
+    id: str
+    problem: str
+    answer: str
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """One pinned file of a `jsonl` recipe: its name inside the data folder, content, and the columns to read.
+
+    `answer` may hold a list of texts, which are joined by commas. `only` keeps the rows whose columns have these
+    values, `selected` of the file's `rows`. `unit` and `tolerance` name columns that may be null.
+    """
+
+    file: str = setting("")
+    sha256: str = setting("")
+    rows: int = setting(0, low=1)
+    problem: str = setting("problem")
+    answer: str = setting("answer")
+    unit: str | None = setting(None)
+    tolerance: str | None = setting(None)
+    only: dict[str, Any] = setting({})
+    selected: int | None = setting(None, low=1)
+
+    def __post_init__(self) -> None:
+        for name in ("file", "sha256", "rows"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is required")
+        if bool(self.only) != (self.selected is not None):
+            raise ValueError("only and selected (the number of rows it keeps) go together")
+
+
+def problem_id(problem: str) -> str:
+    """First 16 hex of the SHA-256 of the problem after NFKC, lower case and collapsed white space."""
+    normalised = " ".join(unicodedata.normalize("NFKC", problem).lower().split())
+    return hashlib.sha256(normalised.encode()).hexdigest()[:16]
+
+
+def read_file(folder: Path, file: SplitFile, where: str) -> list[Row]:
+    """Read the rows of a pinned file that `only` keeps; `where` names the recipe.
+
+    Raises InputError for a missing file, another hash or count, and, with its row number, for a faulty row.
+    """
+    path = folder / file.file
+    if not path.is_file():
+        names = sorted(found.name for found in folder.iterdir())
+        raise InputError(f"{where}: no file {file.file!r} in {folder}{nearest(file.file, names)}")
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if file.sha256 == UNKNOWN:
+        raise InputError(f"{where}: sha256 is {UNKNOWN}: check the rows of {path}, then write {digest} there")
+    if digest != file.sha256:
+        raise InputError(f"{path}: wrong SHA-256: expected {file.sha256} ({where}), found {digest}")
+    records = _records(path, content)
+    if len(records) != file.rows:
+        raise InputError(f"{path}: expected {file.rows} rows ({where}), found {len(records)}")
+    parsed = (_parse(record, file, f"{path}: row {number}") for number, record in enumerate(records, start=1))
+    rows = [row for row in parsed if row is not None]
+    if file.selected not in (None, len(rows)):
+        raise InputError(f"{path}: expected {file.selected} rows with {file.only} ({where}), found {len(rows)}")
+    return rows
+
+
+def fetch(repository: str, revision: str, file: str, where: str) -> Path:
+    """The local folder that holds a file of a repository of datasets at a revision, downloaded if it is not there yet.
+
+    Raises InputError where it cannot be had. What it holds is checked by `read_file`.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        path = Path(hf_hub_download(repository, file, repo_type="dataset", revision=revision))
+    except OSError as error:  # no network, no such repository, revision or file
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{where}: cannot fetch {file!r} of {repository} at {revision}: {reason}") from None
+    return path.parents[len(Path(file).parts) - 1]
+
+
+def _records(path: Path, content: bytes) -> list[Any]:
+    """The records of a Parquet file, or lines of JSON as text."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet
+
+        return list(pyarrow.parquet.read_table(path).to_pylist())
+    # only \n ends a line: str.splitlines would also cut at U+2028, which real problems contain
+    return content.decode().removesuffix("\n").split("\n")
+
+
+def _parse(record: str | dict[str, Any], file: SplitFile, where: str) -> Row | None:
+    """One line of JSON, or one record of a Parquet file, as a row; None if `only` leaves it out."""
+    values = _json(record, where) if isinstance(record, str) else record
+    if any(_column(values, column, where) != wanted for column, wanted in file.only.items()):
+        return None
+    problem = _text(_column(values, file.problem, where), f"{where}: {file.problem}")
+    answer = _answer(_column(values, file.answer, where), f"{where}: {file.answer}")
+    unit = _column(values, file.unit, where) if file.unit else None
+    if unit is not None and "," not in answer:  # behind several answers it would belong to the last alone
+        answer += " " + _text(unit, f"{where}: {file.unit}")
+    tolerance = _tolerance(_column(values, file.tolerance, where), where) if file.tolerance else None
+    return Row(problem_id(problem), problem, answer, tolerance)
+
+
+def _json(line: str, where: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: must be a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _column(values: Mapping[str, Any], column: str, where: str) -> Any:
+    if column not in values:
+        raise InputError(f"{where}: no column {column!r} (there: {', '.join(values)}){nearest(column, values)}")
+    return values[column]
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{where} must be text, got {value!r:.60}")
+    if not value.strip():
+        raise InputError(f"{where} is empty")
+    return value
+
+
+def _answer(value: Any, where: str) -> str:
+    """A text, or a list of texts as one text: the order of several answers does not count for the grader."""
+    if not isinstance(value, list):
+        return _text(value, where)
+    if not value:
+        raise InputError(f"{where} is empty")
+    return ", ".join(_text(part, where) for part in value)
+
+
+def _tolerance(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        tolerance = float(value)
+    except (TypeError, ValueError):
+        tolerance = math.nan
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise InputError(f"{where}: tolerance must be a number above 0, got {value!r:.60}")
+    return tolerance
