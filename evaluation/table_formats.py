@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
+WIDTH = 160  # characters, of tables in a file
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -96,6 +98,17 @@ def _latex_entry(entry: Entry) -> str:
 
 def escape_latex(text: str) -> str:
     return re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match.group()], text)
+
+
+def show(tables: Sequence[Table]) -> None:
+    """Print tables at the terminal's width, or wide enough for every column where the output is a file."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    for table in tables:
+        console.print(terminal(table))
 
 
 def terminal(table: Table) -> RichTable:
