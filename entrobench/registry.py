@@ -9,11 +9,13 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from entrobench.api import Method
 from entrobench.errors import InputError, unknown
@@ -35,6 +37,7 @@ class MethodInfo:
     origin: str  # "built-in" or "distribution version"
     target: str  # "module:Class"
     problem: str = ""  # why it cannot be loaded, if the source already shows that
+    constants: Mapping[str, Any] = field(default_factory=dict)  # what the class assigns: paper, loss_agg, ...
 
     @property
     def summary(self) -> str:
@@ -124,8 +127,9 @@ def _describe(name: str, source: Path | None, module: str, attribute: str | None
         problem = f"expected one class derived from Method, found {', '.join(names) or 'none'}"
         return MethodInfo(name, "", (), shown, origin, f"{module}:", problem)
     node = classes.get(names[0])  # None where a plug-in's module only re-exports the class
-    paper, hooks = (_paper(node), _hooks(node)) if node else ("", ())
-    return MethodInfo(name, paper, hooks, shown, origin, f"{module}:{names[0]}")
+    hooks, constants = (_hooks(node), _constants(node, classes)) if node else ((), {})
+    paper = str(constants.get("paper", ""))
+    return MethodInfo(name, paper, hooks, shown, origin, f"{module}:{names[0]}", constants=constants)
 
 
 def _method_classes(classes: dict[str, ast.ClassDef]) -> list[str]:
@@ -139,11 +143,16 @@ def _hooks(node: ast.ClassDef) -> tuple[str, ...]:
     return tuple(hook for hook in HOOKS if hook in defined)
 
 
-def _paper(node: ast.ClassDef) -> str:
+def _constants(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, Any]:
+    """Plain constants (texts, numbers, True, None) assigned in the class, or in a base class of the same file."""
+    found: dict[str, Any] = {}
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            found |= _constants(classes[base.id], classes)
     for item in node.body:
         targets = item.targets if isinstance(item, ast.Assign) else [getattr(item, "target", None)]
         names = [target.id for target in targets if isinstance(target, ast.Name)]
         value = getattr(item, "value", None)
-        if names == ["paper"] and isinstance(value, ast.Constant) and isinstance(value.value, str):
-            return value.value
-    return ""
+        if isinstance(value, ast.Constant):
+            found |= dict.fromkeys(names, value.value)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -248,15 +248,29 @@ class Analysis:
         spread = all(len(task) > 1 for task in tasks)
         samples = interquartile_mean_samples(tasks, self.rng, self.bootstrap.replicates) if spread else None
         lower, upper = (None, None) if samples is None else percentile_interval(samples)
-        pooled = numpy.concatenate(tasks)
+        pooled, width = numpy.concatenate(tasks), len(scope.benchmarks)
+        cells = [numpy.mean(tasks[first : first + width], axis=0) for first in range(0, len(tasks), width)]
+        interval = pooled_t(cells)
         return {
             "method": method,
-            "runs": len(pooled) // len(scope.benchmarks),
-            "mean": float(numpy.mean([task.mean() for task in tasks])),
+            "runs": len(pooled) // width,
+            "mean": interval.mean,
+            "mean_lower": interval.lower,
+            "mean_upper": interval.upper,
+            "seed_means": mean_over_cells(cells),
             "interquartile_mean": interquartile_mean(pooled),
             "lower": lower,
             "upper": upper,
         }
+
+
+def mean_over_cells(cells: Sequence[Floats] | Sequence[Sequence[float]]) -> list[float] | None:
+    """One value per seed; None where the cells have different numbers of seeds."""
+    import numpy
+
+    if len({numpy.size(cell) for cell in cells}) > 1:
+        return None
+    return [float(value) for value in numpy.mean(numpy.asarray(cells), axis=0)]
 
 
 def _with_verdicts(compared: list[dict[str, Any]], audit: Audit | None) -> list[dict[str, Any]]:
@@ -294,3 +308,11 @@ def _described(row: dict[str, Any]) -> dict[str, Any]:
         "improvement": row["improvement"],
         "improvement_interval": row["improvement_interval"],
     }
+
+
+def comparison(statistics: Mapping[str, Any], scope: str, **where: object) -> dict[str, Any] | None:
+    """One comparison of statistics.json; None for the baseline and the base model, which are compared with nothing."""
+    for row in statistics["comparisons"]:
+        if row["scope"] == scope and all(row[key] == value for key, value in where.items()):
+            return dict(row)
+    return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,8 @@ from entrobench.errors import InputError
 
 from .admission import read_audit
 from .analysis import analyse
-from .scores import RUN, locked_pass_k, problem_column, problem_table, read_grades, score_table
+from .marks import method_marks
+from .scores import RUN, locked_pass_k, noisy_pass_k, problem_column, problem_table, read_grades, score_table
 from .table_formats import show
 from .tables import write_tables
 
@@ -30,13 +33,16 @@ def compare(study: Study, folder: Path) -> None:
     """
     from .figures import write_figures
 
-    problems = _graded(study, folder)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pass@")  # said below in a line of our own, and in the table
+        problems = _graded(study, folder)
     curves = read_curves(study, folder)
     scores = score_table(problems)
     column = problem_column(study.primary, list(problems.columns), str(study.path))
     statistics = analyse(problems, column, list(dict.fromkeys(run.method for run in study.runs)), read_audit())
     primary = next(name for name in scores["metric"] if name.split("@")[0] == column or name == column)
     statistics["metric"] = primary
+    statistics["marks"] = {f"{run.model}/{run.dataset}/{run.method}": method_marks(run.config) for run in study.runs}
     scores.to_parquet(folder / "scores.parquet", index=False)
     problems.to_parquet(folder / "problems.parquet", index=False)
     curves.to_parquet(folder / "curves.parquet", index=False)
@@ -44,6 +50,8 @@ def compare(study: Study, folder: Path) -> None:
     tables = write_tables(folder)
     write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study))
     show(tables[:2])
+    for warning in noisy_pass_k(scores):
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}")
 
 

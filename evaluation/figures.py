@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .scores import RUN
 from .statistics import ENOUGH_SEEDS, pooled_t
-from .tables import FINAL_STEPS, run_costs
+from .wide_table import FINAL_STEPS, run_costs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

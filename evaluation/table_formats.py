@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-WIDTH = 160  # characters, of tables in a file
+WIDTH = 200  # characters, of tables in a file
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -118,8 +118,9 @@ def terminal(table: Table) -> RichTable:
     from rich.text import Text
 
     shown = RichTable(title=table.title, caption=table.note, box=box.SIMPLE_HEAD, caption_justify="left")
-    for column in table.columns:
-        shown.add_column(column, overflow="fold")
+    for number, column in enumerate(table.columns):
+        words = all(" " not in row[number].text for row in table.rows)
+        shown.add_column(column, overflow="fold", no_wrap=words)
     for before, row in zip([None, *table.rows], table.rows, strict=False):
         if before is not None and new_block(table, before, row):
             shown.add_section()
