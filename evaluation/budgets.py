@@ -24,7 +24,7 @@ LAST_STEPS = 5  # ours: a step's reward is noisy, so the last five within the bu
 def spending(curves: DataFrame) -> DataFrame:
     """The steps in order, `updates`, `tokens` and device `seconds` replaced by what the run had spent by then."""
     parts = [column for column in curves.columns if column.startswith("seconds_")]
-    ordered = curves.assign(seconds=curves[parts].sum(axis=1)).sort_values([*RUN, "step"])
+    ordered = curves.assign(seconds=curves[parts].sum(axis=1)).sort_values("step", kind="stable")
     spent = ordered.groupby(RUN, sort=False)[list(BUDGETS)].cumsum()
     return ordered.assign(**{name: spent[name] for name in BUDGETS})
 

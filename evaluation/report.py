@@ -13,7 +13,7 @@ from entrobench.errors import InputError
 
 from .compare import REFERENCE, read_sweep, used_values
 from .entries import p_text, signed
-from .figures import colour
+from .figure_style import colour
 from .reference_check import compare_with_reference
 from .report_page import PAGE, SCRIPT, STYLE
 from .table_formats import Entry, Table, new_block

@@ -13,8 +13,10 @@ from synthetic_results import make_study
 from entrobench.errors import InputError
 from entrobench.evaluation import figures
 from entrobench.evaluation.compare import compare, read_curves, used_values
+from entrobench.evaluation.entries import difference_entry, p_text
 from entrobench.evaluation.table_formats import Entry, Table, escape_latex, latex, markdown, terminal
-from entrobench.evaluation.tables import difference_entry, p_text, read_tables, run_costs
+from entrobench.evaluation.tables import read_tables
+from entrobench.evaluation.wide_table import run_costs
 
 SKILLS = {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}
 
@@ -57,7 +59,7 @@ def test_one_row_per_cell_and_method_with_the_base_model_first(compared: SimpleN
     assert list(wide["method"]) == order * 2
     assert list(wide["dataset"]) == ["chain2"] * 4 + ["chain3"] * 4
     assert list(pandas.read_csv(compared.results / "table.csv")["method"]) == order * 2
-    assert [len(table.rows) for table in tables] == [3, 8, 8, 8, 6]
+    assert [len(table.rows) for table in tables] == [3, 8, 8, 8, 6, 6]
 
 
 def test_the_wide_table_agrees_with_the_scores(compared: SimpleNamespace) -> None:
