@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def make_tables(
     benchmarks = list(dict.fromkeys(scores["benchmark"]))
     metrics = [name for name in accuracy_metrics(scores) if name != primary]
     rows = wide.to_dict("records")
-    return [
+    tables = [
         _comparison_table(rows, benchmarks, statistics, primary),
         _scores_table(rows, benchmarks, statistics, primary),
         _metrics_table(rows, benchmarks, metrics, scores),
@@ -55,6 +56,15 @@ def make_tables(
         _training_table(rows),
         budget_table(rows, curves),
     ]
+    return [replace(table, note=f"{table.note} {_updates_line(rows)}") for table in tables]
+
+
+def _updates_line(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Updates per rollout: half of the methods are inert at one. Named per cell where the cells differ."""
+    by_cell = {f"{row['model']} · {row['dataset']}": f"{row['updates']:.3g}" for row in rows if row["method"] != "base"}
+    if len(set(by_cell.values())) == 1:
+        return f"Updates per rollout: {next(iter(by_cell.values()))}."
+    return f"Updates per rollout: {', '.join(f'{updates} ({cell})' for cell, updates in by_cell.items())}."
 
 
 def _comparison_table(
