@@ -39,7 +39,9 @@ STYLE: dict[Any, Any] = {
     "figure.constrained_layout.w_pad": 0.08,
     "svg.fonttype": "path",
 }
-BACKGROUND: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.7}  # the means of the other methods
+# the means of the other methods, pixels also in SVG: many panels of many lines would make megabytes
+BACKGROUND: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.7, "rasterized": True}
+DPI = 144
 DOTS: dict[str, Any] = {"markersize": 4.5, "alpha": 0.5, "markeredgewidth": 0}
 PANEL = (4.4, 2.7)  # inches
 NARROW = 2.6  # inches, of a panel of scores where there are many benchmarks

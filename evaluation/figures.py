@@ -13,6 +13,7 @@ from .figure_style import (
     COLOURS,
     CROWDED,
     DOTS,
+    DPI,
     NARROW,
     PANEL,
     STYLE,
@@ -77,9 +78,9 @@ def _save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
     files = [folder / f"{name}.svg", folder / f"{name}.png"]
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = draw()
-        figure.savefig(files[0], metadata={"Date": None, "Creator": None})
+        figure.savefig(files[0], metadata={"Date": None, "Creator": None}, dpi=DPI)
         figure.set_layout_engine("none")  # the layout stands; computing it again takes as long as drawing
-        figure.savefig(files[1], metadata={"Software": None}, dpi=144)
+        figure.savefig(files[1], metadata={"Software": None}, dpi=DPI)
     return files
 
 
@@ -179,7 +180,8 @@ def _dots_per_method(runs: DataFrame, methods: Sequence[str], primary: str) -> F
             axes = panels[cell][str(method)]
             layers = ((rows, "#dddddd", 2.5), (reference, "#222222", 3), (own, colour(str(method), methods), 4.5))
             for shown, dot_colour, size in layers:
-                axes.plot(shown["final_entropy"], shown["value"], "o", color=dot_colour, **DOTS | {"markersize": size})
+                style = DOTS | {"markersize": size, "color": dot_colour, "rasterized": shown is rows}
+                axes.plot(shown["final_entropy"], shown["value"], "o", **style)
         _entropy_axis(axes, rows)
     return figure
 

@@ -126,7 +126,7 @@ def _comparison_entries(found: Mapping[str, Any] | None) -> list[Entry]:
         difference_entry(found["difference"], found["lower"], found["upper"], seeds, better),
         Entry("–" if p is None else p_text(p), value=p),
         Entry(found["verdict"], value=found["verdict"], bold=better),
-        Entry(f"[{signed(bootstrap[0])}, {signed(bootstrap[1])}]" if bootstrap else "–"),
+        Entry(f"[{signed(bootstrap[0])}, {signed(bootstrap[1])}]", value=bootstrap[0]) if bootstrap else Entry("–"),
         interval_entry(found["improvement"], found["improvement_interval"] or (None, None), ".2f"),
     ]
 
