@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-WIDTH = 200  # characters, of tables in a file
+WIDTH = 160  # characters, of tables in a file
+PADDING = 3  # characters between two columns on the terminal
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -108,7 +109,34 @@ def show(tables: Sequence[Table]) -> None:
     if not console.is_terminal:
         console = Console(width=WIDTH)
     for table in tables:
-        console.print(terminal(table))
+        for part in parts(table, console.width):
+            console.print(terminal(part))
+
+
+def parts(table: Table, width: int) -> list[Table]:
+    """Cut a table that is wider than `width` characters into some that fit, each with the columns up to the method."""
+    columns = range(len(table.columns))
+    wide = [PADDING + max(map(len, _lines(table, column))) for column in columns]
+    keys = list(columns[: table.columns.index("method") + 1 if "method" in table.columns else 1])
+    shown: list[list[int]] = [[]]
+    for column in columns[len(keys) :]:
+        if shown[-1] and sum(wide[c] for c in [*keys, *shown[-1], column]) > width:
+            shown.append([])
+        shown[-1].append(column)
+    cut = []
+    for number, chosen in enumerate(shown):
+        kept = [*keys, *chosen]
+        rows = [[row[column] for column in kept] for row in table.rows]
+        title = table.title if number == 0 else f"{table.title}, continued"
+        note = table.note if chosen is shown[-1] else ""
+        cut.append(replace(table, title=title, columns=[table.columns[c] for c in kept], rows=rows, note=note))
+    return cut
+
+
+def _lines(table: Table, column: int) -> list[str]:
+    entries = [row[column] for row in table.rows]
+    texts = [table.columns[column], *(entry.text for entry in entries), *(entry.detail for entry in entries)]
+    return [line for text in texts for line in text.split("\n")]
 
 
 def terminal(table: Table) -> RichTable:

@@ -32,7 +32,7 @@ from .wide_table import FINAL_STEPS, MEAN, accuracy_metrics, run_costs, wide_tab
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-JUDGED = "correct / wrong /\nunparsable /\ntimeout / error"
+JUDGED = "correct/wrong/\nunparsable/\ntimeout/error"
 AUDITED = {  # columns of the comparison whose interval the audit measures
     "paired t": "difference",
     "IQM": "IQM",
@@ -134,7 +134,7 @@ def _comparison_entries(found: Mapping[str, Any] | None) -> list[Entry]:
 def _judged_entry(rows: Sequence[Mapping[Any, Any]], benchmarks: Sequence[str]) -> Entry:
     """How many answers of these rows, on all benchmarks, had each outcome; sorted by the answers that failed."""
     counts = [sum(row[f"{benchmark} {outcome}"] for row in rows for benchmark in benchmarks) for outcome in OUTCOMES]
-    return Entry(" / ".join(map(str, counts)), value=sum(counts[1:]))
+    return Entry("/".join(map(str, counts)), value=sum(counts[1:]))
 
 
 def _scores_table(

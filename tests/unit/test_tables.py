@@ -16,7 +16,7 @@ from entrobench.evaluation import figures
 from entrobench.evaluation.compare import compare, read_curves, used_values
 from entrobench.evaluation.entries import difference_entry, p_text
 from entrobench.evaluation.scores import OUTCOMES
-from entrobench.evaluation.table_formats import Entry, Table, escape_latex, latex, markdown, terminal
+from entrobench.evaluation.table_formats import Entry, Table, escape_latex, latex, markdown, parts, terminal
 from entrobench.evaluation.tables import JUDGED, read_tables
 from entrobench.evaluation.wide_table import run_costs
 
@@ -222,10 +222,10 @@ def test_outcomes_are_counted_in_every_table_of_results(compared: SimpleNamespac
     wide, tables = read_tables(compared.results)
     counts = [sum(wide.iloc[1][f"{name} {outcome}"] for name in ("b1", "b2")) for outcome in OUTCOMES]
     for table in tables[1:3]:
-        assert text_of(table, 1, JUDGED) == " / ".join(map(str, counts))
+        assert text_of(table, 1, JUDGED) == "/".join(map(str, counts))
     own = wide[wide["method"] == "grpo"]
     totals = [sum(own[f"{name} {outcome}"].sum() for name in ("b1", "b2")) for outcome in OUTCOMES]
-    assert text_of(tables[0], 0, JUDGED) == " / ".join(map(str, totals))
+    assert text_of(tables[0], 0, JUDGED) == "/".join(map(str, totals))
     assert [text_of(tables[3], 1, f"b1\n{outcome}") for outcome in OUTCOMES] == [
         str(wide.iloc[1][f"b1 {outcome}"]) for outcome in OUTCOMES
     ]
@@ -276,3 +276,19 @@ def test_noisy_pass_k_is_said_on_the_screen_and_in_the_table(
     note = read_tables(study.results)[1][2].note
     assert "Warning: pass@4 from 6 draws is noisy: 8 or more are recommended." in note
     assert "pass@2 from" not in note
+
+
+def test_a_table_too_wide_for_the_screen_is_cut_between_columns(compared: SimpleNamespace) -> None:
+    table = read_tables(compared.results)[1][1]
+    assert parts(table, 1000) == [table]
+    cut = parts(table, 80)
+    assert len(cut) > 1
+    assert all(part.columns[:3] == ["model", "dataset", "method"] for part in cut)
+    assert [column for part in cut for column in part.columns[3:]] == table.columns[3:]
+    assert [part.note for part in cut] == [""] * (len(cut) - 1) + [table.note]
+    console = Console(file=io.StringIO(), width=80)
+    for part in cut:
+        console.print(terminal(part))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for row in table.rows:
+        assert all(entry.text in shown for entry in row)  # no entry is broken over lines
