@@ -171,6 +171,27 @@ def check(
     print("\n".join(lines) or f"no reference: {REFERENCE / loaded.name}/scores.csv is not there")
 
 
+@app.command("audit-statistics")
+def audit_statistics(
+    simulations: Annotated[int, typer.Option(min=1, help="simulated studies per effect and kind of problems")] = 500,
+    seed: Annotated[int, typer.Option(help="of the random numbers")] = 0,
+    write: Annotated[bool, typer.Option("--write", help="make it the reference that verdicts rest on")] = False,
+) -> None:
+    """Measure on simulated studies how often each interval is wrong, at 2, 3, 5, 10 and 20 seeds.
+
+    Writes results/statistics/audit.csv, or results/reference/statistics/audit.csv with --write: only an interval that
+    is wrong at most 5 % of the time there may call a method better. About a minute.
+
+    Example: entrobench audit-statistics --simulations 200
+    """
+    from entrobench.evaluation.audit import run_audit
+    from entrobench.evaluation.table_formats import show
+
+    folder = (REFERENCE if write else Path("results")) / "statistics"
+    show(run_audit(simulations, seed, folder, progress=sys.stderr.isatty()))
+    print(f"wrote {folder / 'audit.csv'}")
+
+
 @app.command()
 def report(study: StudyName) -> None:
     """Write a study's report.html, one self-contained file.

@@ -181,6 +181,11 @@ class Workflow:
         """The committed sweep that the tables and figures show, where there is one."""
         return self._reference("sweep.csv")
 
-    def _reference(self, name: str) -> list[str]:
-        path = RESULTS / "reference" / self.study.name / name
+    @property
+    def statistics_audit(self) -> list[str]:
+        """The committed audit that decides which interval may give a verdict."""
+        return self._reference("audit.csv", "statistics")
+
+    def _reference(self, name: str, folder: str | None = None) -> list[str]:
+        path = RESULTS / "reference" / (folder or self.study.name) / name
         return [str(path)] if path.exists() else []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
 
+from .admission import PRIMARY, Audit
 from .scores import RUN
 from .statistics import (
     ENOUGH_SEEDS,
@@ -18,7 +19,7 @@ from .statistics import (
     holm,
     improvement_samples,
     interquartile_mean,
-    interquartile_mean_interval,
+    interquartile_mean_samples,
     percentile_interval,
     pooled_t,
     verdict,
@@ -52,8 +53,15 @@ class Board:
         """Score of each run: {benchmark: [runs]}."""
         return {benchmark: values.mean(axis=1) for benchmark, values in self.values.items()}
 
+    @cached_property
+    def seeds_of(self) -> dict[tuple[str, str, str], list[int]]:
+        found: dict[tuple[str, str, str], list[int]] = {}
+        for model, dataset, method, seed in self.runs:
+            found.setdefault((model, dataset, method), []).append(seed)
+        return found
+
     def seeds(self, cell: Cell, method: str) -> list[int]:
-        return [seed for model, dataset, name, seed in self.runs if (model, dataset, name) == (*cell, method)]
+        return self.seeds_of.get((*cell, method), [])
 
     def rows(self, cell: Cell, method: str, seeds: Sequence[int]) -> list[int]:
         return [self.row[(*cell, method, seed)] for seed in seeds]
@@ -99,13 +107,19 @@ def baseline_of(methods: Sequence[str]) -> str:
 
 
 def analyse(
-    problems: DataFrame, column: str, methods: Sequence[str], seed: int = 0, replicates: int = REPLICATES
+    problems: DataFrame,
+    column: str,
+    methods: Sequence[str],
+    audit: Audit | None,
+    seed: int = 0,
+    replicates: int = REPLICATES,
 ) -> dict[str, Any]:
     """Compare every method with the baseline and summarise each method; the content of statistics.json.
 
     Intervals are null wherever a cell has one seed only.
 
-    `problems` is the table of `scores.problem_table`, `column` the metric in it, `methods` the study's order.
+    `problems` is the table of `scores.problem_table`, `column` the metric in it, `methods` the study's order, `audit`
+    the measured rates that admit the primary interval to give verdicts; without one there are none.
     A score is the unweighted mean over benchmarks. Deterministic given `seed`.
     """
     import numpy
@@ -113,7 +127,7 @@ def analyse(
     rng = numpy.random.default_rng(seed)
     board = make_board(problems, column)
     baseline = baseline_of(methods)
-    analysis = _Analysis(board, baseline, CrossedBootstrap(board.items, rng, replicates), rng)
+    analysis = Analysis(board, baseline, CrossedBootstrap(board.items, rng, replicates), rng)
     cells = list(dict.fromkeys((model, dataset) for model, dataset, _, _ in board.runs))
     all_scopes = scopes(cells, list(board.values))
     others = [method for method in methods if method != baseline]
@@ -125,13 +139,33 @@ def analyse(
         "enough_seeds": ENOUGH_SEEDS,
         "seed": seed,
         "replicates": replicates,
-        "comparisons": [_described(row) for row in _with_verdicts(compared)],
-        "aggregates": [analysis.aggregate(scope, method) for scope in all_scopes[:1] for method in methods],
+        "comparisons": [_described(row) for row in _with_verdicts(compared, audit)],
+        "aggregates": [analysis.aggregate(all_scopes[0], method) for method in methods],
+        "audit": _audited(audit, board, cells),
+    }
+
+
+def _audited(audit: Audit | None, board: Board, cells: Sequence[Cell]) -> dict[str, Any] | None:
+    """What the audit measured for studies of this size (or the next smaller one): rates by interval."""
+    if audit is None:
+        return None
+    fewest = min(len(board.seeds_of[run[:3]]) for run in board.runs)
+    names = dict.fromkeys(row["interval"] for row in audit.rows)
+    measured = {name: audit.measured(name, fewest, len(cells)) for name in names}
+    rates = ("seeds", "cells", "false_positives", "coverage", "simulations")
+    return {
+        "file": str(audit.file),
+        "sha256": audit.sha256,
+        "primary": PRIMARY,
+        "admits_primary": audit.admits(PRIMARY, fewest),
+        "measured": {
+            name: {rate: row[rate] for rate in rates if row[rate] == row[rate]} for name, row in measured.items() if row
+        },
     }
 
 
 @dataclass
-class _Analysis:
+class Analysis:
     board: Board
     baseline: str
     bootstrap: CrossedBootstrap
@@ -201,29 +235,45 @@ class _Analysis:
             self.counts[cell, seeds] = self.bootstrap.seed_counts(seeds), self.bootstrap.seed_counts(seeds)
         return self.counts[cell, seeds]
 
+    def run_scores(self, scope: Scope, method: str) -> list[Floats]:
+        """Scores of a method's runs, an array per task: cell x benchmark."""
+        rows = [self.board.rows(cell, method, self.board.seeds(cell, method)) for cell in scope.cells]
+        return [self.board.means[name][own] for own in rows if own for name in scope.benchmarks]
+
     def aggregate(self, scope: Scope, method: str) -> dict[str, Any]:
         """Mean and interquartile mean of a method over all its runs x benchmarks."""
         import numpy
 
-        tasks = []
-        for cell in scope.cells:
-            rows = self.board.rows(cell, method, self.board.seeds(cell, method))
-            tasks += [self.board.means[benchmark][rows] for benchmark in scope.benchmarks if rows]
-        lower, upper = None, None
-        if all(len(task) > 1 for task in tasks):
-            lower, upper = interquartile_mean_interval(tasks, self.rng, self.bootstrap.replicates)
-        pooled = numpy.concatenate(tasks)
+        tasks = self.run_scores(scope, method)
+        spread = all(len(task) > 1 for task in tasks)
+        samples = interquartile_mean_samples(tasks, self.rng, self.bootstrap.replicates) if spread else None
+        lower, upper = (None, None) if samples is None else percentile_interval(samples)
+        pooled, width = numpy.concatenate(tasks), len(scope.benchmarks)
+        cells = [numpy.mean(tasks[first : first + width], axis=0) for first in range(0, len(tasks), width)]
+        interval = pooled_t(cells)
         return {
             "method": method,
-            "runs": len(pooled) // len(scope.benchmarks),
-            "mean": float(numpy.mean([task.mean() for task in tasks])),
+            "runs": len(pooled) // width,
+            "mean": interval.mean,
+            "mean_lower": interval.lower,
+            "mean_upper": interval.upper,
+            "seed_means": mean_over_cells(cells),
             "interquartile_mean": interquartile_mean(pooled),
             "lower": lower,
             "upper": upper,
         }
 
 
-def _with_verdicts(compared: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def mean_over_cells(cells: Sequence[Floats] | Sequence[Sequence[float]]) -> list[float] | None:
+    """One value per seed; None where the cells have different numbers of seeds."""
+    import numpy
+
+    if len({numpy.size(cell) for cell in cells}) > 1:
+        return None
+    return [float(value) for value in numpy.mean(numpy.asarray(cells), axis=0)]
+
+
+def _with_verdicts(compared: list[dict[str, Any]], audit: Audit | None) -> list[dict[str, Any]]:
     """Add Holm's p within each family and the verdict; a comparison without an interval takes no part."""
     for family in dict.fromkeys(row["scope"].name for row in compared):
         tested = [row for row in compared if row["scope"].name == family and row["interval"].p is not None]
@@ -231,7 +281,8 @@ def _with_verdicts(compared: list[dict[str, Any]]) -> list[dict[str, Any]]:
             row["adjusted"] = adjusted
     for row in compared:
         fewest = min(len(seeds) for seeds in row["seeds"])
-        row["verdict"] = verdict(row["interval"], row.get("adjusted"), fewest)
+        admitted = audit is not None and audit.admits(PRIMARY, fewest)
+        row["verdict"] = verdict(row["interval"], row.get("adjusted"), fewest, admitted)
     return compared
 
 
@@ -257,3 +308,11 @@ def _described(row: dict[str, Any]) -> dict[str, Any]:
         "improvement": row["improvement"],
         "improvement_interval": row["improvement_interval"],
     }
+
+
+def comparison(statistics: Mapping[str, Any], scope: str, **where: object) -> dict[str, Any] | None:
+    """One comparison of statistics.json; None for the baseline and the base model, which are compared with nothing."""
+    for row in statistics["comparisons"]:
+        if row["scope"] == scope and all(row[key] == value for key, value in where.items()):
+            return dict(row)
+    return None

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
 
+from .admission import read_audit
 from .analysis import analyse
-from .scores import RUN, locked_pass_k, problem_column, problem_table, read_grades, score_table
+from .marks import method_marks
+from .scores import RUN, locked_pass_k, noisy_pass_k, problem_column, problem_table, read_grades, score_table
+from .table_formats import show
 from .tables import write_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from entrobench.study import Study
-
-    from .table_formats import Table
 
 REFERENCE = Path("results/reference")
 
@@ -30,20 +33,26 @@ def compare(study: Study, folder: Path) -> None:
     """
     from .figures import write_figures
 
-    problems = _graded(study, folder)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pass@")  # said below in a line of our own, and in the table
+        problems = _graded(study, folder)
     curves = read_curves(study, folder)
     scores = score_table(problems)
     column = problem_column(study.primary, list(problems.columns), str(study.path))
-    statistics = analyse(problems, column, list(dict.fromkeys(run.method for run in study.runs)))
+    statistics = analyse(problems, column, list(dict.fromkeys(run.method for run in study.runs)), read_audit())
     primary = next(name for name in scores["metric"] if name.split("@")[0] == column or name == column)
     statistics["metric"] = primary
+    statistics["marks"] = {f"{run.model}/{run.dataset}/{run.method}": method_marks(run.config) for run in study.runs}
     scores.to_parquet(folder / "scores.parquet", index=False)
     problems.to_parquet(folder / "problems.parquet", index=False)
     curves.to_parquet(folder / "curves.parquet", index=False)
     (folder / "statistics.json").write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
     write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study))
-    _print(tables, folder)
+    show(tables[:2])
+    for warning in noisy_pass_k(scores):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}")
 
 
 def _graded(study: Study, folder: Path) -> DataFrame:
@@ -96,17 +105,3 @@ def used_values(study: Study) -> dict[tuple[str, str], list[float]]:
             if isinstance(value, (int, float)) and value not in used.setdefault((run.method, key), []):
                 used[run.method, key].append(value)
     return used
-
-
-def _print(tables: list[Table], folder: Path) -> None:
-    """Show the tables at the terminal's width, or wide enough for every column where the output is a file."""
-    from rich.console import Console
-
-    from .table_formats import terminal
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    for table in tables[:2]:
-        console.print(terminal(table))
-    console.print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}", highlight=False)

@@ -13,18 +13,25 @@ from entrobench.decontamination import reduced_folder
 from entrobench.errors import InputError
 
 from .compare import REFERENCE, read_sweep, used_values
-from .figures import colour
+from .entries import p_text, signed
+from .figure_style import colour
 from .reference_check import compare_with_reference
 from .report_page import PAGE, SCRIPT, STYLE
 from .table_formats import Entry, Table, new_block
-from .tables import p_text, read_tables, signed
+from .tables import read_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from entrobench.study import Study
 
-PILLS = {"better": "better", "worse": "worse", "no difference shown": "none", "too few seeds": "few"}
+PILLS = {
+    "better": "better",
+    "worse": "worse",
+    "no difference shown": "none",
+    "too few seeds": "few",
+    "no audited interval": "few",
+}
 FIGURES = {
     "scores": ("Final scores", "After the last training step; no checkpoint is picked."),
     "entropy": ("Entropy of the policy", "Full-vocabulary entropy at the sampling temperature, over training."),
@@ -108,7 +115,7 @@ def _statement(row: Mapping[str, Any], baseline: str) -> dict[str, str]:
         "better": f"scores higher than {baseline}",
         "worse": f"scores lower than {baseline}",
         "no difference shown": f"is not shown to differ from {baseline}",
-        "too few seeds": f"against {baseline}, without a verdict",
+        **dict.fromkeys(("too few seeds", "no audited interval"), f"against {baseline}, without a verdict"),
     }[row["verdict"]]
     p = "" if row["p_holm"] is None else f"; p {p_text(row['p_holm'])} after Holm's correction"
     text = f"{row['method']} {said}: {signed(row['difference'])}{bounds} over {basis}{p}."

@@ -116,11 +116,23 @@ def pass_at_k(correct: ArrayLike, draws: ArrayLike, k: int) -> NDArray[numpy.flo
     if k > fewest:
         raise InputError(f"pass@{k} needs at least {k} draws per problem, the grades have {fewest}")
     if fewest < 2 * k:
-        warnings.warn(f"pass@{k} from {fewest} draws is noisy: {2 * k} or more are recommended", stacklevel=2)
+        warnings.warn(_noisy(k, fewest), stacklevel=2)
     all_wrong = numpy.ones(numpy.broadcast_shapes(c.shape, n.shape))
     for i in range(k):
         all_wrong *= numpy.clip(n - c - i, 0.0, None) / (n - i)
     return 1.0 - all_wrong
+
+
+def _noisy(k: int, draws: int) -> str:
+    return f"pass@{k} from {draws} draws is noisy: {2 * k} or more are recommended"
+
+
+def noisy_pass_k(scores: DataFrame) -> list[str]:
+    """A warning for each pass@k of a tidy score table that has fewer than 2k draws."""
+    metrics = sorted(set(scores["metric"]))
+    draws = min(int(name.removeprefix("avg@")) for name in metrics if name.startswith("avg@"))
+    ks = sorted(int(name.removeprefix("pass@")) for name in metrics if name.startswith("pass@"))
+    return [_noisy(k, draws) for k in ks if draws < 2 * k]
 
 
 def score_table(problems: DataFrame) -> DataFrame:

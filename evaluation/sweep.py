@@ -13,7 +13,7 @@ from entrobench.errors import InputError
 
 from .analysis import BASELINE
 from .scores import RUN
-from .tables import run_costs
+from .wide_table import run_costs
 
 if TYPE_CHECKING:
     from pandas import DataFrame

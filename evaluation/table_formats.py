@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
+WIDTH = 160  # characters, of tables in a file
+PADDING = 3  # characters between two columns on the terminal
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -98,6 +101,44 @@ def escape_latex(text: str) -> str:
     return re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match.group()], text)
 
 
+def show(tables: Sequence[Table]) -> None:
+    """Print tables at the terminal's width, or wide enough for every column where the output is a file."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    for table in tables:
+        for part in parts(table, console.width):
+            console.print(terminal(part))
+
+
+def parts(table: Table, width: int) -> list[Table]:
+    """Cut a table that is wider than `width` characters into some that fit, each with the columns up to the method."""
+    columns = range(len(table.columns))
+    wide = [PADDING + max(map(len, _lines(table, column))) for column in columns]
+    keys = list(columns[: table.columns.index("method") + 1 if "method" in table.columns else 1])
+    shown: list[list[int]] = [[]]
+    for column in columns[len(keys) :]:
+        if shown[-1] and sum(wide[c] for c in [*keys, *shown[-1], column]) > width:
+            shown.append([])
+        shown[-1].append(column)
+    cut = []
+    for number, chosen in enumerate(shown):
+        kept = [*keys, *chosen]
+        rows = [[row[column] for column in kept] for row in table.rows]
+        title = table.title if number == 0 else f"{table.title}, continued"
+        note = table.note if chosen is shown[-1] else ""
+        cut.append(replace(table, title=title, columns=[table.columns[c] for c in kept], rows=rows, note=note))
+    return cut
+
+
+def _lines(table: Table, column: int) -> list[str]:
+    entries = [row[column] for row in table.rows]
+    texts = [table.columns[column], *(entry.text for entry in entries), *(entry.detail for entry in entries)]
+    return [line for text in texts for line in text.split("\n")]
+
+
 def terminal(table: Table) -> RichTable:
     """The table for rich's console; seeds stand on a second line."""
     from rich import box
@@ -105,8 +146,9 @@ def terminal(table: Table) -> RichTable:
     from rich.text import Text
 
     shown = RichTable(title=table.title, caption=table.note, box=box.SIMPLE_HEAD, caption_justify="left")
-    for column in table.columns:
-        shown.add_column(column, overflow="fold")
+    for number, column in enumerate(table.columns):
+        words = all(" " not in row[number].text for row in table.rows)
+        shown.add_column(column, overflow="fold", no_wrap=words)
     for before, row in zip([None, *table.rows], table.rows, strict=False):
         if before is not None and new_block(table, before, row):
             shown.add_section()

@@ -1,236 +1,140 @@
-"""The study's tables: one row per model x dataset x method, as Markdown, CSV, LaTeX, terminal text and (report) HTML.
+"""The tables that people read: Markdown, LaTeX, terminal text and (report) HTML are made of them.
 
 A number is bold only where the verdict of `statistics` is 'better'. Rows of the untrained base model stand above the
-methods that start from it.
+methods that start from it. Beside a method's name stand its marks.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
-from .scores import BASE, OUTCOMES, RUN
-from .statistics import ENOUGH_SEEDS, pooled_t
+from .analysis import comparison, mean_over_cells
+from .budgets import budget_table
+from .entries import (
+    accuracy_entry,
+    difference_entry,
+    interval_entry,
+    key_entries,
+    number_entry,
+    p_text,
+    score_entry,
+    signed,
+)
+from .scores import OUTCOMES, noisy_pass_k
+from .statistics import ENOUGH_SEEDS
 from .table_formats import Entry, Table, latex, markdown
+from .wide_table import FINAL_STEPS, MEAN, accuracy_metrics, run_costs, wide_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FAILURES = [outcome for outcome in OUTCOMES if outcome != "correct"]
-DIFFERENCE = ("difference", "difference lower", "difference upper", "difference seeds", "p_holm", "verdict")
-FINAL_STEPS = 10  # the final entropy is the mean over the last ten steps
-MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
+JUDGED = "correct/wrong/\nunparsable/\ntimeout/error"
+AUDITED = {  # columns of the comparison whose interval the audit measures
+    "paired t": "difference",
+    "IQM": "IQM",
+    "crossed bootstrap": "bootstrap",
+    "improvement": "P(better)",
+}
 
 
-def run_costs(curves: DataFrame) -> DataFrame:
-    """Per run, in the order of `curves`: steps, updates per rollout, tokens, device seconds, final entropy (nats)."""
-    seconds = [column for column in curves.columns if column.startswith("seconds_")]
-    ordered = curves.sort_values("step", kind="stable").assign(seconds=curves[seconds].sum(axis=1))
-    grouped = ordered.groupby(RUN, sort=False)
-    costs = grouped.agg(
-        steps=("step", "max"), updates=("updates", "mean"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
-    )
-    costs["final_entropy"] = grouped.tail(FINAL_STEPS).groupby(RUN, sort=False)["entropy"].mean()
-    return curves[RUN].drop_duplicates().merge(costs.reset_index(), on=RUN)
-
-
-def wide_table(
-    scores: DataFrame, problems: DataFrame, costs: DataFrame, statistics: Mapping[str, Any], primary: str
-) -> DataFrame:
-    """All numbers of the tables, one row per model x dataset x method: the content of table.csv.
-
-    Rows in the order of `costs`. Columns: model, dataset, method, seeds; per benchmark `<benchmark> <metric>` (mean
-    over seeds), for the primary metric also lower, upper and the seeds' values; counts of each outcome over all seeds;
-    difference to the baseline with interval, Holm's p and verdict; steps, updates, tokens, seconds and final_entropy as
-    means over seeds.
-    """
-    import pandas
-
+def make_tables(
+    wide: DataFrame, scores: DataFrame, curves: DataFrame, statistics: Mapping[str, Any], primary: str
+) -> list[Table]:
+    """Study-wide comparison, scores, other metrics, answers, training, and training reward at equal budgets."""
     benchmarks = list(dict.fromkeys(scores["benchmark"]))
-    rows = []
-    for model, dataset, method in _row_keys(costs):
-        key = {"model": model, "dataset": BASE["dataset"] if method == "base" else dataset, "method": method}
-        own_scores, own_problems, own_costs = (_select(table, key) for table in (scores, problems, costs))
-        row = {"model": model, "dataset": dataset, "method": method, "seeds": own_scores["seed"].nunique()}
-        row |= _primary_columns(own_scores, benchmarks, primary)
-        row |= _metric_columns(own_scores, benchmarks, primary)
-        row |= _outcome_columns(own_problems, benchmarks)
-        row |= _difference_columns(statistics, model, dataset, method)
-        row |= {name: own_costs[name].mean() for name in ("steps", "updates", "tokens", "seconds", "final_entropy")}
-        rows.append(row)
-    return pandas.DataFrame(rows)
-
-
-def _row_keys(costs: DataFrame) -> list[tuple[str, str, str]]:
-    """Model, dataset, method of every row: in each cell the base model first, then the study's order."""
-    keys: dict[tuple[str, str, str], None] = {}
-    for model, dataset in costs[["model", "dataset"]].drop_duplicates().itertuples(index=False):
-        keys[model, dataset, "base"] = None
-        cell = costs[(costs["model"] == model) & (costs["dataset"] == dataset)]
-        keys |= dict.fromkeys((model, dataset, method) for method in cell["method"])
-    return list(keys)
-
-
-def _select(table: DataFrame, key: Mapping[str, object]) -> DataFrame:
-    for column, value in key.items():
-        table = table[table[column] == value]
-    return table
-
-
-def _primary_columns(scores: DataFrame, benchmarks: Sequence[str], primary: str) -> dict[str, object]:
-    """Mean, interval and seeds of the primary metric, per benchmark and of their mean."""
-    values = scores[scores["metric"] == primary].pivot(index="seed", columns="benchmark", values="value")
-    values = values.reindex(columns=list(benchmarks))
-    if len(benchmarks) > 1:
-        values[MEAN] = values.mean(axis=1, skipna=False)
-    columns: dict[str, object] = {}
-    for name in values.columns:
-        interval = pooled_t([values[name].to_numpy()])
-        columns[f"{name} {primary}"] = interval.mean
-        columns[f"{name} {primary} lower"], columns[f"{name} {primary} upper"] = interval.lower, interval.upper
-        columns[f"{name} {primary} seeds"] = " ".join(f"{value:.4f}" for value in values[name])
-    return columns
-
-
-def _metric_columns(scores: DataFrame, benchmarks: Sequence[str], primary: str) -> dict[str, object]:
-    means = scores.groupby(["benchmark", "metric"], sort=False)["value"].mean()
-    metrics = [name for name in _metrics(scores) if name != primary and not name.startswith("outcome_")]
-    return {f"{b} {name}": means.get((b, name)) for b in benchmarks for name in metrics}
-
-
-def _metrics(scores: DataFrame) -> list[str]:
-    """avg, maj, then pass@k by k, then the rest."""
-
-    def order(name: str) -> tuple[int, int, str]:
-        kind, _, number = name.partition("@")
-        rank = {"avg": 0, "maj": 1, "pass": 2}.get(kind, 3)
-        return rank, int(number) if number.isdigit() else 0, name
-
-    return sorted(set(scores["metric"]), key=order)
-
-
-def _outcome_columns(problems: DataFrame, benchmarks: Sequence[str]) -> dict[str, object]:
-    """How many answers, over all seeds, had each outcome."""
-    columns: dict[str, object] = {}
-    for benchmark in benchmarks:
-        own = problems[problems["benchmark"] == benchmark]
-        columns[f"{benchmark} answers"] = int(own["n"].sum())
-        for outcome in OUTCOMES:
-            columns[f"{benchmark} {outcome}"] = round(float((own[f"outcome_{outcome}"] * own["n"]).sum()))
-    return columns
-
-
-def comparison(statistics: Mapping[str, Any], scope: str, **where: object) -> dict[str, Any] | None:
-    """One comparison of statistics.json; None for the baseline and the base model, which are compared with nothing."""
-    for row in statistics["comparisons"]:
-        if row["scope"] == scope and all(row[key] == value for key, value in where.items()):
-            return dict(row)
-    return None
-
-
-def _difference_columns(statistics: Mapping[str, Any], model: str, dataset: str, method: str) -> dict[str, object]:
-    found = comparison(statistics, "cell", model=model, dataset=dataset, method=method)
-    if found is None:
-        return dict.fromkeys(DIFFERENCE)
-    seeds = " ".join(f"{value:+.4f}" for value in found["differences"][0])
-    values = found["difference"], found["lower"], found["upper"], seeds, found["p_holm"], found["verdict"]
-    return dict(zip(DIFFERENCE, values, strict=True))
-
-
-def make_tables(wide: DataFrame, scores: DataFrame, statistics: Mapping[str, Any], primary: str) -> list[Table]:
-    """The tables that people read: study-wide comparison, scores, other metrics, answers, training."""
-    benchmarks = list(dict.fromkeys(scores["benchmark"]))
-    metrics = [name for name in _metrics(scores) if "@" in name and name != primary]
+    metrics = [name for name in accuracy_metrics(scores) if name != primary]
     rows = wide.to_dict("records")
-    return [
-        _comparison_table(statistics, primary),
+    tables = [
+        _comparison_table(rows, benchmarks, statistics, primary),
         _scores_table(rows, benchmarks, statistics, primary),
-        _metrics_table(rows, benchmarks, metrics),
+        _metrics_table(rows, benchmarks, metrics, scores),
         _answers_table(rows, benchmarks),
         _training_table(rows),
+        budget_table(rows, curves),
     ]
+    return [replace(table, note=f"{table.note} {_updates_line(rows)}") for table in tables]
 
 
-def _comparison_table(statistics: Mapping[str, Any], primary: str) -> Table:
+def _updates_line(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Updates per rollout: half of the methods are inert at one. Named per cell where the cells differ."""
+    by_cell = {f"{row['model']} · {row['dataset']}": f"{row['updates']:.3g}" for row in rows if row["method"] != "base"}
+    if len(set(by_cell.values())) == 1:
+        return f"Updates per rollout: {next(iter(by_cell.values()))}."
+    return f"Updates per rollout: {', '.join(f'{updates} ({cell})' for cell, updates in by_cell.items())}."
+
+
+def _comparison_table(
+    rows: list[dict[Any, Any]], benchmarks: Sequence[str], statistics: Mapping[str, Any], primary: str
+) -> Table:
     baseline = statistics["baseline"]
-    rows = []
+    body = []
     for summary in statistics["aggregates"]:
-        found = comparison(statistics, "study", method=summary["method"])
-        rows.append(
+        own = [row for row in rows if row["method"] == summary["method"]]
+        marks = ", ".join(dict.fromkeys(row["marks"] for row in own if row["marks"]))
+        seeds = " ".join(map(str, summary["seed_means"] or []))
+        body.append(
             [
-                Entry(summary["method"], value=summary["method"]),
+                Entry(summary["method"], marks, summary["method"]),
                 Entry(str(summary["runs"]), value=summary["runs"]),
-                Entry(f"{summary['mean']:.3f}", value=summary["mean"]),
-                _interval_entry(summary["interquartile_mean"], (summary["lower"], summary["upper"]), ".3f"),
-                *_comparison_entries(found),
+                score_entry(summary["mean"], summary["mean_upper"], seeds),
+                interval_entry(summary["interquartile_mean"], (summary["lower"], summary["upper"]), ".3f"),
+                *_comparison_entries(comparison(statistics, "study", method=summary["method"])),
+                _judged_entry(own, benchmarks),
             ]
         )
     note = (
-        f"Score: {primary}, mean over benchmarks and model x dataset cells. Difference to {baseline}: 95 % paired t "
-        "interval on seed differences pooled within cells; the verdict follows Holm's p and needs 5 seeds. "
-        "Beside it, without a verdict: IQM (interquartile mean), crossed bootstrap of the difference (seeds x "
-        f"problems) and P(better than {baseline}), with 95 % percentile intervals."
+        f"Score: {primary}, mean over benchmarks and model x dataset cells, ± half of the 95 % t interval over seeds. "
+        f"Difference to {baseline}: 95 % paired t interval on seed differences pooled within cells; the verdict is "
+        f"about these problems, follows Holm's p and needs {ENOUGH_SEEDS} seeds. Beside it, without a verdict: IQM "
+        "(interquartile mean), crossed bootstrap of the difference (seeds x problems) and "
+        f"P(better than {baseline}), with 95 % percentile intervals. {audit_line(statistics['audit'])}"
     )
     columns = ["method", "runs", "score", "IQM", f"difference to {baseline}", "Holm p", "verdict"]
     title = f"Methods against {baseline}, whole study"
-    return Table("comparison", title, [*columns, "bootstrap", "P(better)"], rows, note)
+    return Table("comparison", title, [*columns, "bootstrap", "P(better)", JUDGED], body, note)
+
+
+def audit_line(audit: Mapping[str, Any] | None) -> str:
+    """What the audit of the statistics measured for a study of this size."""
+    from .admission import FILE
+
+    if audit is None:
+        return f"No verdicts: {FILE} is not there; `entrobench audit-statistics --write` measures the intervals."
+    if not audit["measured"]:
+        return "With one seed there are no intervals."
+    rates = [f"{label} {100 * audit['measured'][name]['coverage']:.1f} %" for name, label in AUDITED.items()]
+    size = next(iter(audit["measured"].values()))
+    refused = "" if audit["admits_primary"] else " The paired t interval is wrong too often to give a verdict."
+    cells = f"{size['cells']} cell{'s' if size['cells'] > 1 else ''}"
+    return (
+        f"Coverage measured on simulated studies of {size['seeds']} seeds and {cells} ({audit['file']}): "
+        f"{', '.join(rates)}.{refused}"
+    )
 
 
 def _comparison_entries(found: Mapping[str, Any] | None) -> list[Entry]:
     if found is None:
         return [Entry("–") for _ in range(5)]
     p, bootstrap, better = found["p_holm"], found["bootstrap"], found["verdict"] == "better"
+    same = all(seeds == found["seeds"][0] for seeds in found["seeds"])
+    seeds = " ".join(map(str, (mean_over_cells(found["differences"]) if same else None) or []))
     return [
-        difference_entry(found["difference"], found["lower"], found["upper"], "", better),
+        difference_entry(found["difference"], found["lower"], found["upper"], seeds, better),
         Entry("–" if p is None else p_text(p), value=p),
         Entry(found["verdict"], value=found["verdict"], bold=better),
-        Entry(f"[{signed(bootstrap[0])}, {signed(bootstrap[1])}]" if bootstrap else "–"),
-        _interval_entry(found["improvement"], found["improvement_interval"] or (None, None), ".2f"),
+        Entry(f"[{signed(bootstrap[0])}, {signed(bootstrap[1])}]", value=bootstrap[0]) if bootstrap else Entry("–"),
+        interval_entry(found["improvement"], found["improvement_interval"] or (None, None), ".2f"),
     ]
 
 
-def p_text(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _interval_entry(value: float, bounds: tuple[float | None, float | None], form: str) -> Entry:
-    lower, upper = bounds
-    interval = "" if lower is None or upper is None else f" [{lower:{form}}, {upper:{form}}]"
-    return Entry(f"{value:{form}}{interval}", value=value)
-
-
-def signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def difference_entry(
-    difference: float, lower: float | None, upper: float | None, seeds: str, bold: bool = False
-) -> Entry:
-    """+0.012 [−0.003, +0.027], with the seeds' differences below where they are too few for a verdict."""
-    interval = f" [{signed(lower)}, {signed(upper)}]" if _present(lower) and _present(upper) else ""
-    few = seeds if 1 < len(seeds.split()) < ENOUGH_SEEDS else ""
-    detail = ", ".join(signed(float(value)) for value in few.split())
-    return Entry(signed(difference) + interval, f"seeds {detail}" if detail else "", difference, bold)
-
-
-def _present(value: float | None) -> TypeGuard[float]:
-    """Whether there is a number: neither None nor the NaN that pandas makes of it."""
-    return value is not None and value == value
-
-
-def _score_entry(row: Mapping[str, Any], name: str, bold: bool) -> Entry:
-    """0.812 ± 0.012, with the seeds below where there are too few; the base model has one value and no interval."""
-    mean, upper = row[name], row[f"{name} upper"]
-    text = f"{mean:.3f} ± {upper - mean:.3f}" if _present(upper) else f"{mean:.3f}"
-    seeds = row[f"{name} seeds"].split()
-    few = 1 < len(seeds) < ENOUGH_SEEDS
-    return Entry(text, "seeds " + ", ".join(f"{float(s):.3f}" for s in seeds) if few else "", mean, bold)
-
-
-def _key_entries(row: Mapping[str, Any]) -> list[Entry]:
-    return [Entry(str(row[name]), value=row[name]) for name in ("model", "dataset", "method")]
+def _judged_entry(rows: Sequence[Mapping[Any, Any]], benchmarks: Sequence[str]) -> Entry:
+    """How many answers of these rows, on all benchmarks, had each outcome; sorted by the answers that failed."""
+    counts = [sum(row[f"{benchmark} {outcome}"] for row in rows for benchmark in benchmarks) for outcome in OUTCOMES]
+    return Entry("/".join(map(str, counts)), value=sum(counts[1:]))
 
 
 def _scores_table(
@@ -240,19 +144,21 @@ def _scores_table(
     body = []
     for row in rows:
         where = {name: row[name] for name in ("model", "dataset", "method")}
-        entries = [*_key_entries(row), Entry(str(row["seeds"]), value=row["seeds"])]
+        entries = [*key_entries(row), Entry(str(row["seeds"]), value=row["seeds"])]
         for benchmark in shown:
             scope = "cell" if benchmark == MEAN else "cell-benchmark"
             found = comparison(statistics, scope, **where, benchmark=None if benchmark == MEAN else benchmark)
-            entries.append(_score_entry(row, f"{benchmark} {primary}", bool(found and found["verdict"] == "better")))
-        body.append([*entries, *_difference_entries(row)])
+            entries.append(accuracy_entry(row, f"{benchmark} {primary}", bool(found and found["verdict"] == "better")))
+        body.append([*entries, *_difference_entries(row), *_length_entries(row, benchmarks)])
+        body[-1].append(_judged_entry([row], benchmarks))
     note = (
         f"{primary}, mean over training seeds ± half of the 95 % t interval; difference of the mean over benchmarks to "
         f"{statistics['baseline']} with the same seeds, 95 % paired t interval, verdict after Holm's correction over "
-        "the rows of the table. Below 5 seeds the seeds are printed and no verdict is given. Bold: verdict 'better'."
+        f"the rows of the table. Below {ENOUGH_SEEDS} seeds the seeds are printed and no verdict is given. Bold: "
+        "verdict 'better'. Length: tokens per answer, mean over benchmarks."
     )
     columns = ["model", "dataset", "method", "seeds", *shown, f"difference to {statistics['baseline']}", "verdict"]
-    return Table("scores", f"Scores ({primary})", columns, body, note, group=2)
+    return Table("scores", f"Scores ({primary})", [*columns, "length", "truncated\n(%)", JUDGED], body, note, group=2)
 
 
 def _difference_entries(row: Mapping[str, Any]) -> list[Entry]:
@@ -266,34 +172,41 @@ def _difference_entries(row: Mapping[str, Any]) -> list[Entry]:
     ]
 
 
-def _metrics_table(rows: list[dict[Any, Any]], benchmarks: Sequence[str], metrics: Sequence[str]) -> Table:
+def _length_entries(row: Mapping[str, Any], benchmarks: Sequence[str]) -> list[Entry]:
+    """Tokens per answer and truncated answers in %, means over benchmarks."""
+    length, truncated = (
+        sum(row[f"{benchmark} {name}"] for benchmark in benchmarks) / len(benchmarks)
+        for name in ("length", "truncated")
+    )
+    return [number_entry(length, ".1f"), number_entry(100 * truncated, ".1f")]
+
+
+def _metrics_table(
+    rows: list[dict[Any, Any]], benchmarks: Sequence[str], metrics: Sequence[str], scores: DataFrame
+) -> Table:
     names = [f"{benchmark} {metric}" for benchmark in benchmarks for metric in metrics]
-    body = [[*_key_entries(row), *(_number(row[name], ".3f") for name in names)] for row in rows]
+    body = [
+        [*key_entries(row), *(accuracy_entry(row, name) for name in names), _judged_entry([row], benchmarks)]
+        for row in rows
+    ]
     headings = [f"{benchmark}\n{metric}" for benchmark in benchmarks for metric in metrics]
-    note = "Means over seeds. maj@n: majority vote over parsed answers, ties counted by expectation; pass@k unbiased."
-    return Table("metrics", "Other metrics", ["model", "dataset", "method", *headings], body, note, group=2)
-
-
-def _number(value: Any, form: str) -> Entry:
-    return Entry(f"{value:{form}}", value=float(value)) if _present(value) else Entry("–")
+    note = (
+        "Means over seeds ± half of the 95 % t interval, no verdicts. maj@n: majority vote over parsed answers, ties "
+        "counted by expectation; pass@k unbiased."
+    )
+    note = " ".join([note, *(f"Warning: {warning}." for warning in noisy_pass_k(scores))])
+    return Table("metrics", "Other metrics", ["model", "dataset", "method", *headings, JUDGED], body, note, group=2)
 
 
 def _answers_table(rows: list[dict[Any, Any]], benchmarks: Sequence[str]) -> Table:
-    columns, body = ["model", "dataset", "method"], [_key_entries(row) for row in rows]
+    columns, body = ["model", "dataset", "method"], [key_entries(row) for row in rows]
     for benchmark in benchmarks:
-        columns += [f"{benchmark}\n{name}" for name in ("length", "truncated", "answers", "failures")]
+        columns += [f"{benchmark}\n{name}" for name in ("length", "truncated", *OUTCOMES)]
         for row, entries in zip(rows, body, strict=True):
-            counts = [row[f"{benchmark} {outcome}"] for outcome in FAILURES]
-            entries += [
-                _number(row[f"{benchmark} length"], ".1f"),
-                _number(100 * row[f"{benchmark} truncated"], ".1f"),
-                Entry(str(row[f"{benchmark} answers"]), value=row[f"{benchmark} answers"]),
-                Entry(" / ".join(map(str, counts)), value=counts[0]),
-            ]
-    note = (
-        f"Length in tokens, truncated in % of the answers. Answers and failures are counts over all seeds; failures: "
-        f"{' / '.join(FAILURES)}."
-    )
+            entries += _length_entries(row, [benchmark])
+            counts = [row[f"{benchmark} {outcome}"] for outcome in OUTCOMES]
+            entries += [Entry(str(count), value=count) for count in counts]
+    note = "Length in tokens, truncated in % of the answers; how many answers, over all seeds, were judged how."
     return Table("answers", "Answers and how they were judged", columns, body, note, group=2)
 
 
@@ -303,19 +216,19 @@ def _training_table(rows: list[dict[Any, Any]]) -> Table:
     unit, seconds = next((u, s) for u, s in (("h", 3600), ("min", 60), ("s", 1)) if longest >= 2 * s or s == 1)
     body = [
         [
-            *_key_entries(row),
-            _number(row["steps"], ".0f"),
-            _number(row["updates"], ".3g"),
-            _number(row["tokens"] / 1e6, ".3f"),
-            _number(row["seconds"] / seconds, ".2f"),
-            _number(row["final_entropy"], ".3f"),
+            *key_entries(row),
+            number_entry(row["steps"], ".0f"),
+            number_entry(row["updates"], ".3g"),
+            number_entry(row["tokens"] / 1e6, ".3f"),
+            number_entry(row["seconds"] / seconds, ".2f"),
+            number_entry(row["final_entropy"], ".3f"),
         ]
         for row in trained
     ]
     names = ["steps", "updates\nper rollout", "tokens\n(M)", f"device time\n({unit})", "final entropy\n(nats/token)"]
     note = (
-        "Per run, mean over seeds; tokens are the generated ones. Final entropy: of the sampling policy, mean of the "
-        f"last {FINAL_STEPS} steps."
+        "Per run, mean over seeds. Tokens are the generated ones; device time is that of the run's one device, "
+        f"GPU-hours on a GPU. Final entropy: of the sampling policy, mean of the last {FINAL_STEPS} steps."
     )
     return Table("training", "Training", ["model", "dataset", "method", *names], body, note, group=2)
 
@@ -327,7 +240,7 @@ def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
     scores, problems, curves = (pandas.read_parquet(folder / f"{n}.parquet") for n in ("scores", "problems", "curves"))
     statistics = json.loads((folder / "statistics.json").read_text())
     wide = wide_table(scores, problems, run_costs(curves), statistics, statistics["metric"])
-    return wide, make_tables(wide, scores, statistics, statistics["metric"])
+    return wide, make_tables(wide, scores, curves, statistics, statistics["metric"])
 
 
 def write_tables(folder: Path) -> list[Table]:

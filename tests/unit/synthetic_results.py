@@ -12,6 +12,7 @@ import numpy
 import pandas
 
 from entrobench.config import EvaluationConfig
+from entrobench.evaluation.admission import FILE, Audit
 
 
 def write_grades(file: Path, rng: numpy.random.Generator, skill: float, problems: int, draws: int) -> None:
@@ -77,6 +78,33 @@ def write_provenance(file: Path, seed: int) -> None:
         "lock_sha256": "cd" * 32,
     }
     file.write_text(json.dumps(content))
+
+
+def make_audit(wrong: float = 0.05) -> Audit:
+    """A result of audit-statistics in which the paired t interval is wrong that often, the others always right."""
+    rows = [
+        {
+            "interval": name,
+            "problems": "these",
+            "seeds": seeds,
+            "cells": cells,
+            "false_positives": wrong if name == "paired t" else 0.0,
+            "coverage": 1 - wrong if name == "paired t" else 1.0,
+            "power": 0.5,
+            "simulations": 1000,
+        }
+        for name in ("paired t", "crossed bootstrap", "improvement", "IQM")
+        for seeds in (2, 5)
+        for cells in (1, 4)
+    ]
+    return Audit(Path("audit.csv"), "ab" * 32, rows)
+
+
+def write_audit(root: Path, wrong: float = 0.05) -> None:
+    """Put it where `compare` looks for the committed one when it runs in `root`."""
+    file = root / FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pandas.DataFrame(make_audit(wrong).rows).to_csv(file, index=False)
 
 
 def make_study(

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from synthetic_results import make_study
 
 from entrobench.evaluation.compare import read_curves
-from entrobench.evaluation.figures import colour, curve_figure, score_figure, spread, sweep_figure, write_figures
+from entrobench.evaluation.curve_figures import curve_figure
+from entrobench.evaluation.figure_style import CROWDED, caption, colour, spread
+from entrobench.evaluation.figures import entropy_score_figure, score_figure, sweep_figure, write_figures
 from entrobench.evaluation.scores import collect_scores
 
 SWEEP = pandas.DataFrame(
@@ -153,3 +155,60 @@ def test_spread_keeps_order_and_distance(positions: list[float]) -> None:
 def test_spread_moves_nothing_without_need() -> None:
     assert spread([0.9, 0.1, 0.5], 0.1) == [0.9, 0.1, 0.5]
     assert spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+
+
+def many_methods(curves: pandas.DataFrame, number: int) -> pandas.DataFrame:
+    """The same runs under `number` names, the baseline among them."""
+    names = ["grpo", *(f"method{number}" for number in range(number - 1))]
+    own = curves[curves["method"] == "grpo"]
+    return pandas.concat([own.assign(method=name) for name in names], ignore_index=True)
+
+
+def test_many_methods_get_a_panel_each_on_common_axes(tmp_path: Path) -> None:
+    curves, _ = results(tmp_path)
+    crowd = many_methods(curves, CROWDED + 1)
+    figure = curve_figure(crowd, "entropy", "entropy (nats/token)")
+    assert len(figure.axes) == 2 * (CROWDED + 1)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == 2 * list(dict.fromkeys(crowd["method"]))
+    assert {"tiny · chain2", "tiny · chain3", "step", "entropy (nats/token)"} <= {t.get_text() for t in figure.texts}
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert len({axes.get_ylim() for axes in figure.axes[: CROWDED + 1]}) == 1
+    assert len(figure.axes[1].collections[0].get_segments()) == CROWDED + 1
+    assert "grey: the other methods" in figure.get_supxlabel()
+    assert len(curve_figure(many_methods(curves, CROWDED), "entropy", "").axes) == 2
+
+
+def test_many_methods_get_a_panel_each_of_score_by_entropy(tmp_path: Path) -> None:
+    curves, scores = results(tmp_path, datasets=["chain2"])
+    costs = many_methods(curves, CROWDED + 1).groupby(["model", "dataset", "method", "seed"], sort=False)["entropy"]
+    costs = costs.mean().rename("final_entropy").reset_index()
+    chosen = scores[(scores["metric"] == "avg@8") & (scores["method"] == "grpo")]
+    figure = entropy_score_figure(
+        costs, pandas.concat([chosen.assign(method=name) for name in costs["method"].unique()]), "avg@8"
+    )
+    assert len(figure.axes) == CROWDED + 1
+    everything, reference, own = figure.axes[3].lines
+    assert (len(everything.get_xdata()), len(reference.get_xdata()), len(own.get_xdata())) == (2 * (CROWDED + 1), 2, 2)
+
+
+def test_spending_keeps_the_order_of_cells_and_methods(tmp_path: Path) -> None:
+    curves, _ = results(tmp_path)
+    from entrobench.evaluation.budgets import spending
+
+    keys = ["model", "dataset", "method"]
+    reversed_runs = curves.iloc[::-1].reset_index(drop=True)
+    assert spending(reversed_runs)[keys].drop_duplicates().to_numpy().tolist() == (
+        reversed_runs[keys].drop_duplicates().to_numpy().tolist()
+    )
+
+
+def test_captions_break_between_their_parts() -> None:
+    from matplotlib.figure import Figure
+
+    narrow, wide = Figure(figsize=(2, 1)), Figure(figsize=(9, 1))
+    for figure in (narrow, wide):
+        caption(figure, "thick: mean over seeds   ·   band: range   ·   thin: each seed")
+    assert narrow.get_supxlabel().splitlines() == ["thick: mean over seeds", "band: range   ·   thin: each seed"]
+    assert "\n" not in wide.get_supxlabel()

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pandas
 import pytest
-from synthetic_results import make_study
+from synthetic_results import make_study, write_audit
 
 from entrobench.errors import InputError
 from entrobench.evaluation import figures
@@ -48,6 +48,7 @@ class Page(HTMLParser):
 
 def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> SimpleNamespace:
     monkeypatch.chdir(root)
+    write_audit(root)
     return make_study(root, {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}, problems=20, **options)
 
 

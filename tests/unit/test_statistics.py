@@ -15,7 +15,7 @@ from entrobench.evaluation.statistics import (
     holm,
     improvement_samples,
     interquartile_mean,
-    interquartile_mean_interval,
+    interquartile_mean_samples,
     percentile_interval,
     pooled_t,
     resample_counts,
@@ -88,11 +88,13 @@ def test_holm_lies_between_no_correction_and_bonferroni(p: list[float]) -> None:
 
 def test_verdicts() -> None:
     better, worse = pooled_t([[0.1, 0.11, 0.09, 0.1, 0.1]]), pooled_t([[-0.1, -0.11, -0.09, -0.1, -0.1]])
-    assert verdict(better, better.p, 5) == "better"
-    assert verdict(worse, worse.p, 5) == "worse"
-    assert verdict(better, 0.2, 5) == "no difference shown"
-    assert verdict(better, better.p, 4) == "too few seeds"
-    assert verdict(pooled_t([[0.4]]), None, 1) == "too few seeds"
+    assert verdict(better, better.p, 5, True) == "better"
+    assert verdict(worse, worse.p, 5, True) == "worse"
+    assert verdict(better, 0.2, 5, True) == "no difference shown"
+    assert verdict(better, better.p, 4, True) == "too few seeds"
+    assert verdict(pooled_t([[0.4]]), None, 1, True) == "too few seeds"
+    assert verdict(better, better.p, 5, False) == "no audited interval"
+    assert verdict(better, better.p, 4, False) == "too few seeds"
 
 
 def test_interquartile_mean_by_hand() -> None:
@@ -101,10 +103,10 @@ def test_interquartile_mean_by_hand() -> None:
     assert interquartile_mean([[1, 2], [3, 90]]) == 2.5
 
 
-def test_interquartile_mean_interval_resamples_within_tasks() -> None:
+def test_the_bootstrap_of_the_interquartile_mean_resamples_within_tasks() -> None:
     rng = numpy.random.default_rng(0)
-    assert interquartile_mean_interval([[0.2, 0.2], [0.6, 0.6]], rng, 200) == pytest.approx((0.4, 0.4))
-    low, high = interquartile_mean_interval([rng.normal(0.5, 0.1, 8) for _ in range(4)], rng, 2000)
+    assert interquartile_mean_samples([[0.2, 0.2], [0.6, 0.6]], rng, 200) == pytest.approx(0.4)
+    low, high = percentile_interval(interquartile_mean_samples([rng.normal(0.5, 0.1, 8) for _ in range(4)], rng, 2000))
     assert low < 0.5 < high
     assert 0.02 < high - low < 0.2
 
@@ -165,7 +167,7 @@ def simulate(seeds: int, effect: float, repeats: int) -> tuple[float, float, flo
         low, high = percentile_interval(counts @ cells[0] / seeds)
         wrong += not interval.lower <= effect <= interval.upper
         narrow += not low <= effect <= high
-        better += verdict(interval, interval.p, seeds) == "better"
+        better += verdict(interval, interval.p, seeds, True) == "better"
     return wrong / repeats, narrow / repeats, better / repeats
 
 

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas
 import pytest
 from rich.console import Console
-from synthetic_results import make_study
+from synthetic_results import make_study, write_audit
 
 from entrobench.errors import InputError
 from entrobench.evaluation import figures
 from entrobench.evaluation.compare import compare, read_curves, used_values
-from entrobench.evaluation.table_formats import Entry, Table, escape_latex, latex, markdown, terminal
-from entrobench.evaluation.tables import difference_entry, p_text, read_tables, run_costs
+from entrobench.evaluation.entries import difference_entry, p_text
+from entrobench.evaluation.scores import OUTCOMES
+from entrobench.evaluation.table_formats import Entry, Table, escape_latex, latex, markdown, parts, terminal
+from entrobench.evaluation.tables import JUDGED, read_tables
+from entrobench.evaluation.wide_table import run_costs
 
 SKILLS = {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}
 
@@ -57,7 +61,7 @@ def test_one_row_per_cell_and_method_with_the_base_model_first(compared: SimpleN
     assert list(wide["method"]) == order * 2
     assert list(wide["dataset"]) == ["chain2"] * 4 + ["chain3"] * 4
     assert list(pandas.read_csv(compared.results / "table.csv")["method"]) == order * 2
-    assert [len(table.rows) for table in tables] == [3, 8, 8, 8, 6]
+    assert [len(table.rows) for table in tables] == [3, 8, 8, 8, 6, 6]
 
 
 def test_the_wide_table_agrees_with_the_scores(compared: SimpleNamespace) -> None:
@@ -194,3 +198,97 @@ def test_difference_and_p_texts() -> None:
     assert difference_entry(-0.5, -0.9, 0.1, "-0.5 +0.25").detail == "seeds −0.500, +0.250"
     assert difference_entry(0.1, 0.0, 0.2, " ".join(["+0.1"] * 5)).detail == ""
     assert [p_text(p) for p in (0.0004, 0.0123, 1.0)] == ["< 0.001", "0.012", "1.000"]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_marks_stand_beside_the_name_in_every_table(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.6}, seeds=(0, 1), problems=5)
+    for run in study.runs:
+        run.config["method"]["values"] |= {"scope": "microbatch"} if run.method == "aent" else {}
+    compare(study, study.results)
+    wide, tables = read_tables(study.results)
+    assert dict(zip(wide["method"], wide["marks"], strict=True)) == {"base": "", "grpo": "", "aent": "not invariant"}
+    for table in tables:
+        marks = {
+            row[table.columns.index("method")].text: row[table.columns.index("method")].detail for row in table.rows
+        }
+        assert marks["aent"] == "not invariant"
+        assert marks["grpo"] == ""
+        assert "Updates per rollout: 2." in table.note
+    assert "aent<br>(not invariant)" in (study.results / "table.md").read_text()
+
+
+def test_outcomes_are_counted_in_every_table_of_results(compared: SimpleNamespace) -> None:
+    wide, tables = read_tables(compared.results)
+    counts = [sum(wide.iloc[1][f"{name} {outcome}"] for name in ("b1", "b2")) for outcome in OUTCOMES]
+    for table in tables[1:3]:
+        assert text_of(table, 1, JUDGED) == "/".join(map(str, counts))
+    own = wide[wide["method"] == "grpo"]
+    totals = [sum(own[f"{name} {outcome}"].sum() for name in ("b1", "b2")) for outcome in OUTCOMES]
+    assert text_of(tables[0], 0, JUDGED) == "/".join(map(str, totals))
+    assert [text_of(tables[3], 1, f"b1\n{outcome}") for outcome in OUTCOMES] == [
+        str(wide.iloc[1][f"b1 {outcome}"]) for outcome in OUTCOMES
+    ]
+    length = wide.iloc[1][["b1 length", "b2 length"]].mean()
+    assert text_of(tables[1], 1, "length") == f"{length:.1f}"
+
+
+def test_the_comparison_cites_the_measured_coverage(compared: SimpleNamespace) -> None:
+    note = read_tables(compared.results)[1][0].note
+    assert (
+        "Coverage measured on simulated studies of 5 seeds and 1 cell (results/reference/statistics/audit.csv)" in note
+    )
+    assert re.search(r"difference 9\d\.\d %, IQM \d\d\.\d %, bootstrap \d+\.\d %, P\(better\) \d\d\.\d %", note)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_without_an_audit_there_are_no_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study(tmp_path, {"grpo": 0.4, "aent": 0.9}, seeds=range(5), problems=10)
+    for wrong, said in ((None, "audit.csv is not there"), (0.2, "wrong too often"), (0.05, "9")):
+        monkeypatch.chdir(tmp_path)
+        if wrong is not None:
+            write_audit(tmp_path, wrong)
+        compare(study, study.results)
+        table = read_tables(study.results)[1][0]
+        assert text_of(table, 1, "verdict") == ("better" if wrong == 0.05 else "no audited interval")
+        assert said in table.note
+        assert table.rows[1][table.columns.index("verdict")].bold == (wrong == 0.05)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_few_seeds_are_printed_in_every_table_with_an_interval(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.9}, datasets=["d1", "d2"], seeds=(0, 1), problems=6)
+    compare(study, study.results)
+    for table in read_tables(study.results)[1]:
+        for row in table.rows:
+            for entry in row:
+                if "±" in entry.text or "[−" in entry.text or "[+" in entry.text:
+                    assert table.columns[row.index(entry)] == "bootstrap" or entry.detail.startswith("seeds ")
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_noisy_pass_k_is_said_on_the_screen_and_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5}, seeds=(0,), problems=5, draws=6)
+    compare(study, study.results)
+    assert capsys.readouterr().err == "warning: pass@4 from 6 draws is noisy: 8 or more are recommended\n"
+    note = read_tables(study.results)[1][2].note
+    assert "Warning: pass@4 from 6 draws is noisy: 8 or more are recommended." in note
+    assert "pass@2 from" not in note
+
+
+def test_a_table_too_wide_for_the_screen_is_cut_between_columns(compared: SimpleNamespace) -> None:
+    table = read_tables(compared.results)[1][1]
+    assert parts(table, 1000) == [table]
+    cut = parts(table, 80)
+    assert len(cut) > 1
+    assert all(part.columns[:3] == ["model", "dataset", "method"] for part in cut)
+    assert [column for part in cut for column in part.columns[3:]] == table.columns[3:]
+    assert [part.note for part in cut] == [""] * (len(cut) - 1) + [table.note]
+    console = Console(file=io.StringIO(), width=80)
+    for part in cut:
+        console.print(terminal(part))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for row in table.rows:
+        assert all(entry.text in shown for entry in row)  # no entry is broken over lines

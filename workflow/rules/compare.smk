@@ -7,6 +7,7 @@ rule compare:
         WORKFLOW.grades,
         WORKFLOW.steps,
         WORKFLOW.reference_sweep,
+        WORKFLOW.statistics_audit,
     output:
         scores=f"{FOLDER}/scores.parquet",
         problems=f"{FOLDER}/problems.parquet",
