@@ -182,6 +182,10 @@ class Hardware:
     micro_batch: int = setting(64, low=1, source="ours; sequences per forward, fastest for the embedded models")
     head_chunk: int = setting(4096, low=1, source="ours; tokens per chunk of the output layer")
     checkpoint_every: int = setting(20, low=1, source="ours; steps")
+    micro_batch_tokens: int = setting(0, low=0, source="ours; tokens with padding per forward, 0: no limit")
+    activation_checkpointing: bool = setting(False, source="ours; recompute each layer in the backward pass")
+    processes: int = setting(1, low=1, source="ours; processes that train one run together, one device each")
+    weights: str = setting("whole", choices=("whole", "sharded"), source="ours; sharded: layers cut among processes")
 
 
 @dataclass(frozen=True)
