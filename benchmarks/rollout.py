@@ -142,10 +142,11 @@ class Contest:
         import torch
 
         from entrobench.forward import frozen_forward, pack
+        from entrobench.memory import Memory
 
         repeated = [p for p in prompts for _ in range(GROUP)]
         sequences = pack(repeated, responses, torch.device("cpu"))
-        logp, _ = frozen_forward(model, sequences, {}, 1.0, 4096, 64)
+        logp, _ = frozen_forward(model, sequences, {}, 1.0, Memory(64, 4096))
         return logp[sequences.mask].double()
 
 

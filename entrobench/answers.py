@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from entrobench.config import TrainerConfig
 from entrobench.model import decode
+from entrobench.ranks import Ranks
 from entrobench.rollout import Completion, Engine, Sampling
 
 
@@ -69,10 +70,13 @@ class Sampled:
 
 
 class Sampler:
-    """Samples and judges answers to prompts."""
+    """Samples and judges answers to prompts; each process does its share and gets those of all."""
 
-    def __init__(self, tokenizer: Any, engine: Engine, reward: Reward, config: TrainerConfig, seed: int) -> None:
+    def __init__(
+        self, tokenizer: Any, engine: Engine, reward: Reward, config: TrainerConfig, seed: int, ranks: Ranks
+    ) -> None:
         self.tokenizer, self.engine, self.reward, self.config, self.seed = tokenizer, engine, reward, config, seed
+        self.ranks = ranks
 
     def sample(
         self, prompts: Sequence[Prompt], step: int, temperature: float, refill: Iterator[Sequence[Prompt]]
@@ -99,23 +103,25 @@ class Sampler:
         """Sample and judge one batch, and count it; random numbers are keyed by its number within the step."""
         start, size, number = time.perf_counter(), self.config.group_size, sampled.batches
         again = f"/{number}" if number else ""
+        own = self.ranks.share(prompts)
         completions = self.engine.generate(
-            [prompt.tokens for prompt in prompts],
+            [prompt.tokens for prompt in own],
             size,
             Sampling(temperature=temperature, max_tokens=self.config.max_response_tokens),
-            [prompt.id for prompt in prompts],
+            [prompt.id for prompt in own],
             f"{self.seed}/{step}{again}",
         )
         drawn = time.perf_counter()
         answers = []
         for place, completion in enumerate(completions):
-            prompt = prompts[place // size]
+            prompt = own[place // size]
             key = f"{self.seed}/{prompt.id}/{place % size}{again}"
             text = decode(self.tokenizer, completion.tokens)
             verdict = self.reward(text, prompt.answer, completion.finish == "stop", f"{key}/{step}")
             answers.append(Answer(prompt, completion, verdict, key))
+        answers = self.ranks.gather(answers)
         sampled.batches += 1
-        sampled.tokens += sum(len(completion.tokens) for completion in completions)
+        sampled.tokens += sum(len(answer.completion.tokens) for answer in answers)
         sampled.correct += sum(answer.verdict.correct for answer in answers)
         sampled.outcomes.update(answer.verdict.outcome for answer in answers)
         sampled.rollout_seconds += drawn - start

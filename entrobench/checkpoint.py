@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from entrobench.errors import InputError
+from entrobench.sharding import full, like
 
 KEPT = 2  # design 4: the newest two
 
@@ -89,29 +90,34 @@ def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
 
 
 def model_tensors(model: Any) -> dict[str, Tensor]:
-    """A model's parameters and persistent buffers, tied ones once."""
+    """A model's parameters and persistent buffers, tied ones once, sharded ones whole (every process has to ask)."""
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
-    return {key: value for key, value in model.state_dict().items() if key not in tied}
+    return {key: full(value) for key, value in model.state_dict().items() if key not in tied}
 
 
 def restore_model(model: Any, tensors: Mapping[str, Tensor]) -> None:
     """Load `model_tensors` into a model; tied weights follow since they share storage."""
-    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    places = model.state_dict()
+    cut = {key: like(value, places[key]) if key in places else value for key, value in tensors.items()}
+    missing, unexpected = model.load_state_dict(cut, strict=False)
     left = set(missing) - set(getattr(model, "all_tied_weights_keys", None) or {})
     if left or unexpected:
         raise InputError(f"checkpoint does not fit the model: missing {sorted(left)}, unexpected {sorted(unexpected)}")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors as {"<parameter>.<name>": tensor}."""
+    """The optimizer's tensors as {"<parameter>.<name>": tensor}, whole."""
     states = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, state in states.items() for name, value in state.items()}
+    return {f"{index}.{name}": full(value) for index, state in states.items() for name, value in state.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Load `optimizer_tensors` into an optimizer of the same parameters."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        states.setdefault(int(index), {})[name] = value
+        weight = weights[int(index)]
+        # moments are cut as their weight is, counters are not
+        states.setdefault(int(index), {})[name] = like(value, weight) if value.shape == weight.shape else value
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

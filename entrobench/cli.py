@@ -47,23 +47,39 @@ def train(
     micro_batch: Annotated[int, typer.Option(help="sequences per forward; never changes a result")] = 128,
     head_chunk: Annotated[int, typer.Option(help="tokens per chunk of the output layer")] = 4096,
     checkpoint_every: Annotated[int, typer.Option(help="steps")] = 20,
-    clamp_diagnostic: Annotated[list[float] | None, typer.Option(help="log what clamping at p would change")] = None,
+    clamp_diagnostics: Annotated[list[float] | None, typer.Option(help="log what clamping at p would change")] = None,
+    micro_batch_tokens: Annotated[int, typer.Option(help="tokens with padding per forward; 0: no limit")] = 0,
+    activation_checkpointing: Annotated[bool, typer.Option(help="recompute each layer in the backward pass")] = False,
+    processes: Annotated[int, typer.Option(help="processes on this machine, one device each")] = 1,
+    weights: Annotated[str, typer.Option(help="whole, or sharded: layers cut among the processes")] = "whole",
 ) -> None:
     """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
 
-    Example: entrobench train results/quickstart/runs/small/chain2/aent/seed0
+    Examples: entrobench train results/quickstart/runs/small/chain2/aent/seed0; on several machines:
+    accelerate launch --num_machines 2 … -m entrobench.cli train FOLDER
     """
+    from entrobench import launch
     from entrobench.config import Hardware, parse
     from entrobench.lock import read_config
     from entrobench.reuse import reuse_finished_run
 
-    config = read_config(folder)
-    settings = {"device": device, "micro_batch": micro_batch, "head_chunk": head_chunk}
-    more = {"checkpoint_every": checkpoint_every, "clamp_diagnostics": clamp_diagnostic or []}
-    hardware = parse(Hardware, {**settings, **more}, "entrobench train")
-    if source := reuse_finished_run(config, folder):
+    settings = {
+        "device": device,
+        "micro_batch": micro_batch,
+        "head_chunk": head_chunk,
+        "checkpoint_every": checkpoint_every,
+        "clamp_diagnostics": clamp_diagnostics or [],
+        "micro_batch_tokens": micro_batch_tokens,
+        "activation_checkpointing": activation_checkpointing,
+        "processes": processes,
+        "weights": weights,
+    }
+    config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
+    if not launch.launched() and (source := reuse_finished_run(config, folder)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
+    if hardware.processes > 1 and not launch.launched():
+        raise typer.Exit(launch.run(folder, hardware))
     from entrobench import trainer
     from entrobench.decontamination import training_folder
     from entrobench.evaluation.rewards import reward_function
@@ -382,3 +398,7 @@ def unlock() -> None:
     from entrobench.lock import unlock
 
     unlock()
+
+
+if __name__ == "__main__":
+    main()

@@ -189,6 +189,10 @@ class Hardware:
     head_chunk: int = setting(4096, low=1, source="ours; tokens per chunk of the output layer")
     checkpoint_every: int = setting(20, low=1, source="ours; steps")
     clamp_diagnostics: list[float] = setting([], source="ours; shares p at which steps.parquet says what clamping does")
+    micro_batch_tokens: int = setting(0, low=0, source="ours; tokens with padding per forward, 0: no limit")
+    activation_checkpointing: bool = setting(False, source="ours; recompute each layer in the backward pass")
+    processes: int = setting(1, low=1, source="ours; processes that train one run together, one device each")
+    weights: str = setting("whole", choices=("whole", "sharded"), source="ours; sharded: layers cut among processes")
 
     def __post_init__(self) -> None:
         for clamp in self.clamp_diagnostics:

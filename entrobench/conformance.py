@@ -27,6 +27,7 @@ from entrobench.api import Method, TokenBatch
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
 from entrobench.hooks import HookError
+from entrobench.memory import Memory
 from entrobench.registry import load_method, method_infos
 from entrobench.rehearsal import (
     MINIBATCH,
@@ -43,7 +44,6 @@ from entrobench.rehearsal import (
     tiny_tokenizer,
 )
 from entrobench.trainer import Trainer, make_deterministic
-from entrobench.update import Memory
 from entrobench.variants import resolve
 from entrobench.watch import Watch, cuts_graph
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from entrobench.logits import entropy_and_slope
+from entrobench.ranks import Ranks
 from entrobench.selection import clamp_rule
 
 
@@ -37,12 +38,12 @@ class ClampDiagnostic:
     def _add(self, name: str, values: Tensor) -> None:
         self.sums[name] = self.sums.get(name, 0.0) + float(values.sum(dtype=torch.float64))
 
-    def take(self) -> dict[str, float]:
+    def take(self, ranks: Ranks, device: torch.device) -> dict[str, float]:
         """Columns of the step so far, which starts anew: token means of mass and entropy; cosine and norm ratio.
 
         The last two compare the gradients of all tokens at once, so that tokens without entropy do not count.
         """
-        sums, self.sums = self.sums, {}
+        sums, self.sums = ranks.sum_numbers(self.sums, device), {}
         row: dict[str, float] = {}
         for clamp in self.clamps:
             square, own = sums["square"], sums[f"{clamp}/square"]

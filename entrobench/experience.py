@@ -16,8 +16,10 @@ from entrobench.api import Method, MiniBatch, StepBatch
 from entrobench.config import TrainerConfig
 from entrobench.forward import Sequences, frozen_forward, pack
 from entrobench.logits import TokenStat, entropy
+from entrobench.memory import Memory
 from entrobench.rollout import Engine
-from entrobench.update import Memory, keyed_generator, minibatch_of
+from entrobench.sharding import Whole
+from entrobench.update import keyed_generator, minibatch_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def minibatches(
         rows = rows[keep[rows]]
         if bool(batch.mask[rows].any()):
             keys = [experience.keys[row] for row in rows.tolist()]
-            yield minibatch_of(batch, advantages, rows, made, memory), experience.sequences.rows(rows), keys
+            sequences = experience.sequences.rows(rows)
+            yield minibatch_of(batch, advantages, rows, made, memory.numbers(sequences.lengths)), sequences, keys
             made += 1
 
 
@@ -77,10 +80,13 @@ class Collector:
         seed: int,
         memory: Memory,
         diagnostic: TokenStat | None = None,
+        whole: Whole | None = None,
     ) -> None:
-        self.diagnostic = diagnostic  # sees every response token once a step
+        """`diagnostic` sees every response token once a step; `whole` is what the engine reads of sharded weights."""
+        self.diagnostic = diagnostic
         self.model, self.engine, self.method, self.config, self.memory = model, engine, method, config, memory
-        self.sampler = Sampler(tokenizer, engine, reward, config, seed)
+        self.whole = whole
+        self.sampler = Sampler(tokenizer, engine, reward, config, seed, memory.ranks)
 
     def collect(
         self,
@@ -92,7 +98,7 @@ class Collector:
     ) -> Experience:
         """Sample G answers to each prompt at this temperature and record them; `refill` see `Sampler.sample`."""
         start = time.perf_counter()
-        self.engine.load(self.model)
+        self.engine.load(self.whole.refresh(self.model) if self.whole else self.model)
         loaded = time.perf_counter()
         sampled = self.sampler.sample(prompts, step, temperature, refill)
         clock = time.perf_counter()
@@ -120,11 +126,10 @@ class Collector:
             stats["diagnostic"] = self.diagnostic
         if temperature != 1:
             stats["entropy_t1"] = lambda logits: entropy(logits * temperature)
-        chunk, micro_batch = self.memory.head_chunk, self.memory.micro_batch
-        logp, values = frozen_forward(self.model, sequences, stats, temperature, chunk, micro_batch)
+        logp, values = frozen_forward(self.model, sequences, stats, temperature, self.memory)
         logp_ref = None
         if reference is not None:
-            logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, chunk, micro_batch)
+            logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, self.memory)
         for name, place in places.items():
             hooks.finite(f"token_stats: {name}", values[place], sequences.mask)
         at_one = values.get("entropy_t1", values["entropy"])

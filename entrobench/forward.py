@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from entrobench.logits import TokenStat, token_statistics
+from entrobench.memory import Memory
 from entrobench.model import head, hidden_states
+
+LOGP = "log-probability of the label"  # among the names of statistics
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,12 @@ class Sequences:
     tokens: Tensor  # [S,L] int64, prompt then response
     prompt_lengths: Tensor  # [S] int64
     mask: Tensor  # [S,T] bool, position t is response token t, the end token included
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each sequence, prompt and response."""
+        lengths: list[int] = (self.prompt_lengths + self.mask.sum(1)).tolist()
+        return lengths
 
     def rows(self, index: Tensor) -> Sequences:
         """These sequences, cut to the longest of them; T stays."""
@@ -65,13 +74,19 @@ def frozen_forward(
     sequences: Sequences,
     stats: Mapping[str, TokenStat],
     temperature: float,
-    chunk: int,
-    micro_batch: int,
+    memory: Memory,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """`token_forward` of all sequences without gradient, in micro-batches; [S,T] and {name: [S,T]}."""
-    pieces = [
-        token_forward(model, sequences.rows(index), stats, temperature, chunk)
-        for index in torch.arange(len(sequences.tokens), device=sequences.tokens.device).split(micro_batch)
-    ]
-    logp = torch.cat([piece[0] for piece in pieces])
-    return logp, {name: torch.cat([piece[1][name] for piece in pieces]) for name in stats}
+    own: list[int] = []
+    pieces: dict[str, list[Tensor]] = {}
+    for rows in memory.own_micro_batches(sequences.lengths):
+        # where weights are sharded, a process without rows still takes part in gathering them
+        index = torch.tensor(rows or [0], device=sequences.tokens.device)
+        wanted = stats if rows else {}
+        logp, values = token_forward(model, sequences.rows(index), wanted, temperature, memory.head_chunk)
+        own += rows
+        for name, value in {LOGP: logp, **values}.items() if rows else ():
+            pieces.setdefault(name, []).append(value)
+    place = torch.tensor(own, dtype=torch.long, device=sequences.tokens.device)
+    whole = {name: memory.ranks.put_together(torch.cat(p), place, len(sequences.mask)) for name, p in pieces.items()}
+    return whole.pop(LOGP), whole

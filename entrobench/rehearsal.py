@@ -20,9 +20,10 @@ from entrobench import hooks
 from entrobench.answers import Prompt
 from entrobench.api import Method, Progress, TrainerConfig
 from entrobench.experience import Collector, Experience, minibatches
+from entrobench.memory import Memory
 from entrobench.rollout import Completion, Sampling
 from entrobench.trainer import summarise
-from entrobench.update import Measures, Memory, accumulate_gradients
+from entrobench.update import Measures, accumulate_gradients
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 WORDS = (*"0123456789", *"+-*=;", "\\boxed{", "}", *"abcdefghijk")  # the embedded task's, and filler up to 32 entries

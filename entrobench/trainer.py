@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,14 @@ from entrobench.diagnostics import ClampDiagnostic
 from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.live import LIVE, LiveRows
+from entrobench.memory import Memory
 from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, resolve_device
 from entrobench.progress import StepProgress
+from entrobench.ranks import Ranks
 from entrobench.registry import load_method, method_infos
 from entrobench.rollout import NativeEngine
-from entrobench.update import Measures, Memory, accumulate_gradients
+from entrobench.sharding import Whole, clip_gradients, parameter_groups, shard, sum_gradients
+from entrobench.update import Measures, accumulate_gradients
 
 
 def train(
@@ -55,10 +59,12 @@ def train(
     identity = {"config_hash": config["hash"], "method_source": sha256_file(method.source)}
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, reward, identity)
     rows = trainer.run()
-    _write_steps(rows, folder / "steps.parquet")
-    device = {"device": trainer.accelerator.device.type, **vars(trainer.memory)}
-    provenance = collect(config, method.source, device, started, method.origin)
     trainer.save_final(folder / "final")
+    if not trainer.ranks.first:
+        return
+    _write_steps(rows, folder / "steps.parquet")
+    device = {**vars(hardware), "device": trainer.accelerator.device.type, "processes": trainer.ranks.count}
+    provenance = collect(config, method.source, device, started, method.origin)
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
     (folder / LIVE).unlink()
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -83,22 +89,34 @@ class Trainer:
         self.trainer = parse(TrainerConfig, config["trainer"], f"{folder}/config.json: trainer")
         device = resolve_device(hardware.device)
         make_deterministic(device)
-        print(f"training on {device} ({torch.get_num_threads()} threads)", flush=True)
         precision = "bf16" if device.type == "cuda" else "no"  # master weights stay float32
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
-        if self.accelerator.num_processes > 1:
-            raise InputError("training runs in one process for now; start it without `accelerate launch --multi_gpu`")
-        self.memory = Memory(hardware.micro_batch, hardware.head_chunk)
+        device = self.accelerator.device
+        self.ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
+        if self.ranks.first:
+            print(f"training on {_described(device, self.ranks)}", flush=True)
+        smallest = self.trainer.prompts * self.trainer.group_size // self.trainer.updates
+        if self.ranks.count > smallest:
+            raise InputError(
+                f"{self.ranks.count} processes share {smallest} sequences of an update: use fewer processes"
+            )
+        self.memory = Memory(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, self.ranks)
         self.checkpoint_every = hardware.checkpoint_every
         self.method_name = config["method"]["name"]
         self.method = build_method(config["method"], self.trainer, f"{folder}/config.json: method")
         self.tokenizer = load_tokenizer(model_folder)
         self.model = load_model(model_folder, device)
         self.reference = copy.deepcopy(self.model).requires_grad_(False) if self.method.reference else None
-        self.optimizer = _optimizer(self.model, self.trainer)
+        if hardware.activation_checkpointing:
+            recompute_layers(self.model)
         self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        dtype = torch.bfloat16 if device.type == "cuda" else self.model.dtype
         engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype)
+        whole = None
+        if hardware.weights == "sharded" and self.ranks.count > 1:
+            whole = Whole(self.model, dtype)
+            shard(self.model, self.ranks)
+        self.optimizer = _optimizer(self.model, self.trainer)
         self.diagnostic = ClampDiagnostic(hardware.clamp_diagnostics) if hardware.clamp_diagnostics else None
         self.collector = Collector(
             self.model,
@@ -110,6 +128,7 @@ class Trainer:
             self.seed,
             self.memory,
             self.diagnostic,
+            whole,
         )
         self.step, self.updates, self.batches = 0, 0, 0
         self.rows: list[dict[str, float]] = []
@@ -117,20 +136,28 @@ class Trainer:
     def run(self) -> list[dict[str, float]]:
         """Train to the last step; returns one row per step."""
         self._resume()
+        if not self.ranks.first:
+            list(self._steps())
+            return self.rows
         with StepProgress(self.step, self.trainer.steps) as progress, LiveRows(self.folder, self.rows) as live:
-            while self.step < self.trainer.steps:
-                self.step += 1
-                try:
-                    self.rows.append(self._one_step())
-                except hooks.HookError as error:
-                    place = f"method {self.method_name!r}, step {self.step}"
-                    kept = "training stops here, the last checkpoint is intact"
-                    raise InputError(f"{self.folder}: {place}: {error}; {kept}") from error
-                live.append(self.rows[-1])
-                progress.advance(self.rows[-1])
-                if self.step % self.checkpoint_every == 0 and self.step < self.trainer.steps:
-                    self._save_checkpoint()
+            for row in self._steps():
+                live.append(row)
+                progress.advance(row)
         return self.rows
+
+    def _steps(self) -> Iterator[dict[str, float]]:
+        """Make the steps that are left; the row of each."""
+        while self.step < self.trainer.steps:
+            self.step += 1
+            try:
+                self.rows.append(self._one_step())
+            except hooks.HookError as error:
+                place = f"method {self.method_name!r}, step {self.step}"
+                kept = "training stops here, the last checkpoint is intact"
+                raise InputError(f"{self.folder}: {place}: {error}; {kept}") from error
+            yield self.rows[-1]
+            if self.step % self.checkpoint_every == 0 and self.step < self.trainer.steps:
+                self._save_checkpoint()
 
     def _one_step(self) -> dict[str, float]:
         torch.manual_seed(1_000_003 * self.seed + self.step)  # for models with dropout; nothing else draws
@@ -167,7 +194,8 @@ class Trainer:
         self.updates += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.trainer.grad_clip or math.inf))
+        sum_gradients(self.model.parameters(), self.ranks)
+        norm = clip_gradients(self.model.parameters(), self.trainer.grad_clip or math.inf, self.ranks)
         if not math.isfinite(norm):
             raise hooks.HookError("the gradient is not finite, though all that the hooks returned is")
         self.optimizer.step()
@@ -182,7 +210,7 @@ class Trainer:
     def _reset_reference(self) -> None:
         every = self.method.reference_reset_every
         if self.reference is not None and every and self.step > 1 and (self.step - 1) % every == 0:
-            self.reference.load_state_dict(self.model.state_dict())
+            checkpoint.restore_model(self.reference, checkpoint.model_tensors(self.model))
 
     def _row(
         self,
@@ -222,7 +250,7 @@ class Trainer:
         row["rollout_mismatch"] = experience.rollout_mismatch
         row |= {f"seconds_{name}": value for name, value in seconds.items()}
         row |= {name: measures.token_mean(name) for name in measures.sums if "/" in name}
-        row |= {} if self.diagnostic is None else self.diagnostic.take()
+        row |= {} if self.diagnostic is None else self.diagnostic.take(self.ranks, self.accelerator.device)
         row |= {f"outcome/{name}": share for name, share in experience.sampled.shares.items()}
         state = dataclasses.asdict(self.method.state)
         return row | {f"method/{name}": float(value) for name, value in state.items() if _is_number(value)}
@@ -242,7 +270,9 @@ class Trainer:
             "method": dataclasses.asdict(self.method.state),
             "rows": self.rows,
         }
-        checkpoint.save(self.folder / "checkpoints", self.step, tensors, state)
+        if self.ranks.first:
+            checkpoint.save(self.folder / "checkpoints", self.step, tensors, state)
+        self.ranks.wait()
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint; one that another version of the method made is of no use and removed."""
@@ -264,10 +294,13 @@ class Trainer:
 
     def save_final(self, folder: Path) -> None:
         """Write the weights and the tokenizer in the usual format, whole or not at all."""
+        tensors = checkpoint.model_tensors(self.model)
+        if not self.ranks.first:
+            return
         draft = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-        self.model.save_pretrained(draft)
+        self.model.save_pretrained(draft, state_dict=tensors)
         self.tokenizer.save_pretrained(draft)
         draft.rename(folder)
 
@@ -318,6 +351,19 @@ def summarise(experience: Experience, measures: Measures, updates: int, trainer:
     )
 
 
+def recompute_layers(model: Any) -> None:
+    """Keep only the inputs of each decoder layer and compute it again in the backward pass."""
+    from torch.utils.checkpoint import checkpoint as recompute
+
+    for layer in model.base_model.layers:
+        layer.forward = partial(recompute, layer.forward, use_reentrant=False, preserve_rng_state=False)
+
+
+def _described(device: torch.device, ranks: Ranks) -> str:
+    processes = f", {ranks.count} processes" if ranks.count > 1 else ""
+    return f"{device} ({torch.get_num_threads()} threads{processes})"
+
+
 def make_deterministic(device: torch.device) -> None:
     """Same seed, same bits on the CPU; there one thread unless OMP_NUM_THREADS says otherwise."""
     if device.type == "cpu":
@@ -327,7 +373,7 @@ def make_deterministic(device: torch.device) -> None:
 
 def _optimizer(model: Any, config: TrainerConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
-        model.parameters(),
+        parameter_groups(model),
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay,

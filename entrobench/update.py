@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,9 @@ from entrobench import hooks
 from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch
 from entrobench.forward import Sequences, frozen_forward, token_forward
 from entrobench.logits import entropy
+from entrobench.memory import Memory
 from entrobench.objective import token_weights
+from entrobench.ranks import Ranks
 
 
 @dataclass
@@ -42,32 +44,31 @@ class Measures:
         for name, value in other.sums.items():
             self.add(name, value)
 
+    def put_together(self, ranks: Ranks, device: torch.device) -> None:
+        """Sum over the processes what each has measured on its own sequences; `tokens` counts all of them already."""
+        losses = {"policy_loss": self.policy_loss, "regularizer_loss": self.regularizer_loss}
+        self.sums = ranks.sum_numbers({**self.sums, **losses}, device)
+        self.policy_loss, self.regularizer_loss = (self.sums.pop(name) for name in losses)
+
     def token_mean(self, name: str) -> float:
         return self.sums.get(name, 0.0) / max(self.tokens, 1.0)
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Micro-batch (sequences) and output-layer chunk (tokens); never changes a result."""
-
-    micro_batch: int
-    head_chunk: int
-
-
-def minibatch_of(step: StepBatch, advantages: Tensor, rows: Tensor, update: int, memory: Memory) -> MiniBatch:
-    """Slice the step's records to these rows."""
+def minibatch_of(
+    step: StepBatch, advantages: Tensor, rows: Tensor, update: int, micro_batch: Sequence[int]
+) -> MiniBatch:
+    """Slice the step's records to these rows; `micro_batch` is the number of each row's."""
     sliced: dict[str, Any] = {
         name: value[rows] if isinstance(value, Tensor) else value
         for name, value in vars(step).items()
         if name != "stats_old"
     }
-    numbers = torch.arange(len(rows), device=rows.device) // memory.micro_batch
     return MiniBatch(
         **sliced,
         stats_old={name: value[rows] for name, value in step.stats_old.items()},
         advantages=advantages[rows],
         fresh={},
-        micro_batch=numbers,
+        micro_batch=torch.tensor(micro_batch, device=rows.device),
         update=update,
     )
 
@@ -81,7 +82,7 @@ def with_fresh(method: Method, model: Any, batch: MiniBatch, sequences: Sequence
     else:
         own = hooks.token_stats(method)
         stats = {name: own.get(name, entropy) for name in method.fresh if name != "logp"}
-        logp, values = frozen_forward(model, sequences, stats, batch.temperature, memory.head_chunk, memory.micro_batch)
+        logp, values = frozen_forward(model, sequences, stats, batch.temperature, memory)
         known = {"logp": logp, **values}
     return replace(batch, fresh={name: known[name] for name in method.fresh})
 
@@ -115,6 +116,8 @@ def accumulate_gradients(
 ) -> Measures:
     """Run one minibatch in micro-batches and add up the gradient of its loss; returns what was measured.
 
+    With several processes each adds the gradient of its own sequences, and the measures are those of all.
+
     `keys` names the sequences for random draws; `backward` is `Tensor.backward` or the accelerator's.
     """
     batch = with_fresh(method, model, batch, sequences, memory)
@@ -122,8 +125,12 @@ def accumulate_gradients(
     extras = hooks.select(method, batch, rng)
     policy_weights, regularizer_weights = divisor_weights(method, batch, extras)
     measures = Measures(tokens=float(batch.mask.sum()))
-    for rows in torch.arange(len(batch.mask), device=batch.mask.device).split(memory.micro_batch):
+    for own in memory.own_micro_batches(sequences.lengths):
+        rows = torch.tensor(own or [0], device=batch.mask.device)
         tokens = _token_batch(method, model, batch, sequences.rows(rows), rows, extras, memory)
+        if not own:  # nothing left for this process, which still takes part in gathering sharded weights
+            backward(tokens.logp.sum() * 0)
+            continue
         token_loss, regularizer = hooks.token_loss(method, tokens), hooks.regularizer(method, tokens)
         policy_loss = (token_loss * policy_weights[rows]).sum()
         regularizer_loss = None if regularizer is None else (regularizer * regularizer_weights[rows]).sum()
@@ -134,6 +141,7 @@ def accumulate_gradients(
         measures.policy_loss += policy_loss.item()
         measures.regularizer_loss += 0.0 if regularizer_loss is None else regularizer_loss.item()
         _measure(measures, tokens, method)
+    measures.put_together(memory.ranks, batch.mask.device)
     return measures
 
 

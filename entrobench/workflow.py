@@ -14,6 +14,7 @@ from entrobench import recipes
 from entrobench.config import canonical_hash
 from entrobench.decontamination import reduced_folder, training_folder
 from entrobench.errors import InputError, nearest
+from entrobench.launch import options
 from entrobench.lock import different_configs
 from entrobench.registry import method_infos
 from entrobench.study import RESULTS, Run, Study, load_study
@@ -113,12 +114,11 @@ class Workflow:
         return [f"{reduced_folder(root, *item)}/manifest.json" for item in self.study.compared.items()]
 
     def hardware_options(self, key: str) -> str:
-        hardware = self.runs[key].hardware
-        return (
-            f"--device {hardware.device} --micro-batch {hardware.micro_batch} "
-            f"--head-chunk {hardware.head_chunk} --checkpoint-every {hardware.checkpoint_every}"
-            + "".join(f" --clamp-diagnostic {clamp}" for clamp in hardware.clamp_diagnostics)
-        )
+        return " ".join(options(self.runs[key].hardware))
+
+    def processes(self, key: str) -> int:
+        """How many processes train a run together, one device each."""
+        return self.runs[key].hardware.processes
 
     def device(self, subject: str) -> str:
         """The device that a study sets for a run; a base model is evaluated where the first of its runs is."""

@@ -184,7 +184,13 @@ def test_the_controller_sees_the_token_mean_over_updates_at_the_sampling_tempera
     measures, values = Measures(), []
     for update in range(2):
         rows = torch.arange(update * MINIBATCH, (update + 1) * MINIBATCH)
-        batch = minibatch_of(experience.batch, subject.advantages(experience.batch), rows, update, WHOLE)
+        batch = minibatch_of(
+            experience.batch,
+            subject.advantages(experience.batch),
+            rows,
+            update,
+            WHOLE.numbers(experience.sequences.rows(rows).lengths),
+        )
         values += independent_entropies(model, experience.sequences.rows(rows))
         keys = [experience.keys[row] for row in rows.tolist()]
         arguments = (batch, experience.sequences.rows(rows), keys, WHOLE, Tensor.backward)

@@ -19,9 +19,10 @@ from torch import Tensor
 from entrobench.api import Method, MiniBatch
 from entrobench.forward import Sequences, frozen_forward, pack
 from entrobench.logits import entropy
+from entrobench.memory import Memory
 from entrobench.rehearsal import TRAINER, Replay, fixed_prompts, tiny_model, tiny_tokenizer
 from entrobench.rollout import Sampling
-from entrobench.update import Memory, accumulate_gradients
+from entrobench.update import accumulate_gradients
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # TRL's own settings
 
@@ -47,7 +48,7 @@ def advantages() -> Tensor:
 @pytest.fixture(scope="module")
 def logp_old(sequences: Sequences) -> Tensor:
     """[12,T] log-probabilities that give ratios on both sides of every bound."""
-    logp, _ = frozen_forward(tiny_model(), sequences, {}, 1.0, 4096, COUNT)
+    logp, _ = frozen_forward(tiny_model(), sequences, {}, 1.0, Memory(COUNT, 4096))
     log_ratio = 1.4 * (2 * torch.rand(logp.shape, generator=torch.Generator().manual_seed(0)) - 1)
     ratio = log_ratio.exp()[sequences.mask]
     assert all(float((ratio - kink).abs().min()) > 1e-4 for kink in KINKS)

@@ -12,9 +12,9 @@ from tiny import END, coin_reward, tiny_model, tiny_tokenizer
 from entrobench.api import Method, TrainerConfig
 from entrobench.experience import Collector, Experience, Prompt, draw_prompts
 from entrobench.logits import entropy
+from entrobench.memory import Memory
 from entrobench.model import decode
 from entrobench.rollout import NativeEngine
-from entrobench.update import Memory
 
 PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10)) for number in range(23)]
 CONFIG = TrainerConfig(steps=9, prompts=4, group_size=3, updates=2, max_response_tokens=7)

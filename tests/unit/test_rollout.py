@@ -18,6 +18,7 @@ from tiny import BODY, END, PAD, tiny_model
 from entrobench import rollout
 from entrobench.errors import InputError
 from entrobench.forward import frozen_forward, pack
+from entrobench.memory import Memory
 from entrobench.native import NativeModel
 from entrobench.rollout import Completion, NativeEngine, Sampling, sample, truncate
 
@@ -69,7 +70,7 @@ def assert_teacher_forced(
     """Log-probabilities within 1e-5 of the trainer's forward, in float64: in float32 that has noise of its own."""
     repeated = [prompt for prompt in prompts for _ in range(len(completions) // len(prompts))]
     sequences = pack(repeated, [c.tokens for c in completions], torch.device("cpu"))
-    exact, _ = frozen_forward(copy.deepcopy(model).double(), sequences, {}, temperature, 4096, 44)
+    exact, _ = frozen_forward(copy.deepcopy(model).double(), sequences, {}, temperature, Memory(44, 4096))
     told = torch.tensor([logp for c in completions for logp in c.logps], dtype=torch.float64)
     torch.testing.assert_close(told, exact[sequences.mask], atol=1e-5, rtol=0)
 

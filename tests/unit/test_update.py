@@ -14,7 +14,8 @@ from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch, TrainerConf
 from entrobench.config import LOSS_AGGREGATIONS
 from entrobench.forward import Sequences, frozen_forward, pack, token_forward
 from entrobench.logits import entropy
-from entrobench.update import Measures, Memory, accumulate_gradients, keyed_uniforms, minibatch_of
+from entrobench.memory import Memory
+from entrobench.update import Measures, accumulate_gradients, keyed_uniforms, minibatch_of
 
 PROMPTS = [[5, 6], [5, 6], [7, 8, 9], [7, 8, 9], [10], [10]]
 RESPONSES = [[20, 21, 2], [22, 23, 24, 25, 26, 2], [2], [27, 28], [29, 30, 31, 32], [33, 2]]
@@ -52,10 +53,11 @@ class Update:
         self.model = tiny_model("qwen2").double()
         self.sequences = pack(PROMPTS, RESPONSES, torch.device("cpu"))
         noise = 0.8 * torch.randn(self.sequences.mask.shape, generator=torch.Generator().manual_seed(0))
-        now, _ = frozen_forward(self.model, self.sequences, {}, 1.0, 4096, 6)
+        now, _ = frozen_forward(self.model, self.sequences, {}, 1.0, Memory(6, 4096))
         step = step_batch(self.sequences, (now + noise) * self.sequences.mask)
         memory = Memory(micro_batch, 4096)
-        self.batch = minibatch_of(step, method.advantages(step), torch.arange(6), update, memory)
+        numbers = memory.numbers(self.sequences.lengths)
+        self.batch = minibatch_of(step, method.advantages(step), torch.arange(6), update, numbers)
         self.measures = accumulate_gradients(
             method, self.model, self.batch, self.sequences, KEYS, memory, lambda loss: loss.backward()
         )

@@ -35,9 +35,9 @@ rule train:
         "../envs/train.yaml"
     message:
         "train {wildcards.run}"
-    threads: 1
+    threads: lambda wildcards: WORKFLOW.processes(wildcards.run)
     resources:
-        gpu=lambda wildcards: WORKFLOW.gpus(f"runs/{wildcards.run}"),
+        gpu=lambda wildcards: WORKFLOW.gpus(f"runs/{wildcards.run}") * WORKFLOW.processes(wildcards.run),
         hardware=lambda wildcards: WORKFLOW.hardware_options(wildcards.run),
     shell:
         f"entrobench train {FOLDER}/runs/{{wildcards.run}} {{resources.hardware}} > {{log}} 2>&1"
