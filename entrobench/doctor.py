@@ -64,7 +64,19 @@ def _device() -> Iterator[Line]:
     yield "ok", f"torch {torch.__version__}; `device: auto` trains on {device.type} ({name})", ""
     if device.type == "cpu" and Path("/dev/nvidiactl").exists():
         yield "warn", "there is a GPU that torch does not see", "install the CUDA build of this torch version"
-    yield "ok", f"entropy and log-probabilities: chunked head with recomputation, {device.type}", ""
+    yield from _entropy_path(device.type)
+
+
+def _entropy_path(device: str) -> Iterator[Line]:
+    """Which code computes log-probabilities and entropies, and why."""
+    if device == "cpu":
+        found = "blocks of rows with numpy's quickselect, in as many threads as torch has"
+        yield "ok", f"entropies: {found}; because the device is cpu", ""
+        return
+    triton = _installed("triton")
+    why = "because the device is cuda; not yet timed (python benchmarks/entropy.py --device cuda)"
+    fix = "install the triton that this torch names" if triton == "missing" else ""
+    yield "fail" if fix else "ok", f"entropies: Triton kernels (triton {triton}), {why}", fix
 
 
 def _processor() -> Iterator[Line]:

@@ -217,7 +217,7 @@ def _chunk_slope(ctx: Any, rows: slice, stats: Sequence[TokenStat], gradients: S
         with torch.enable_grad():
             values = logit_statistics(logits, labels[rows], stats, in_place=True)
         (slope,) = torch.autograd.grad(values, logits, gradients)
-    slope = slope if ctx.head.temperature == 1 else slope.div_(ctx.head.temperature)
+    slope = slope if ctx.head.temperature == 1 else slope / ctx.head.temperature
     return slope.to(ctx.precision or hidden.dtype)
 
 

@@ -14,7 +14,6 @@ from golden_records import method, slope, summary, token_batch
 from torch import Tensor
 
 from entrobench.api import Method
-from entrobench.logits import removed_count
 from entrobench.rehearsal import (
     MINIBATCH,
     TRAINER,
@@ -25,6 +24,7 @@ from entrobench.rehearsal import (
     fixed_prompts,
     tiny_tokenizer,
 )
+from entrobench.selection import removed_count
 
 LN2, LN3, LN7 = math.log(2), math.log(3), math.log(7)
 

@@ -246,7 +246,7 @@ def test_the_adaptive_coefficient_equals_trl(
         loss, gradient = differences(ours, (theirs.item(), flat_gradient(trainer.model)))
         assert loss <= LOSS
         assert gradient <= GRADIENT
-        _, values = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, 4096, COUNT)
+        _, values = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, Memory(COUNT, 4096))
         magic.after_step(replace(summary(1), entropy=float(values["entropy"][sequences.mask].mean())))
         assert magic.state.coefficient == pytest.approx(trainer.entropy_coef, abs=1e-15)
         coefficients.append(round(magic.state.coefficient, 6))

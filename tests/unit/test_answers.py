@@ -13,6 +13,7 @@ from entrobench.answers import Answer, Prompt, Sampler, reward_of
 from entrobench.api import Method, TrainerConfig
 from entrobench.config import parse, stored
 from entrobench.errors import InputError
+from entrobench.ranks import Ranks
 from entrobench.rollout import Completion, NativeEngine
 
 PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10)) for number in range(40)]
@@ -31,7 +32,7 @@ def engine() -> NativeEngine:
 
 
 def sampler(engine: Any, config: TrainerConfig = DYNAMIC, reward: Any = rare_reward) -> Sampler:
-    return Sampler(tiny_tokenizer(), engine, reward, config, 0)
+    return Sampler(tiny_tokenizer(), engine, reward, config, 0, Ranks())
 
 
 def batches() -> Any:
