@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,14 @@ def hidden_states(model: Any, tokens: Tensor) -> Tensor:
     """
     states: Tensor = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
     return states
+
+
+def recompute_layers(model: Any) -> None:
+    """Keep only the inputs of each decoder layer and compute it again in the backward pass."""
+    from torch.utils.checkpoint import checkpoint as recompute
+
+    for layer in model.base_model.layers:
+        layer.forward = partial(recompute, layer.forward, use_reentrant=False, preserve_rng_state=False)
 
 
 def weights_sha256(folder: Path) -> str:

@@ -14,7 +14,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.live import LIVE, LiveRows
 from entrobench.memory import Memory
-from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, resolve_device
+from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, recompute_layers, resolve_device
 from entrobench.progress import StepProgress
 from entrobench.ranks import Ranks
 from entrobench.registry import load_method, method_infos
@@ -349,14 +348,6 @@ def summarise(experience: Experience, measures: Measures, updates: int, trainer:
         length=float(mask.sum(1).float().mean()),
         truncated=float(batch.truncated.float().mean()),
     )
-
-
-def recompute_layers(model: Any) -> None:
-    """Keep only the inputs of each decoder layer and compute it again in the backward pass."""
-    from torch.utils.checkpoint import checkpoint as recompute
-
-    for layer in model.base_model.layers:
-        layer.forward = partial(recompute, layer.forward, use_reentrant=False, preserve_rng_state=False)
 
 
 def _described(device: torch.device, ranks: Ranks) -> str:
