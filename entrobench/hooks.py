@@ -72,7 +72,11 @@ def _stat(name: str, function: TokenStat) -> TokenStat:
         return function
 
     def checked(logits: Tensor) -> Tensor:
-        return _tensor(f"token_stats: {name}", function(logits), logits.shape[:1], "[n]", logits.dtype)
+        version = logits._version
+        value = _tensor(f"token_stats: {name}", function(logits), logits.shape[:1], "[n]", logits.dtype)
+        if logits._version != version:
+            raise HookError(f"token_stats: {name} changes its logits in place; others still need them")
+        return value
 
     return checked
 

@@ -36,7 +36,12 @@ class Late(Method):
         return self.answer("advantages", super().advantages(step))
 
     def token_stats(self) -> Any:
-        return self.answer("token_stats", {"peak": lambda logits: self.answer("peak", logits.amax(-1))})
+        return self.answer("token_stats", {"peak": self.peak})
+
+    def peak(self, logits: Any) -> Any:
+        with torch.no_grad():
+            self.answer("logits", logits)
+        return self.answer("peak", logits.amax(-1))
 
     def select(self, batch: Any, rng: Any) -> Any:
         return self.answer("select", {"weight": torch.ones_like(batch.logp_old)})
@@ -50,6 +55,9 @@ class Late(Method):
     @classmethod
     def answer(cls, hook: str, value: Any) -> Any:
         raise NotImplementedError
+
+
+STATS = {"peak": "token_stats", "logits": "token_stats"}
 
 
 def poisoned(value: float, *place: int) -> Callable[[Tensor], Tensor]:
@@ -71,6 +79,7 @@ BAD: list[tuple[str, Callable[[Any], Any], str]] = [
     ("advantages", poisoned(math.inf, 4, 1), "advantages is inf at [4, 1] (sequence, token)"),
     ("token_stats", lambda value: None, "token_stats must return a mapping of names to functions, got NoneType"),
     ("peak", lambda value: value[:, None], "token_stats: peak must return [n] = ["),
+    ("logits", lambda logits: logits.sub_(1), "token_stats: peak changes its logits in place"),
     ("peak", poisoned(math.nan, 0), "token_stats: peak is nan at [0, 0] (sequence, token)"),
     ("select", lambda value: {"weight": 1.0}, "select: weight must return a tensor [B,T], got float"),
     ("select", lambda value: {"weight": value["weight"][0]}, "select: weight must return [B,T] = [8, "),
@@ -96,7 +105,7 @@ def test_training_stops_before_the_update(
     trainer = make_trainer(steps=5)
     with pytest.raises(InputError) as caught:
         trainer.run()
-    assert f"method 'grpo', step 3: {hook.replace('peak', 'token_stats')}" in str(caught.value)
+    assert f"method 'grpo', step 3: {STATS.get(hook, hook)}" in str(caught.value)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("the last checkpoint is intact")

@@ -180,3 +180,15 @@ def test_a_benchmarks_own_sampling_and_the_graders_are_listed(tmp_path: Path, mo
     text = Page(write_report(study, study.results).read_text()).text
     assert re.search(r"chain2-test, of its own\s*samples 32", text)
     assert re.search(r"graders\s*entrobench, paper", text)
+
+
+def test_a_third_partys_method_is_in_the_report(
+    plug_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = make_study(tmp_path, {"grpo": 0.5, "length_bonus": 0.7}, problems=10)
+    compare(study, study.results)
+    write_report(study, study.results)
+    text = Page((study.results / "report.html").read_text()).text
+    assert "none, a fixture" in text, "its paper, read from the installed package"
+    assert "length_bonus" in text

@@ -284,3 +284,11 @@ def test_files_are_read_once_however_many_runs(monkeypatch: pytest.MonkeyPatch) 
     few = len(read)
     load({**STUDY, "seeds": list(range(50))})
     assert len(read) == 2 * few
+
+
+def test_a_third_partys_method_works_in_studies_and_a_broken_one_stops_only_its_own(plug_in: Path) -> None:
+    content = {"models": ["tiny"], "datasets": ["chain2"], "seeds": [0], "benchmarks": ["chain2"]}
+    study = load({**content, "methods": {"grpo": None, "short": {"use": "length_bonus", "coefficient": 0.3}}})
+    assert study.runs[1].config["method"] == {"name": "short", "use": "length_bonus", "values": {"coefficient": 0.3}}
+    with pytest.raises(InputError, match=r"broken_example.*a_module_that_nobody_has"):
+        load({**content, "methods": ["grpo", "broken_example"]})
