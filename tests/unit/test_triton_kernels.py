@@ -11,8 +11,6 @@ import torch
 
 pytest.importorskip("triton", reason="triton is not installed (a development extra, Linux only)")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported
 
 from entrobench import row_statistics, triton_kernels  # noqa: E402
 from entrobench.selection import Everything, MostLikely, Nucleus, Rule  # noqa: E402
