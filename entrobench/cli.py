@@ -390,6 +390,18 @@ def prepare_data(
 
 
 @app.command()
+def pin(name: Annotated[str, typer.Argument(metavar="NAME", help="a study, a base model or a dataset")]) -> None:
+    """Get what NAME takes from the hub and write revision, SHA-256 and size of every file into its recipes.
+
+    Needs network, once; recipes that are pinned are only fetched. Example: entrobench pin paper
+    """
+    from entrobench import fetch, pin
+
+    for item in pin.wanted(name):
+        fetch.fetch(item.source if item.source.pinned else pin.pin(item))
+
+
+@app.command()
 def unlock() -> None:
     """Remove the lock that a killed Snakemake left here; refused while its process lives.
 
