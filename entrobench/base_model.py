@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.chain import OPERATIONS, SEPARATORS, parse_problem
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, unknown
-from entrobench.hub import HubModel, fetch_model, model_source
+from entrobench.hub import HubModel, Shape, fetch_model, model_source, shape_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,6 +87,17 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
     if isinstance(recipe, HubModel):
         model_source(name, recipe)
     return recipe
+
+
+def shape_of_recipe(name: str, spec: Mapping[str, Any]) -> Shape:
+    """The sizes of a base model that need not be here yet."""
+    recipe = check_spec(name, spec, f"config/models/{name}.yaml")
+    if isinstance(recipe, FolderModel):
+        return shape_in(folder_path(recipe))
+    if isinstance(recipe, HubModel):
+        return Shape(**recipe.shape)
+    same = ("architecture", "hidden_size", "layers", "heads", "kv_heads", "intermediate_size", "vocabulary", "tied")
+    return Shape(**{key: getattr(recipe, key) for key in same})
 
 
 def folder_path(recipe: FolderModel) -> Path:

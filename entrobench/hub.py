@@ -42,6 +42,7 @@ class Shape:
     intermediate_size: int = setting(0, low=1)
     vocabulary: int = setting(0, low=1, source="vocab_size: rows of the output layer, padding included")
     tied: bool = setting(False, source="tie_word_embeddings")
+    head_size: int = setting(0, low=0, source="head_dim; 0 is hidden_size / heads")
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
     return files
 
 
+def shape_in(folder: Path) -> Shape:
+    """The sizes of a model folder."""
+    return shape_of(json.loads((folder / "config.json").read_text()))
+
+
 def shape_of(config: Mapping[str, Any]) -> Shape:
     """The sizes that a transformers config.json states."""
     return Shape(
@@ -107,6 +113,7 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
         intermediate_size=config["intermediate_size"],
         vocabulary=config["vocab_size"],
         tied=bool(config.get("tie_word_embeddings", False)),
+        head_size=config.get("head_dim") or 0,
     )
 
 
