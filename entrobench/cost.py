@@ -24,7 +24,7 @@ from entrobench.hub import Shape
 RATE = 3.30e14  # operations a second of an A100, counted at the longest answers
 SPREAD = 1.4
 SAMPLED_SHARE = 0.5  # ours: sampling for evaluation costs half of what training on the token would
-CPU_RATE = 6.0e8  # ours: one core, embedded models of 0.3 M parameters; measured, within a factor of 2
+CPU_RATE = 1.5e10  # ours: one core, embedded models; a guess from quickstart's minutes, within a factor of 3
 EMBEDDED = 20_000_000  # ours: parameters below which a model is meant for the CPU
 
 

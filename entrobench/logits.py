@@ -37,15 +37,6 @@ def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:
     return _Statistics.apply(logits, None, clamp_rule(logits.shape[-1], clamp))[1]
 
 
-@torch.no_grad()
-def removed_mass(logits: Tensor, clamp: float) -> Tensor:
-    """Probability of the tokens that `clamped_entropy` removes; [n,V] -> [n], without gradient."""
-    removed = removed_count(clamp, logits.shape[-1])
-    return (
-        ((1 - kept_weights(logits, removed)) * logits.softmax(-1)).sum(-1) if removed else logits.new_zeros(len(logits))
-    )
-
-
 def top_k_entropy(logits: Tensor, k: int) -> Tensor:
     """Entropy renormalised over the k most likely tokens (all, where V <= k), in nats; [n,V] -> [n], differentiable.
 

@@ -186,7 +186,7 @@ def describe(study: Study, plan: Plan) -> str:
 
 def _hours_text(device: str, hours: float) -> str:
     if device == "CPU core":
-        return f"{hours:.2f}, within a factor of 2 (measured on one core of a server)"
+        return f"{hours:.2f}, within a factor of 3 (a guess from quickstart: cost.py)"
     return f"{hours:,.0f}, between {hours / SPREAD:,.0f} and {hours * SPREAD:,.0f} (from two published runs: cost.py)"
 
 

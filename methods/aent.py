@@ -21,8 +21,8 @@ class AEnt(Method):
     """loss - λ·H̃, with H̃ the entropy renormalised over the top (1 - clamp) share of the vocabulary by count.
 
     The controller (eq. 4.1) runs once per step: λ <- clip(λ - rate·(min(0, H̃ - low) + max(0, H̃ - high)
-    + pull·(λ - λ0)), box). `clamp: 0` leaves the ordinary entropy, `adaptive: false` a constant λ. `steer: full` holds
-    the sampling policy's full-vocabulary entropy in the band instead. `report_mass` logs the removed mass.
+    + pull·(λ - λ0)), box). `clamp: 0` leaves the ordinary entropy, `adaptive: false` a constant λ, `steer:
+    full` holds the sampling policy's full entropy in the band instead.
     """
 
     paper = "On Entropy Control in LLM-RL Algorithms, arXiv 2509.03493, section 4, eq. 4.1"
@@ -41,7 +41,6 @@ class AEnt(Method):
         warmup: int = setting(30, low=0, source=f"{MATH}; steps, the controller runs from this step on")
         pull: float = setting(0.0, low=0.0, source=f"{MATH}: reg 0")
         steer: str = setting("clamped", choices=("clamped", "full"), added=True, source="the paper: its own statistic")
-        report_mass: bool = setting(False, added=True, source="ours; costs a pass over the logits")
 
         def __post_init__(self) -> None:
             if self.clamp == 1.0:
@@ -63,11 +62,9 @@ class AEnt(Method):
         return self.State(self.config.coefficient)
 
     def token_stats(self) -> Mapping[str, TokenStat]:
-        from entrobench.logits import clamped_entropy, removed_mass
+        from entrobench.logits import clamped_entropy
 
-        clamped: dict[str, TokenStat] = {"clamped_entropy": partial(clamped_entropy, clamp=self.config.clamp)}
-        mass = partial(removed_mass, clamp=self.config.clamp)
-        return {**clamped, "removed_mass": mass} if self.config.report_mass else clamped
+        return {"clamped_entropy": partial(clamped_entropy, clamp=self.config.clamp)}
 
     def regularizer(self, tokens: TokenBatch) -> Tensor:
         return -self.state.coefficient * tokens.stats["clamped_entropy"]
