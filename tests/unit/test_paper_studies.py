@@ -45,9 +45,10 @@ def test_the_papers_values_stand_in_its_studies(setting: str) -> None:
     assert trainer["prompts"] == paper("trainer", "prompts_per_step")
     assert trainer["group_size"] == paper("trainer", "rollouts_per_prompt")
     assert trainer["updates"] == paper("trainer", "updates_per_step")
-    for key in ["coefficient", "clamp", "entropy_low", "entropy_high", "coefficient_rate", "coefficient_low", "coefficient_high"]:
+    for key in ["coefficient", "clamp", "warmup", "pull", *(f"entropy_{end}" for end in ("low", "high"))]:
         assert run.config["method"]["values"][key] == paper("aent", key), key
-    assert run.config["method"]["values"]["warmup"] == paper("aent", "warmup")
+    for key in ["coefficient_rate", "coefficient_low", "coefficient_high"]:
+        assert run.config["method"]["values"][key] == paper("aent", key), key
 
 
 def test_eight_gpus_are_kept_busy() -> None:
