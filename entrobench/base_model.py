@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.chain import OPERATIONS, SEPARATORS, parse_problem
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, unknown
+from entrobench.hub import HubModel, Shape, fetch_model, model_source, shape_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,10 +72,11 @@ class FolderModel:
     path: str = setting("", source="relative paths are looked for under ENTROBENCH_MODELS, then here")
 
 
-KINDS: dict[str, type[EmbeddedModel] | type[FolderModel]] = {"embedded": EmbeddedModel, "folder": FolderModel}
+Spec = EmbeddedModel | FolderModel | HubModel
+KINDS: dict[str, type[Spec]] = {"embedded": EmbeddedModel, "folder": FolderModel, "hub": HubModel}
 
 
-def check_spec(name: str, spec: Mapping[str, Any], where: str) -> EmbeddedModel | FolderModel:
+def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
     """Validate a model recipe; raises InputError naming file, key and the nearest valid name."""
     kind = spec.get("kind")
     if kind not in KINDS:
@@ -82,7 +84,20 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> EmbeddedModel 
     recipe = parse(KINDS[kind], spec, where)
     if isinstance(recipe, FolderModel):
         _check_folder(folder_path(recipe), where)
+    if isinstance(recipe, HubModel):
+        model_source(name, recipe)
     return recipe
+
+
+def shape_of_recipe(name: str, spec: Mapping[str, Any]) -> Shape:
+    """The sizes of a base model that need not be here yet."""
+    recipe = check_spec(name, spec, f"config/models/{name}.yaml")
+    if isinstance(recipe, FolderModel):
+        return shape_in(folder_path(recipe))
+    if isinstance(recipe, HubModel):
+        return Shape(**recipe.shape)
+    same = ("architecture", "hidden_size", "layers", "heads", "kv_heads", "intermediate_size", "vocabulary", "tied")
+    return Shape(**{key: getattr(recipe, key) for key in same})
 
 
 def folder_path(recipe: FolderModel) -> Path:
@@ -106,6 +121,7 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     `data_folders` maps the recipe's datasets to their prepared data.
     """
     recipe = check_spec(name, spec, f"config/models/{name}.yaml")
+    files = fetch_model(name, recipe) if isinstance(recipe, HubModel) else {}
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -113,6 +129,11 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
         history: dict[str, Any] = {}
         for path in folder_path(recipe).iterdir():
             (draft / path.name).symlink_to(path.resolve())
+    elif isinstance(recipe, HubModel):
+        history = {}
+        for place, file in files.items():
+            (draft / place).symlink_to(file.resolve())
+        _check_folder(draft, f"config/models/{name}.yaml")
     else:
         history = _train(recipe, draft, data_folders)
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}

@@ -46,6 +46,7 @@ def train(
     device: Device = "auto",
     micro_batch: Annotated[int, typer.Option(help="sequences per forward; never changes a result")] = 128,
     head_chunk: Annotated[int, typer.Option(help="tokens per chunk of the output layer")] = 4096,
+    rollout_rows: Annotated[int, typer.Option(help="answers decoded side by side")] = 256,
     checkpoint_every: Annotated[int, typer.Option(help="steps")] = 20,
     clamp_diagnostics: Annotated[list[float] | None, typer.Option(help="log what clamping at p would change")] = None,
     micro_batch_tokens: Annotated[int, typer.Option(help="tokens with padding per forward; 0: no limit")] = 0,
@@ -67,6 +68,7 @@ def train(
         "device": device,
         "micro_batch": micro_batch,
         "head_chunk": head_chunk,
+        "rollout_rows": rollout_rows,
         "checkpoint_every": checkpoint_every,
         "clamp_diagnostics": clamp_diagnostics or [],
         "micro_batch_tokens": micro_batch_tokens,
@@ -298,16 +300,27 @@ def check_method(name: Annotated[str, typer.Argument(help="a method, or a named 
 
 
 @app.command()
-def plan(study: StudyName, json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
-    """Say what a study will run, what of it is done, and what it will take.
+def plan(
+    study: StudyName,
+    json: Annotated[bool, typer.Option("--json", help="for programs, with every run's resolved settings")] = False,
+    simulate: Annotated[int, typer.Option(min=0, help="walk the whole graph with fake jobs on that many GPUs")] = 0,
+    gpu_memory: Annotated[float, typer.Option(min=0.1, help="GiB of one GPU, which a run must fit")] = 80.0,
+) -> None:
+    """Say what a study will run, what of it is done, and what it will take: tokens, GPU-hours, memory, disk.
 
-    Example: entrobench plan quickstart
+    Ends with status 2 if a run does not fit a GPU. Example: entrobench plan paper --simulate 8
     """
-    from entrobench.plan import describe, plan_study
+    from entrobench import plan, schedule
+    from entrobench.footprint import GIB
     from entrobench.study import load_study
 
     loaded = load_study(study)
-    print(describe(loaded, plan_study(loaded), as_json=json))
+    planned = plan.plan_study(loaded)
+    print(plan.as_json(loaded, planned) if json else plan.describe(loaded, planned))
+    if simulate:
+        jobs = schedule.study_jobs(loaded, plan.study_shapes(loaded), plan.benchmark_tokens(loaded) or 0)
+        print(plan.describe_schedule(schedule.simulate(jobs, simulate), simulate))
+    plan.check_memory(loaded, planned, int(gpu_memory * GIB))
 
 
 @app.command()
@@ -387,6 +400,18 @@ def prepare_data(
         raise InputError(f"{where}: no row of {name} can match one of {', '.join(without)}")
     found = decontamination.decontaminate(name, compared, DATA)["decontamination"]
     print(f"{found['matching']} of {found['rows']} training rows match: {decontamination.RULE}")
+
+
+@app.command()
+def pin(name: Annotated[str, typer.Argument(metavar="NAME", help="a study, a base model or a dataset")]) -> None:
+    """Get what NAME takes from the hub and write revision, SHA-256 and size of every file into its recipes.
+
+    Needs network, once; recipes that are pinned are only fetched. Example: entrobench pin paper
+    """
+    from entrobench import fetch, pin
+
+    for item in pin.wanted(name):
+        fetch.fetch(item.source if item.source.pinned else pin.pin(item))
 
 
 @app.command()

@@ -187,6 +187,7 @@ class Hardware:
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     micro_batch: int = setting(64, low=1, source="ours; sequences per forward, fastest for the embedded models")
     head_chunk: int = setting(4096, low=1, source="ours; tokens per chunk of the output layer")
+    rollout_rows: int = setting(256, low=8, source="ours; answers decoded side by side")
     checkpoint_every: int = setting(20, low=1, source="ours; steps")
     clamp_diagnostics: list[float] = setting([], source="ours; shares p at which steps.parquet says what clamping does")
     micro_batch_tokens: int = setting(0, low=0, source="ours; tokens with padding per forward, 0: no limit")

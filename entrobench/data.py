@@ -1,8 +1,8 @@
 """Datasets: from a recipe (config/datasets/<name>.yaml) to parquet splits with a manifest.
 
 Kinds of recipe: `chain` (the embedded generator, split by hash of the problem), `jsonl` (files in the folder that the
-environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count) and `lm_eval` (the test rows of a task
-of lm-eval, as it prompts them).
+environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count), `hub` (pinned files of a public
+repository) and `lm_eval` (the test rows of a task of lm-eval, as it prompts them).
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
+from entrobench.fetch import UNKNOWN, FilePin, Source, check_source, fetch
+from entrobench.hub import HubSplit, read_splits
 from entrobench.provenance import sha256_file
-from entrobench.rows import Row, SplitFile, fetch, problem_id, read_file
+from entrobench.rows import Row, SplitFile, problem_id, read_file
 
 SPLITS = ("train", "validation", "test")
 DATA_VARIABLE = "ENTROBENCH_DATA"
@@ -67,12 +69,23 @@ class JsonlDataset:
             raise ValueError(f"splits must name at least one of {', '.join(SPLITS)}")
         if bool(self.repository) != bool(self.revision):
             raise ValueError("repository and revision go together")
-        if self.revision and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
+        unknown_to_pin = self.revision == UNKNOWN and isinstance(self, HubDataset)
+        if self.revision and not unknown_to_pin and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
             raise ValueError(f"revision must be a full commit hash, 40 hex digits, got {self.revision!r}")
         if self.validation_share and ("train" not in self.splits or "validation" in self.splits):
             raise ValueError("validation_share is carved from train: it needs a train and no validation file")
         if self.validation_share == 1:
             raise ValueError("validation_share 1 leaves no training row")
+
+
+@dataclass(frozen=True)
+class HubDataset(JsonlDataset):
+    """Recipe of kind `hub`: {split: HubSplit} of a repository's files, which `entrobench pin` pins."""
+
+    kind: str = setting("hub")
+    revision: str | None = setting(UNKNOWN)
+    licence: str = setting("")
+    files: dict[str, Any] = setting({})
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,13 @@ class TaskDataset:
     file_sha256: str = setting("")
 
 
-Spec = ChainDataset | JsonlDataset | TaskDataset
-KINDS: dict[str, type[Spec]] = {"chain": ChainDataset, "jsonl": JsonlDataset, "lm_eval": TaskDataset}
+Spec = ChainDataset | JsonlDataset | HubDataset | TaskDataset
+KINDS: dict[str, type[Spec]] = {
+    "chain": ChainDataset,
+    "jsonl": JsonlDataset,
+    "hub": HubDataset,
+    "lm_eval": TaskDataset,
+}
 
 
 def _check_prompt(prompt: str) -> None:
@@ -118,8 +136,17 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
     for split in checked.splits:
         if split not in SPLITS:
             raise unknown("split", split, SPLITS, where)
-    files = {split: parse(SplitFile, values, f"{where}: splits.{split}") for split, values in checked.splits.items()}
-    return dataclasses.replace(checked, splits=files)
+    columns = HubSplit if isinstance(checked, HubDataset) else SplitFile
+    files = {split: parse(columns, values, f"{where}: splits.{split}") for split, values in checked.splits.items()}
+    checked = dataclasses.replace(checked, splits=files)
+    if isinstance(checked, HubDataset):
+        source_of(name, checked)
+    return checked
+
+
+def source_of(name: str, spec: HubDataset) -> Source:
+    """The repository and the pins of a dataset of kind `hub`. Raises InputError for anything wrong with them."""
+    return check_source("datasets", name, spec.repository or "", spec.revision or "", spec.files, spec.licence)
 
 
 def recipe_hash(spec: Spec) -> str:
@@ -160,9 +187,16 @@ def held_out(identifier: str, validation_share: float, test_share: float) -> str
 
 
 def verify(name: str, spec: Mapping[str, Any]) -> None:
-    """Raise InputError if `prepare` would; reads the sources whole, writes nothing."""
+    """Raise InputError if `prepare` would; reads the sources whole, but downloads nothing, and writes nothing."""
     where = recipe_place(name, spec)
-    _read(check_spec(name, spec, where), where)
+    checked = check_spec(name, spec, where)
+    if not (isinstance(checked, JsonlDataset) and _is_fetched(checked)):
+        _read(name, checked, where)
+
+
+def _is_fetched(spec: JsonlDataset) -> bool:
+    """Whether the rows come from a repository."""
+    return isinstance(spec, HubDataset) or (spec.repository is not None and not os.environ.get(DATA_VARIABLE))
 
 
 def recipe_place(name: str, spec: Mapping[str, Any]) -> str:
@@ -178,7 +212,7 @@ def prepare(name: str, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     where = recipe_place(name, spec)
     checked = check_spec(name, spec, where)
-    splits, duplicates = _unique(_read(checked, where))
+    splits, duplicates = _unique(_read(name, checked, where))
     for split in split_names(checked):
         if not splits.get(split):
             raise InputError(f"{where}: the {split} split has no rows")
@@ -229,24 +263,33 @@ def load_rows(folder: Path, split: str) -> list[Row]:
     return [Row(**values) for values in table.to_pylist()]
 
 
-def _read(spec: Spec, where: str) -> dict[str, list[Row]]:
+def _read(name: str, spec: Spec, where: str) -> dict[str, list[Row]]:
     """All rows of a recipe by split, checked."""
     if isinstance(spec, ChainDataset):
         return _generate_chain(spec)
     if isinstance(spec, TaskDataset):
         tasks = importlib.import_module("entrobench.evaluation.foreign_tasks")  # the core imports no evaluation
         return {"test": [Row(problem_id(p), p, a) for p, a in tasks.task_pairs(spec.task, where)]}
-    splits = {}
-    for split, file in spec.splits.items():
-        place = f"{where}: splits.{split}"
-        if spec.repository and spec.revision and not os.environ.get(DATA_VARIABLE):
-            folder = fetch(spec.repository, spec.revision, file.file, place)
-        else:
-            folder = data_folder(where)
-        splits[split] = read_file(folder, file, place)
+    if isinstance(spec, HubDataset):
+        splits = read_splits(source_of(name, spec), spec.splits)
+    else:
+        splits = {
+            split: read_file(_folder_of(name, spec, file, where), file, f"{where}: splits.{split}")
+            for split, file in spec.splits.items()
+        }
     if spec.validation_share:
         splits |= _by_hash(splits["train"], spec.validation_share, 0.0)
     return splits
+
+
+def _folder_of(name: str, spec: JsonlDataset, file: SplitFile, where: str) -> Path:
+    """The folder that holds a file: the user's own, or where it is fetched to from the recipe's repository."""
+    if not _is_fetched(spec):
+        return data_folder(where)
+    source = Source(
+        "datasets", name, spec.repository or "", spec.revision or "", {file.file: FilePin(sha256=file.sha256)}
+    )
+    return fetch(source)[file.file].parents[len(Path(file.file).parts) - 1]
 
 
 def data_folder(where: str) -> Path:

@@ -3,40 +3,77 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entrobench.config import TrainerConfig
+from entrobench.base_model import shape_of_recipe
+from entrobench.config import TrainerConfig, parse
+from entrobench.cost import SAMPLED_SHARE, SPREAD, cost, training_tokens
+from entrobench.fetch import UNKNOWN
+from entrobench.footprint import GIB, Peak, parameters, peak_memory, refuse_too_small
+from entrobench.hub import Shape
+from entrobench.recipes import benchmark_split
+from entrobench.registry import load_method
+from entrobench.schedule import Schedule, study_jobs
 
 if TYPE_CHECKING:
     from entrobench.study import Run, Study
 
 STAGES = ("waiting", "started", "trained", "answered", "graded")
+WEIGHT_COPIES = 1 + 2 * 3  # final weights, and two checkpoints of weights and two moments while a run goes on
+
+
+@dataclass(frozen=True)
+class Need:
+    """What runs of one base model and one setting take: device time of one run, and memory of its GPU at most."""
+
+    model: str
+    setting: str
+    runs: int
+    hours: float
+    device: str
+    peak: Peak | None  # None for embedded models, which are meant for the CPU
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of a study; tokens and bytes are upper bounds, None where the data or base models are not made yet."""
+    """Sizes of a study; tokens and bytes are upper bounds, evaluation's None where a size is unknown."""
 
     runs: dict[str, int]  # by stage
     jobs: dict[str, int]  # by rule, done or not
     training_tokens: int
     evaluation_tokens: int | None
-    disk_bytes: int | None
+    hours: dict[str, float]  # by device, training and evaluation
+    disk_bytes: int
+    needs: list[Need]
+    unpinned: list[str]  # recipes that `entrobench pin` has to see first
 
 
 def plan_study(study: Study) -> Plan:
     """Read the study's state from the results folder; starts nothing, imports nothing heavy."""
     stages = [stage(run, study.benchmarks) for run in study.runs]
+    shapes = study_shapes(study)
+    tokens = benchmark_tokens(study)
+    jobs = study_jobs(study, shapes, tokens or 0)
+    evaluated = len(study.runs) + len(study.base_models)
     return Plan(
         runs={name: stages.count(name) for name in STAGES},
-        jobs=_jobs(study),
-        training_tokens=sum(_training_tokens(run) for run in study.runs),
-        evaluation_tokens=_evaluation_tokens(study),
-        disk_bytes=_disk_bytes(study),
+        jobs=dict(Counter(job.rule for job in jobs)),
+        training_tokens=sum(training_tokens(run.config["trainer"]) for run in study.runs),
+        evaluation_tokens=None if tokens is None else evaluated * tokens,
+        hours=_hours(study, shapes, tokens or 0),
+        disk_bytes=sum(WEIGHT_COPIES * 4 * parameters(shapes[run.model]) for run in study.runs),
+        needs=_needs(study, shapes),
+        unpinned=_unpinned(study),
     )
+
+
+def study_shapes(study: Study) -> dict[str, Shape]:
+    """The sizes of the study's base models by name."""
+    return {name: shape_of_recipe(name, recipe.spec) for name, recipe in study.base_models.items()}
 
 
 def stage(run: Run, benchmarks: Collection[str]) -> str:
@@ -50,50 +87,81 @@ def stage(run: Run, benchmarks: Collection[str]) -> str:
     return "started" if (run.folder / "checkpoints").is_dir() else "waiting"
 
 
-def _jobs(study: Study) -> dict[str, int]:
-    evaluated = len(study.runs) + len(study.base_models)
-    per_run = {"lock": len(study.runs), "train": len(study.runs), "generate": evaluated, "grade": evaluated}
-    prepared = {"prepare_data": len(study.datasets) + len(study.reduced_data), "base_model": len(study.base_models)}
-    return {**prepared, **per_run, "study-wide": 5}
-
-
-def _training_tokens(run: Run) -> int:
-    trainer = TrainerConfig(**run.config["trainer"])
-    batches = trainer.steps * (trainer.max_sampling_batches if trainer.dynamic_sampling else 1)
-    return batches * trainer.prompts * trainer.group_size * trainer.max_response_tokens
-
-
-def _evaluation_tokens(study: Study) -> int | None:
-    """Problems x samples x longest answer, for every run and base model; None until the data are prepared."""
-    from entrobench.recipes import benchmark_split
-
+def benchmark_tokens(study: Study) -> int | None:
+    """Problems x samples x longest answer of all benchmarks, for one model; None where a size is not known yet."""
     tokens = 0
     for name, settings in study.sampling.items():
         dataset, split = benchmark_split(name)
-        manifest = study.folder.parent / "data" / dataset / "manifest.json"
-        if not manifest.exists():
+        rows = _rows(study, dataset, split)
+        if rows is None:
             return None
-        rows = json.loads(manifest.read_text())["splits"][split]["rows"]
         tokens += min(rows, settings.problems or rows) * settings.samples * settings.max_tokens
-    return (len(study.runs) + len(study.base_models)) * tokens
+    return tokens
 
 
-def _disk_bytes(study: Study) -> int | None:
-    """Final weights plus two checkpoints of weights and two optimizer moments, per run; None until the models exist."""
-    copies = 1 + 2 * 3
-    sizes = {}
-    for model in study.base_models:
-        weights = list((study.folder.parent / "models" / model).glob("*.safetensors"))
-        if not weights:
-            return None
-        sizes[model] = sum(path.stat().st_size for path in weights)
-    return sum(copies * sizes[run.model] for run in study.runs)
+def _rows(study: Study, dataset: str, split: str) -> int | None:
+    """The size of a split: of the prepared data, else what the recipe states."""
+    manifest = study.folder.parent / "data" / dataset / "manifest.json"
+    if manifest.exists():
+        return int(json.loads(manifest.read_text())["splits"][split]["rows"])
+    stated = study.datasets[dataset].spec.get("splits", {}).get(split, {})
+    rows = stated.get("selected") or stated.get("rows")
+    return None if rows is None else int(rows)
 
 
-def describe(study: Study, plan: Plan, as_json: bool) -> str:
-    """The plan as a few lines, or as JSON."""
-    if as_json:
-        return json.dumps({"study": study.name, **asdict(plan)}, indent=2)
+def _hours(study: Study, shapes: Mapping[str, Shape], tokens: int) -> dict[str, float]:
+    costs = [cost(shapes[run.model], training_tokens(run.config["trainer"])) for run in study.runs]
+    evaluated = [run.model for run in study.runs] + list(study.base_models)
+    costs += [cost(shapes[model], tokens, SAMPLED_SHARE) for model in evaluated]
+    devices = dict.fromkeys(found.device for found in costs)
+    return {name: sum(found.seconds for found in costs if found.device == name) / 3600 for name in devices}
+
+
+def _needs(study: Study, shapes: Mapping[str, Shape]) -> list[Need]:
+    groups: dict[tuple[str, str, bool], list[Run]] = {}
+    for run in study.runs:
+        reference = bool(load_method(run.config["method"]["use"]).reference)
+        groups.setdefault((run.model, run.setting, reference), []).append(run)
+    needs = []
+    for (model, setting, reference), runs in groups.items():
+        trainer = parse(TrainerConfig, runs[0].config["trainer"], str(study.path))
+        found = cost(shapes[model], training_tokens(runs[0].config["trainer"]))
+        small = found.device == "CPU core"
+        peak = None if small else peak_memory(shapes[model], trainer, runs[0].hardware, reference)
+        needs.append(Need(model, setting, len(runs), found.seconds / 3600, found.device, peak))
+    return needs
+
+
+def _unpinned(study: Study) -> list[str]:
+    specs = {**study.base_models, **study.datasets}
+    return [name for name, recipe in specs.items() if recipe.spec.get("revision") == UNKNOWN]
+
+
+def check_memory(study: Study, plan: Plan, capacity: int) -> None:
+    """Raise InputError if a run of the study does not fit a GPU of `capacity` bytes."""
+    for need in plan.needs:
+        if need.peak is not None:
+            refuse_too_small(need.peak, capacity, f"{study.path}: {need.setting}: {need.model}")
+
+
+def as_json(study: Study, plan: Plan) -> str:
+    """The plan with every run's resolved settings."""
+    runs = [
+        {
+            "run": run.key,
+            "setting": run.setting,
+            "stage": stage(run, study.benchmarks),
+            "config": run.config,
+            "hardware": asdict(run.hardware),
+        }
+        for run in study.runs
+    ]
+    sampling = {name: asdict(settings) for name, settings in study.sampling.items()}
+    return json.dumps({"study": study.name, **asdict(plan), "sampling": sampling, "list": runs}, indent=2)
+
+
+def describe(study: Study, plan: Plan) -> str:
+    """The plan as a few lines."""
     states = ", ".join(f"{count} {name}" for name, count in plan.runs.items() if count)
     jobs = ", ".join(f"{count} {name}" for name, count in plan.jobs.items())
     rows = [
@@ -102,11 +170,44 @@ def describe(study: Study, plan: Plan, as_json: bool) -> str:
         ("jobs", f"{sum(plan.jobs.values())}: {jobs}"),
         ("training tokens", f"at most {plan.training_tokens:,}"),
         ("evaluation tokens", _known(plan.evaluation_tokens, "at most {:,}", "the data are prepared")),
-        ("weights on disk", _known(plan.disk_bytes, "at most {:,} bytes", "the base models are made")),
+        *((f"{device} hours", _hours_text(device, hours)) for device, hours in plan.hours.items()),
+        *((f"one {need.setting}", _need_text(need)) for need in plan.needs),
+        ("weights on disk", f"at most {plan.disk_bytes / GIB:,.1f} GiB"),
+    ]
+    if plan.unpinned:
+        rows.append(("not pinned yet", f"{', '.join(plan.unpinned)}: run `entrobench pin {study.name}` with network"))
+    rows += [
         ("report", str(study.folder / "report.html")),
         ("start it", f"make study STUDY={study.path if study.path.parent != Path('config/studies') else study.name}"),
     ]
-    return "\n".join(f"{name + ':':<19}{value}" for name, value in rows)
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join(f"{name + ':':<{width}}{value}" for name, value in rows)
+
+
+def _hours_text(device: str, hours: float) -> str:
+    if device == "CPU core":
+        return f"{hours:.2f}, within a factor of 3 (a guess from quickstart: cost.py)"
+    return f"{hours:,.0f}, between {hours / SPREAD:,.0f} and {hours * SPREAD:,.0f} (from two published runs: cost.py)"
+
+
+def _need_text(need: Need) -> str:
+    time = f"{need.runs} runs of {need.model}, {need.hours:,.3g} {need.device} hours each"
+    if need.peak is None:
+        return time
+    return f"{time}; {need.peak.bytes / GIB:.1f} GiB of GPU memory at most, in {need.peak.phase} (footprint.py)"
+
+
+def describe_schedule(schedule: Schedule, gpus: int) -> str:
+    """The simulated schedule in two lines and one line per GPU job."""
+    ratio = schedule.makespan / schedule.lower_bound
+    lines = [f"{start / 3600:10,.2f} h  {end / 3600:10,.2f} h  {job}" for start, end, job in schedule.busy]
+    return "\n".join(
+        [
+            *lines,
+            f"on {gpus} GPUs: {schedule.makespan / 3600:,.2f} hours, {ratio:.3f} of the lower bound "
+            f"{schedule.lower_bound / 3600:,.2f} (longest job, or all GPU time / {gpus})",
+        ]
+    )
 
 
 def _known(value: int | None, text: str, until: str) -> str:

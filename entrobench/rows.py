@@ -31,21 +31,27 @@ class Row:
 
 
 @dataclass(frozen=True)
-class SplitFile:
-    """One pinned file of a `jsonl` recipe: its name inside the data folder, content, and the columns to read.
+class Columns:
+    """Which columns of a file make a row.
 
     `answer` may hold a list of texts, which are joined by commas. `only` keeps the rows whose columns have these
-    values, `selected` of the file's `rows`. `unit` and `tolerance` name columns that may be null.
+    values. `unit` and `tolerance` name columns that may be null.
     """
 
-    file: str = setting("")
-    sha256: str = setting("")
-    rows: int = setting(0, low=1)
     problem: str = setting("problem")
     answer: str = setting("answer")
     unit: str | None = setting(None)
     tolerance: str | None = setting(None)
     only: dict[str, Any] = setting({})
+
+
+@dataclass(frozen=True)
+class SplitFile(Columns):
+    """One pinned file of a `jsonl` recipe: its name inside the data folder, content, and its `selected` of `rows`."""
+
+    file: str = setting("")
+    sha256: str = setting("")
+    rows: int = setting(0, low=1)
     selected: int | None = setting(None, low=1)
 
     def __post_init__(self) -> None:
@@ -87,21 +93,6 @@ def read_file(folder: Path, file: SplitFile, where: str) -> list[Row]:
     return rows
 
 
-def fetch(repository: str, revision: str, file: str, where: str) -> Path:
-    """The local folder that holds a file of a repository of datasets at a revision, downloaded if it is not there yet.
-
-    Raises InputError where it cannot be had. What it holds is checked by `read_file`.
-    """
-    from huggingface_hub import hf_hub_download
-
-    try:
-        path = Path(hf_hub_download(repository, file, repo_type="dataset", revision=revision))
-    except OSError as error:  # no network, no such repository, revision or file
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{where}: cannot fetch {file!r} of {repository} at {revision}: {reason}") from None
-    return path.parents[len(Path(file).parts) - 1]
-
-
 def _records(path: Path, content: bytes) -> list[Any]:
     """The records of a Parquet file, or lines of JSON as text."""
     if path.suffix == ".parquet":
@@ -114,19 +105,11 @@ def _records(path: Path, content: bytes) -> list[Any]:
 
 def _parse(record: str | dict[str, Any], file: SplitFile, where: str) -> Row | None:
     """One line of JSON, or one record of a Parquet file, as a row; None if `only` leaves it out."""
-    values = _json(record, where) if isinstance(record, str) else record
-    if any(_column(values, column, where) != wanted for column, wanted in file.only.items()):
-        return None
-    problem = _text(_column(values, file.problem, where), f"{where}: {file.problem}")
-    answer = _answer(_column(values, file.answer, where), f"{where}: {file.answer}")
-    unit = _column(values, file.unit, where) if file.unit else None
-    if unit is not None and "," not in answer:  # behind several answers it would belong to the last alone
-        answer += " " + _text(unit, f"{where}: {file.unit}")
-    tolerance = _tolerance(_column(values, file.tolerance, where), where) if file.tolerance else None
-    return Row(problem_id(problem), problem, answer, tolerance)
+    return row_of(parse_json(record, where) if isinstance(record, str) else record, file, where)
 
 
-def _json(line: str, where: str) -> dict[str, Any]:
+def parse_json(line: str, where: str) -> dict[str, Any]:
+    """A JSON object from a line."""
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
@@ -134,6 +117,19 @@ def _json(line: str, where: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{where}: must be a JSON object, got {type(values).__name__}")
     return values
+
+
+def row_of(values: Mapping[str, Any], columns: Columns, where: str) -> Row | None:
+    """A row from a record's values; None if `only` leaves it out. Raises InputError for a missing or faulty value."""
+    if any(_column(values, column, where) != wanted for column, wanted in columns.only.items()):
+        return None
+    problem = _text(_column(values, columns.problem, where), f"{where}: {columns.problem}")
+    answer = _answer(_column(values, columns.answer, where), f"{where}: {columns.answer}")
+    unit = _column(values, columns.unit, where) if columns.unit else None
+    if unit is not None and "," not in answer:  # behind several answers it would belong to the last alone
+        answer += " " + _text(unit, f"{where}: {columns.unit}")
+    tolerance = _tolerance(_column(values, columns.tolerance, where), where) if columns.tolerance else None
+    return Row(problem_id(problem), problem, answer, tolerance)
 
 
 def _column(values: Mapping[str, Any], column: str, where: str) -> Any:

@@ -24,7 +24,7 @@ RESULTS = Path("results")
 OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
-TAKEN = ("data", "models", "logs", "reference")  # folders of results/ that are no study
+TAKEN = ("data", "models", "downloads", "logs", "reference")  # folders of results/ that are no study
 GRADERS = ("entrobench", "paper")  # the first gives the scores, `paper` stands beside it
 
 

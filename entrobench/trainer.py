@@ -26,6 +26,8 @@ from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.diagnostics import ClampDiagnostic
 from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
+from entrobench.footprint import peak_memory, refuse_too_small
+from entrobench.hub import shape_in
 from entrobench.live import LIVE, LiveRows
 from entrobench.memory import Memory
 from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, recompute_layers, resolve_device
@@ -104,13 +106,16 @@ class Trainer:
         self.method_name = config["method"]["name"]
         self.method = build_method(config["method"], self.trainer, f"{folder}/config.json: method")
         self.tokenizer = load_tokenizer(model_folder)
+        if device.type == "cuda":
+            peak = peak_memory(shape_in(model_folder), self.trainer, hardware, bool(self.method.reference))
+            refuse_too_small(peak, torch.cuda.mem_get_info(device)[1], f"{folder}/config.json")
         self.model = load_model(model_folder, device)
         self.reference = copy.deepcopy(self.model).requires_grad_(False) if self.method.reference else None
         if hardware.activation_checkpointing:
             recompute_layers(self.model)
         self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
         dtype = torch.bfloat16 if device.type == "cuda" else self.model.dtype
-        engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype)
+        engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype, hardware.rollout_rows)
         whole = None
         if hardware.weights == "sharded" and self.ranks.count > 1:
             whole = Whole(self.model, dtype)

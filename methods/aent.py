@@ -21,7 +21,8 @@ class AEnt(Method):
     """loss - λ·H̃, with H̃ the entropy renormalised over the top (1 - clamp) share of the vocabulary by count.
 
     The controller (eq. 4.1) runs once per step: λ <- clip(λ - rate·(min(0, H̃ - low) + max(0, H̃ - high)
-    + pull·(λ - λ0)), box). `clamp: 0` leaves the ordinary entropy, `adaptive: false` a constant λ.
+    + pull·(λ - λ0)), box). `clamp: 0` leaves the ordinary entropy, `adaptive: false` a constant λ, `steer:
+    full` holds the sampling policy's full entropy in the band instead.
     """
 
     paper = "On Entropy Control in LLM-RL Algorithms, arXiv 2509.03493, section 4, eq. 4.1"
@@ -39,6 +40,7 @@ class AEnt(Method):
         coefficient_high: float = setting(0.009, low=0.0, source=MATH)
         warmup: int = setting(30, low=0, source=f"{MATH}; steps, the controller runs from this step on")
         pull: float = setting(0.0, low=0.0, source=f"{MATH}: reg 0")
+        steer: str = setting("clamped", choices=("clamped", "full"), added=True, source="the paper: its own statistic")
 
         def __post_init__(self) -> None:
             if self.clamp == 1.0:
@@ -71,7 +73,7 @@ class AEnt(Method):
         config, coefficient = self.config, self.state.coefficient
         if not config.adaptive or summary.step < config.warmup:
             return
-        entropy = summary.stats["clamped_entropy"]
+        entropy = summary.entropy if config.steer == "full" else summary.stats["clamped_entropy"]
         below = min(0.0, entropy - config.entropy_low)
         above = max(0.0, entropy - config.entropy_high)
         gradient = below + above + config.pull * (coefficient - config.coefficient)

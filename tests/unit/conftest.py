@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import Hub, hub_server, point_at
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +61,18 @@ def study_folder(tmp_path: Path) -> Path:
     place.mkdir(parents=True)
     write_study(place, make_study())
     return place
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with two small files that this process talks to, from an empty folder."""
+    with hub_server() as server:
+        server.files = {"a.json": b'{"a": 1}', "weights/w.safetensors": bytes(range(250)) * 200}
+        point_at(server.endpoint, monkeypatch)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+        for name in ("ENTROBENCH_MODELS", "ENTROBENCH_DATA"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.chdir(tmp_path)
+        yield server

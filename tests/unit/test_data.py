@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import REVISION, Hub
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -308,47 +309,33 @@ def test_render_keeps_other_braces() -> None:
     assert data.render(r"{problem} \boxed{}.", r"\frac{1}{2}") == r"\frac{1}{2} \boxed{}."
 
 
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-
-
-def test_files_of_a_repository_are_fetched_at_their_revision_and_checked(
-    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-
-    asked = []
-
-    def download(*arguments: str, **options: str) -> str:
-        asked.append((*arguments, options["repo_type"], options["revision"]))
-        return str(source / arguments[1])
-
-    spec = jsonl_spec(source, test=rows(3)) | {"repository": "some/rows", "revision": REVISION}
-    here = data.recipe_hash(data.check_spec("mine", jsonl_spec(source, test=rows(3)), "here"))
-    assert data.recipe_hash(data.check_spec("mine", spec, "here")) == here  # where the rows come from is no matter
-    data.prepare("mine", spec, tmp_path / "local")
-    assert asked == []  # the folder of data files comes first
-    monkeypatch.delenv(data.DATA_VARIABLE)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    manifest = data.prepare("mine", spec, tmp_path / "fetched")
-    assert asked == [("some/rows", "test.jsonl", "dataset", REVISION)]
-    assert manifest["splits"]["test"]["rows"] == 3
-    (source / "test.jsonl").write_text("another content\n")
+def test_files_of_a_repository_are_fetched_at_their_revision_and_checked(hub: Hub, tmp_path: Path) -> None:
+    hub.files = {"test.jsonl": "".join(json.dumps(row) + "\n" for row in rows(3)).encode()}
+    plain = {
+        "kind": "jsonl",
+        "splits": {"test": {"file": "test.jsonl", "sha256": hub.sha256("test.jsonl"), "rows": 3}},
+    }
+    spec = plain | {"repository": "owner/name", "revision": REVISION}
+    # where the rows come from is no matter
+    assert data.recipe_hash(data.check_spec("mine", spec, "here")) == data.recipe_hash(
+        data.check_spec("mine", plain, "here")
+    )
+    data.verify("mine", spec)
+    assert hub.served == [], "planning downloads nothing"
+    assert data.prepare("mine", spec, tmp_path / "fetched")["splits"]["test"]["rows"] == 3
+    assert hub.served == [("test.jsonl", 0)]
+    Path("results/downloads/datasets/mine/test.jsonl").write_text("another content\n")
     with pytest.raises(InputError, match="wrong SHA-256"):
-        data.verify("mine", spec)
+        data.prepare("mine", spec, tmp_path / "fetched")
 
 
-def test_a_repository_that_cannot_be_reached_is_one_line(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    def download(*_: str, **__: str) -> str:
-        raise ConnectionError("no network\nand more")
-
-    spec = jsonl_spec(source, test=rows(3)) | {"repository": "some/rows", "revision": REVISION}
-    monkeypatch.delenv(data.DATA_VARIABLE)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    message = f"splits.test: cannot fetch 'test.jsonl' of some/rows at {REVISION}: no network$"
-    with pytest.raises(InputError, match=message):
-        data.verify("mine", spec)
+def test_the_folder_of_data_files_comes_before_a_repository(
+    hub: Hub, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(data.DATA_VARIABLE, str(source))
+    spec = jsonl_spec(source, test=rows(3)) | {"repository": "owner/name", "revision": REVISION}
+    data.prepare("mine", spec, tmp_path / "local")
+    assert hub.served == []
 
 
 def test_parquet_files_are_read(tmp_path: Path, source: Path) -> None:

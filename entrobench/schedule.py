@@ -1,0 +1,158 @@
+"""A study's jobs and what they wait for, walked with fake durations: how N GPUs would be busy.
+
+List scheduling: whenever a GPU is free, the waiting job with the longest way to the end of the study takes it. Jobs
+that neither train nor sample start as soon as their inputs are there.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from entrobench.cost import SAMPLED_SHARE, Cost, cost, training_tokens
+from entrobench.decontamination import training_folder
+from entrobench.recipes import benchmark_split
+
+if TYPE_CHECKING:
+    from entrobench.hub import Shape
+    from entrobench.study import Study
+
+# ours: seconds of jobs that are no training and no sampling
+FIXED = {
+    "prepare_data": 60,
+    "decontaminate": 60,
+    "base_model": 300,
+    "lock": 2,
+    "lock_evaluation": 2,
+    "mlflow_ready": 10,
+}
+FIXED |= {"grade": 120, "compare": 60, "check": 5, "report": 20, "track": 30}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the graph; `device`: it trains or samples, on one of the GPUs (or cores, in an embedded study)."""
+
+    name: str
+    rule: str
+    seconds: float
+    device: bool
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the last job ends, the bound that no schedule can beat, and (start, end, job) in order of start."""
+
+    makespan: float
+    lower_bound: float
+    busy: list[tuple[float, float, str]]
+
+
+def study_jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> list[Job]:
+    """Every job of a study's graph, as the rules in workflow/ make them; finished ones are in it too.
+
+    `evaluation_tokens`: of all benchmarks, for one model.
+    """
+    return list(_jobs(study, shapes, evaluation_tokens))
+
+
+def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> Iterator[Job]:
+    def plain(rule: str, name: str, *inputs: str) -> Job:
+        return Job(f"{rule} {name}".strip(), rule, FIXED[rule], False, inputs)
+
+    def timed(rule: str, name: str, found: Cost, *inputs: str) -> Job:
+        return Job(f"{rule} {name}", rule, found.seconds, True, inputs)
+
+    root = study.folder.parent
+    for name in study.datasets:
+        yield plain("prepare_data", name)
+    for folder, (dataset, compared) in study.reduced_data.items():
+        sources = dict.fromkeys([dataset, *(place.partition("/")[0] for place in compared["against"])])
+        yield plain("decontaminate", str(folder), *(f"prepare_data {source}" for source in sources))
+    for name, recipe in study.base_models.items():
+        yield plain("base_model", name, *(f"prepare_data {dataset}" for dataset in recipe.datasets))
+    yield plain("lock_evaluation", "")
+    yield plain("mlflow_ready", "")
+    benchmark_data = list(dict.fromkeys(f"prepare_data {benchmark_split(name)[0]}" for name in study.benchmarks))
+    subjects = [(f"base/{name}", name, f"base_model {name}") for name in study.base_models]
+    for run in study.runs:
+        yield plain("lock", run.key)
+        data = training_folder(root / "data", run.config["dataset"])
+        made = f"decontaminate {data}" if data in study.reduced_data else f"prepare_data {run.dataset}"
+        found = cost(shapes[run.model], training_tokens(run.config["trainer"]))
+        inputs = (f"lock {run.key}", f"base_model {run.model}", made, "mlflow_ready")
+        yield timed("train", run.key, found, *inputs)
+        subjects.append((f"runs/{run.key}", run.model, f"train {run.key}"))
+    for subject, model, weights in subjects:
+        found = cost(shapes[model], evaluation_tokens, SAMPLED_SHARE)
+        yield timed("generate", subject, found, weights, "lock_evaluation", *benchmark_data)
+        yield plain("grade", subject, f"generate {subject}")
+    grades = [f"grade {subject}" for subject, _, _ in subjects]
+    trained = [f"train {run.key}" for run in study.runs]
+    yield plain("compare", "", *grades, *trained)
+    overlaps = [f"decontaminate {folder}" for folder in study.reduced_data]
+    yield plain("report", "", "compare", *trained, *overlaps)
+    yield plain("track", "", "compare", "report", "mlflow_ready")
+    if (root / "reference" / study.name / "scores.csv").exists():
+        yield plain("check", "", "compare")
+
+
+def simulate(jobs: list[Job], gpus: int) -> Schedule:
+    """Walk the graph on that many GPUs. Raises ValueError for an input that no job makes."""
+    by_name = {job.name: job for job in jobs}
+    waits = {job.name: set(job.inputs) for job in jobs}
+    users: dict[str, list[str]] = {name: [] for name in by_name}
+    for job in jobs:
+        for name in job.inputs:
+            if name not in by_name:
+                raise ValueError(f"{job.name} waits for {name!r}, which no job makes")
+            users[name].append(job.name)
+    way = _way_to_the_end(by_name, users)
+    ready = [(-way(name), name) for name, inputs in waits.items() if not inputs]
+    heapq.heapify(ready)
+    running: list[tuple[float, str]] = []
+    free, clock = gpus, 0.0
+    busy: list[tuple[float, float, str]] = []
+    while ready or running:
+        held = []
+        while ready:
+            job = by_name[heapq.heappop(ready)[1]]
+            if job.device and not free:
+                held.append((-way(job.name), job.name))
+                continue
+            free -= job.device
+            heapq.heappush(running, (clock + job.seconds, job.name))
+            busy.append((clock, clock + job.seconds, job.name))
+        ready = held
+        heapq.heapify(ready)
+        if not running:
+            raise ValueError("the graph has a circle, or there is no GPU")
+        clock, name = heapq.heappop(running)
+        free += by_name[name].device
+        for user in users[name]:
+            waits[user].discard(name)
+            if not waits[user]:
+                heapq.heappush(ready, (-way(user), user))
+    if len(busy) < len(jobs):
+        raise ValueError("the graph has a circle")
+    return Schedule(clock, lower_bound(jobs, gpus), busy)
+
+
+def _way_to_the_end(by_name: Mapping[str, Job], users: Mapping[str, list[str]]) -> Callable[[str], float]:
+    """Seconds from a job's start to the study's end with as many GPUs as it wants."""
+
+    @cache
+    def way(name: str) -> float:
+        return by_name[name].seconds + max((way(user) for user in users[name]), default=0.0)
+
+    return way
+
+
+def lower_bound(jobs: list[Job], gpus: int) -> float:
+    """Longest job, or all GPU time spread evenly: no schedule ends sooner."""
+    longest = max(job.seconds for job in jobs)
+    return max(longest, sum(job.seconds for job in jobs if job.device) / gpus)
