@@ -112,7 +112,7 @@ def is_known(prediction: str, gold: str) -> bool:
 def remember(verdict: Verdict) -> None:
     """Take over a verdict that this grader version gave before, maybe in another process.
 
-    Only one of the form "rule: reason", as `grade` gives them: what a benchmark's tolerance decided is no verdict of ours.
+    Only one of the form "rule: reason", as `grade` gives them: what a benchmark's tolerance decided is not ours.
     """
     _, separator, reason = verdict.reason.partition(": ")
     if separator:
