@@ -110,32 +110,55 @@ def generate(
 
 @app.command()
 def grade(
-    folder: Annotated[
-        Path | None, typer.Argument(help="folder with generations/; gets grades/<benchmark>.parquet")
+    path: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="generations (.jsonl, .jsonl.zst), or a run's folder")
     ] = None,
+    prediction: Annotated[str | None, typer.Option(help="a reply or bare answer: explain its verdict instead")] = None,
+    gold: Annotated[str | None, typer.Option(help="the right answer to --prediction")] = None,
     also: Annotated[str | None, typer.Option(metavar="paper", help="add the paper's grader to the grades")] = None,
-    explain: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="PREDICTION GOLD", help="explain one verdict instead")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="parquet (default: grades/ of the run, or beside FILE)")] = None,
 ) -> None:
-    """Grade all answers in FOLDER/generations, or explain the verdict on one pair.
+    """Grade the answers of a generations FILE, or of all files of a run, on all cores; or explain one verdict.
 
-    Examples: entrobench grade results/quickstart/base/small; entrobench grade --explain '\\boxed{1/2}' 0.5
+    A FILE's rows hold gold and response. An answer that this grader version judged before costs nothing.
+    Examples: entrobench grade results/quickstart/base/small/generations/chain2.jsonl.zst;
+    entrobench grade --prediction 'So \\boxed{1/2}.' --gold 0.5
     """
+    if (prediction is None) != (gold is None) or (path is None) == (prediction is None):
+        raise InputError("entrobench grade: name a FILE (or a run's folder), or give both --prediction and --gold")
+    if prediction is not None and gold is not None:
+        from entrobench.evaluation.explanation import explain
+
+        print(explain(prediction, gold))
+        return
+    assert path is not None
     from entrobench.evaluation import grading
 
-    if explain:
-        print(grading.explain(*explain))
-        return
-    if folder is None or not (files := sorted((folder / "generations").glob("*.jsonl.zst"))):
-        raise InputError(f"entrobench grade: no generations/*.jsonl.zst in {folder}; run `entrobench generate` first")
+    if path.is_dir() and output is not None:
+        raise InputError("entrobench grade: --output is for one FILE; a run's grades go to its grades/")
+    files = sorted((path / "generations").glob("*.jsonl.zst")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"entrobench grade: no generations/*.jsonl.zst in {path}; run `entrobench generate` first")
     for file in files:
-        output = folder / "grades" / file.name.replace(".jsonl.zst", ".parquet")
-        grading.grade_file(file, output, progress=sys.stderr.isatty())
+        grades = output or grading.output_of(file)
+        grading.grade_file(file, grades, progress=sys.stderr.isatty())
         if also:
             from entrobench.evaluation.second_grader import add_verdicts
 
-            add_verdicts(file, output, also, progress=sys.stderr.isatty())
+            add_verdicts(file, grades, also, progress=sys.stderr.isatty())
+
+
+@app.command("audit-grader")
+def audit_grader(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="generations file, or the folder of a run or a study")],
+) -> None:
+    """Compare our verdicts with math-verify's on a generations FILE; print the disagreements as a table.
+
+    Example: entrobench audit-grader results/quickstart/base/small/generations/chain2.jsonl.zst
+    """
+    from entrobench.evaluation.grader_audit import audit
+
+    print(audit(path, progress=sys.stderr.isatty()))
 
 
 @app.command()

@@ -21,9 +21,9 @@ _SUBSCRIPT = r"(?:_(?:\{[^{}]*\}|[a-zA-Z0-9]))?"
 _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
 _NAME = re.compile(
     rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
-    rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\([^()]*\)|\|[^|=]*\|"
-    r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?"
-    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
+    rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
+    r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
+    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}(?:\s*\([^()]*\))?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
     rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
 )
 _FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*")
@@ -47,7 +47,7 @@ def relation_value(text: str) -> str | None:
         return None
     approximate = next((place for place, (_, sign) in enumerate(chain) if sign == "\\approx"), None)
     if approximate == 0:
-        return chain[1][0] if is_name(chain[0][0]) else chain[0][0]
+        return chain[1][0] if is_name(chain[0][0]) and not _is_constant(chain[0][0]) else chain[0][0]
     exact = chain if approximate is None else chain[: approximate + 1]
     left, right = exact[0][0], exact[-1][0]
     signs = {sign for _, sign in exact[:-1]}
@@ -77,10 +77,18 @@ def equations_equal(prediction: str, gold: str, equal: Callable[[str, str], bool
         left = [parts(text, *SIGNS)[0] for text in (prediction, gold)]
         if _compact(left[0]) == _compact(left[1]) or not is_name(left[0]) or not is_name(left[1]):
             return equal(values[0], values[1])
+        if any(_is_graph(*names) for names in (left, left[::-1])):
+            return equal(values[0], values[1])
         renamed = _rename_bound_variable(left[0], left[1], values[0])
         if renamed is not None:
             return equal(renamed, values[1])
     return _same_relation(prediction, gold)
+
+
+def _is_graph(left: str, other: str) -> bool:
+    """y = .. is the graph of f(x) = .."""
+    function = _FUNCTION.fullmatch(left)
+    return function is not None and function[2] == "x" and other.strip() == "y"
 
 
 def _compact(text: str) -> str:

@@ -22,11 +22,13 @@ _TOKEN = re.compile(
     r"\s*(?P<number>\d+(?:\.\d+)?(?:\.?\\overline\{\d+\})?(?:[eE][+-]?\d+(?![\d.]))?|\.\d+|\d+\.(?!\d))"
     r"|\s*(?P<name>\\[a-zA-Z]+|[a-zA-Z]'*)|\s*(?P<mark>\\[{}%$|]|\S)"
 )
-_ANGULAR = word_set("sin cos tan cot sec csc")
+_ANGULAR = word_set("sin cos tan cot sec csc cis")
 _FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
     **{name: getattr(sympy, name) for name in word_set("sin cos tan cot sec csc sinh cosh tanh coth exp")},
-    **{f"arc{name}": getattr(sympy, f"a{name}") for name in _ANGULAR},
+    **{f"arc{name}": getattr(sympy, f"a{name}") for name in _ANGULAR - {"cis"}},
+    "cis": lambda angle: sympy.cos(angle) + sympy.I * sympy.sin(angle),
     **{"ln": sympy.log, "lg": lambda argument: sympy.log(argument, 10)},
+    **{f"arc{name}": getattr(sympy, f"a{name}") for name in word_set("sinh cosh tanh")},
     **{"arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh, "sech": sympy.sech, "csch": sympy.csch},
 }
 _MANY: dict[str, Callable[..., sympy.Expr]] = {"max": sympy.Max, "min": sympy.Min}
@@ -199,9 +201,21 @@ class _Parser:
             return self.root()
         if name in ("gcd", "lcm", "max", "min"):
             return _many(name, self.arguments())
+        if name in ("overline", "bar") and (conjugate := self.conjugate()) is not None:
+            return conjugate
         if name in _ACCENTS:
             return self.symbol(name + " " + self.raw_group())
         raise Unparsable(f"unknown command \\{name}")
+
+    def conjugate(self) -> sympy.Expr | None:
+        """The conjugate of a complex number under a bar; None (and nothing consumed) for anything else under it."""
+        start = self.place
+        if self.next == "{":
+            value = self.group()
+            if value.is_number and value.has(sympy.I):
+                return sympy.conjugate(value)
+        self.place = start
+        return None
 
     def root(self) -> sympy.Expr:
         degree: sympy.Expr = sympy.Integer(2)

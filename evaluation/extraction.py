@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from .scanning import word_set
+from .scanning import shorten_spaces, word_set
 
 LONGEST_REPLY = 65_536  # characters from the end, ours
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(\{|[^\s{\\]|\s[^\s{\\])")
@@ -41,12 +42,17 @@ _QUALIFIER = re.compile(r"\s*[,;]?\s*\b(?:where|for (?:all|any|every|some)|such 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|[。！？]\s*|\n+|\s+(?=(?:Therefore|Thus|Hence|So|Donc)\b)")
 _LATIN_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{2,}")
 _OTHER_SCRIPT = re.compile("[\u0590-\u08ff\u0900-\u0dff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
-_NOT_PROSE = re.compile(r"[`_\\{}]|\"|'\w+'|\w\(|\bnot\b|\bor\b|\bif\b", re.IGNORECASE)
+_NOT_PROSE = re.compile(r"[`_{}]|\\(?![$%])|\"|'\w+'|\w\(|\bnot\b|\bor\b|\bif\b", re.IGNORECASE)
 _OPENING_WORDS = re.compile(r"\s*[A-Za-z]+\s+[a-z]{2,}\s")  # a sentence starts: "It costs .."
-_CONNECTIVE = re.compile(r"^(?:Therefore|Thus|Hence|So|Then|Finally)\b[,:]?\s*")
+_CONNECTIVE = re.compile(r"^(?:therefore|thus|hence|so|then|finally)\b[,:]?\s*", re.IGNORECASE)
+_REASON = re.compile(
+    r",?\s+(?:because|since|when|where|which|whenever|as (?:the|it|we)|attained|achieved)\b.*$", re.DOTALL
+)
 _JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
-_TELLING = re.compile(r"\b(?:answer|solution|therefore|thus)\b|####", re.IGNORECASE)
-_LABEL = re.compile(r"\s*[^\W\d_]{3,}\s*:\s*-?\d")
+_TELLING = re.compile(
+    r"\b(?:answers?|solutions?|therefore|thus|respuesta|réponse|antwort|ответ)\b|答案|####", re.IGNORECASE
+)
+_LABEL = re.compile(r"\s*[^\W\d_]{3,}\s*\d*\s*:\s*-?\d")
 _GROUPED_WORDS = re.compile(r"\\[a-zA-Z]+\s*\{[^{}]*\}")
 _SHORT_WORDS = word_set("and or sin cos tan log ln exp sqrt pi oo mod gcd lcm max min percent pct")
 
@@ -77,6 +83,7 @@ def extract(text: str, strict_box: bool = False) -> Extraction:
     return _without_box(text)
 
 
+@lru_cache(maxsize=4_096)
 def extract_gold(text: str) -> Extraction:
     """Find the answer of a gold text, which may come with its box cut off."""
     found = extract(text)
@@ -150,8 +157,11 @@ def _belong_together(between: str) -> bool:
 
 
 def _without_box(text: str) -> Extraction:
-    text = _TAIL.sub("", text).strip()
+    text = _TAIL.sub("", shorten_spaces(text)).strip()
     text = _CONNECTIVE.sub("", _answer_before_qualifier(text) or text)
+    announced = _announced_formula(text)
+    if announced:
+        return Extraction(announced, "last formula")
     if not _is_prose(text):
         return Extraction(text, "whole text")
     markers = list(_MARKER.finditer(text))
@@ -160,6 +170,21 @@ def _without_box(text: str) -> Extraction:
         if stated:
             return _from_statement(stated, "stated answer")
     return _from_statement(text, "")
+
+
+def _announced_formula(text: str) -> str:
+    """ "which gives $x = 5$": the only formula, at the end, after words that neither count nor bound it."""
+    words, _, rest = text.partition("$")
+    formula, _, end = rest.partition("$")
+    if (
+        end.strip(" .")
+        or "$" not in rest
+        or "?" in formula
+        or not _LATIN_WORD.search(words)
+        or re.search(r"[\d\\]", words)
+    ):
+        return ""
+    return "" if _NOT_PROSE.search(words) or _BOUNDED.search(words) else formula.strip()
 
 
 def _answer_before_qualifier(text: str) -> str:
@@ -172,7 +197,8 @@ def _answer_before_qualifier(text: str) -> str:
 def _first_sentence(text: str) -> str:
     text = text.strip().strip("*").strip()
     line = re.split(r"\n\s*\n|\n(?=[A-Z])", text, maxsplit=1)[0] if not text.startswith(("\\[", "$$")) else text
-    return re.split(r"(?<=[^\s.])\.(?:\s+(?=[A-Z])|\s*$)", line, maxsplit=1)[0].strip().rstrip("*").strip()
+    sentence = re.split(r"(?<=[^\s.])\.(?:\s+(?=[A-Z])|\s*$)", line, maxsplit=1)[0].lstrip("}").strip().rstrip("*")
+    return (_REASON.sub("", sentence) or sentence).strip()
 
 
 def _from_statement(text: str, rule: str) -> Extraction:
@@ -197,7 +223,13 @@ def _from_statement(text: str, rule: str) -> Extraction:
 def _after_is(text: str) -> str:
     """What the last sentence says after its last "is": "The area is 36 cm"; "" where that is no plain answer."""
     sentences = [piece for piece in _SENTENCE_END.split(text) if piece.strip()]
-    pieces = re.split(r"\s(?:is|are|equals)\s+(?=[\d\\$(\[-])", sentences[-1]) if sentences else []
+    pieces = (
+        re.split(
+            r"\s(?:is|are|equals)\s+(?:at\s+|equal to\s+)?(?=[\d\\$(\[-]|[a-z] = )", _REASON.sub("", sentences[-1])
+        )
+        if sentences
+        else []
+    )
     stated = pieces[-1].strip() if len(pieces) > 1 else ""
     return "" if _is_prose(stated) or _NOT_PROSE.search(_GROUPED_WORDS.sub("", stated.replace("\\", ""))) else stated
 

@@ -24,7 +24,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes our input
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # a library that prints must not break the protocol
-    from . import structure  # noqa: F401 - warm before the first job
+    answer({"job": "compare", "prediction": "\\frac{x}{2}+2", "gold": "\\frac{x+4}{2}"})  # imports and warms sympy
 
     print("ready", file=replies)
     for line in sys.stdin:
@@ -49,14 +49,24 @@ def _ping(job: dict[str, Any]) -> dict[str, str]:
 
 def _compare(job: dict[str, Any]) -> dict[str, str]:
     from .guards import Unparsable
-    from .structure import compare, is_readable
+    from .structure import decide, is_readable
 
     try:
-        equal = compare(job["prediction"], job["gold"])
+        equal, name = decide(job["prediction"], job["gold"])
     except Unparsable as reason:
         readable = is_readable(job["prediction"])
         return {"outcome": "wrong" if readable else "unparsable", "reason": f"not comparable: {reason}"}
-    return {"outcome": "correct", "reason": "equal by sympy"} if equal else {"outcome": "wrong", "reason": "not equal"}
+    return (
+        {"outcome": "correct", "reason": f"equal as {name}"}
+        if equal
+        else {"outcome": "wrong", "reason": f"not equal as {name}"}
+    )
+
+
+def _describe(job: dict[str, Any]) -> dict[str, str]:
+    from .structure import describe
+
+    return {"outcome": "correct", "reason": describe(job["prediction"])}
 
 
 def _paper(job: dict[str, Any]) -> dict[str, str]:
@@ -65,7 +75,7 @@ def _paper(job: dict[str, Any]) -> dict[str, str]:
     return paper_verdict(job)
 
 
-_JOBS = {"ping": _ping, "compare": _compare, "paper": _paper}
+_JOBS = {"ping": _ping, "compare": _compare, "describe": _describe, "paper": _paper}
 
 
 if __name__ == "__main__":

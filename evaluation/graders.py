@@ -17,7 +17,7 @@ from .normalization import Unreadable, normalize, refuse_control_characters, rep
 from .words import choice_of_gold, choice_of_prediction
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
-GRADER_VERSION = "1.0.0"
+GRADER_VERSION = "1.1.0"
 SECONDS = 2.0  # wall, from call to return, ours
 MOST_CACHED = 200_000  # verdicts, ours
 
@@ -39,21 +39,26 @@ class Verdict:
 
 
 class _VerdictCache:
-    """Verdicts of earlier calls by (extracted prediction, extracted gold); emptied when full."""
+    """Verdicts of this grader version by (extracted gold, extracted prediction); emptied when full.
+
+    What a loaded machine decides (timeout, error) is never kept.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def get(self, key: tuple[str, str]) -> tuple[str, str] | None:
+    def get(self, gold: str, prediction: str) -> tuple[str, str] | None:
         with self._lock:
-            return self._known.get(key)
+            return self._known.get((gold, prediction))
 
-    def put(self, key: tuple[str, str], outcome: tuple[str, str]) -> None:
+    def put(self, gold: str, prediction: str, decided: tuple[str, str]) -> None:
+        if decided[0] in ("timeout", "error"):
+            return
         with self._lock:
             if len(self._known) >= MOST_CACHED:
                 self._known.clear()
-            self._known[key] = outcome
+            self._known[gold, prediction] = decided
 
 
 _cache = _VerdictCache()
@@ -86,8 +91,7 @@ def _decide(prediction: str, gold: str, deadline: float) -> tuple[str, str]:
         return "unparsable", "no answer"
     if not gold.strip():
         return "wrong", "empty gold"
-    key = (prediction, gold)
-    known = _cache.get(key)
+    known = _cache.get(gold, prediction)
     if known is not None:
         return known
     try:
@@ -96,9 +100,23 @@ def _decide(prediction: str, gold: str, deadline: float) -> tuple[str, str]:
             decided = _ask_worker(normalize(prediction), normalize(gold), deadline)
     except Unreadable as unreadable:
         decided = ("unparsable", str(unreadable))
-    if decided[0] not in ("timeout", "error"):
-        _cache.put(key, decided)
+    _cache.put(gold, prediction, decided)
     return decided
+
+
+def is_known(prediction: str, gold: str) -> bool:
+    """Say whether `grade` already knows its verdict on this pair, so that it costs an extraction and nothing else."""
+    return _cache.get(extract_gold(gold).answer, extract(prediction).answer) is not None
+
+
+def remember(verdict: Verdict) -> None:
+    """Take over a verdict that this grader version gave before, maybe in another process.
+
+    Only one of the form "rule: reason", as `grade` gives them: what a benchmark's tolerance decided is not ours.
+    """
+    _, separator, reason = verdict.reason.partition(": ")
+    if separator:
+        _cache.put(verdict.extracted_gold, verdict.extracted_prediction, (verdict.outcome, reason))
 
 
 def decide_fast(prediction: str, gold: str) -> tuple[str, str] | None:

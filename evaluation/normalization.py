@@ -9,30 +9,23 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from .scanning import matching_brace, unwrap_command, word_set
+from .scanning import matching_brace, shorten_spaces, unwrap_command, word_set
+from .spellings import (
+    BASE_NAME,
+    LAYOUT_NOTATIONS,
+    NOTATIONS,
+    SUBSCRIPTS,
+    SUPERSCRIPTS,
+    SYMPY_CALLS,
+    SYNONYM,
+    SYNONYMS,
+    UNICODE,
+    base_subscript,
+)
 
 LONGEST_ANSWER = 2_000  # characters, ours
 DEEPEST_NESTING = 64  # levels of brackets, ours
 
-_SUPERSCRIPTS = {ord(raised): plain for raised, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "0123456789+-()n", strict=True)}
-_SUBSCRIPTS = {ord(lowered): plain for lowered, plain in zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()", strict=True)}
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma sigma tau "
-    "upsilon phi chi psi omega"
-)
-_UNICODE = {
-    **{chr(0x3B1 + place): f"\\{name} " for place, name in enumerate(_GREEK.split())},
-    **{"Γ": "\\Gamma ", "Δ": "\\Delta ", "Θ": "\\Theta ", "Λ": "\\Lambda ", "Ξ": "\\Xi ", "Π": "\\Pi "},
-    **{"Σ": "\\Sigma ", "Φ": "\\Phi ", "Ψ": "\\Psi ", "Ω": "\\Omega ", "ϕ": "\\phi ", "ϵ": "\\epsilon "},
-    **{"−": "-", "–": "-", "—": "-", "×": "\\times ", "÷": "\\div ", "·": "\\cdot ", "⋅": "\\cdot ", "∗": "*"},
-    **{"∞": "\\infty ", "∪": "\\cup ", "∩": "\\cap ", "∖": "\\setminus ", "∅": "\\emptyset ", "∈": "\\in "},
-    **{"≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "±": "\\pm "},
-    **{"°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∛": "\\sqrt[3] ", "′": "'", "’": "'", "‘": "'"},
-    **{"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℚ": "\\mathbb{Q}", "ℕ": "\\mathbb{N}", "ℂ": "\\mathbb{C}"},
-    **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "…": "\\ldots "},
-    **{"→": "\\to ", "∧": "\\land ", "∨": "\\lor ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "“": '"', "”": '"'},
-    **{"。": ".", "、": ",", "△": "\\triangle "},
-}
 _VULGAR = re.compile(r"(\d?)\s?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 
@@ -45,41 +38,12 @@ _EATEN_LETTER = {"\x0c": "\\f", "\x08": "\\b", "\x0b": "\\v", "\t": "\\t", "\r":
 
 _COMMANDS_DROPPED = re.compile(
     r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|hfill"
-    r"|allowbreak|nonumber|notag|ensuremath|bm|boldsymbol|mathbf|mathit|mathsf|mathcal|pmb|bf|rm|it|centering)(?![a-zA-Z])"
+    r"|allowbreak|nonumber|notag|ensuremath|bm|boldsymbol|mathbf|mathit|mathsf|mathcal|pmb|bf|rm|it|centering"
+    r"|tiny|small|normalsize|large|Large|LARGE|huge|Huge)(?![a-zA-Z])"
 )
 _SPACES = re.compile(
     r"(?<!\\)\\(?:[,;: >]|q?quad(?![a-z])|enspace|thinspace|hspace\{[^{}]*\}|hskip|phantom\{[^{}]*\}|\n)|~"
 )
-_SYNONYMS = {
-    **dict.fromkeys(("dfrac", "tfrac", "cfrac", "sfrac", "xfrac", "nicefrac"), "\\frac"),
-    **dict.fromkeys(("dbinom", "tbinom", "choose"), "\\binom"),
-    **dict.fromkeys(("leq", "leqslant", "leqq"), "\\le "),
-    **dict.fromkeys(("geq", "geqslant", "geqq"), "\\ge "),
-    **dict.fromkeys(("neq",), "\\ne "),
-    **dict.fromkeys(("backslash", "smallsetminus", "setdiff"), "\\setminus "),
-    **dict.fromkeys(("varnothing", "O"), "\\emptyset "),
-    **dict.fromkeys(("vert", "lvert", "rvert", "mid", "Vert", "lVert", "rVert"), "|"),
-    **dict.fromkeys(("centerdot", "bullet", "ast"), "\\cdot "),
-    **dict.fromkeys(("rightarrow", "longrightarrow", "mapsto"), "\\to "),
-    **dict.fromkeys(("dots", "cdots", "dotsc", "dotsb"), "\\ldots "),
-    **dict.fromkeys(("comma",), ","),
-    **dict.fromkeys(("bmod", "pmod"), "\\mod "),
-    **dict.fromkeys(("wedge",), "\\land "),
-    **dict.fromkeys(("vee",), "\\lor "),
-    **dict.fromkeys(("degree", "degrees", "textdegree"), "^\\circ "),
-    **{"lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")"},
-    **{"langle": "(", "rangle": ")"},
-    **{"lt": "<", "gt": ">", "pounds": "£", "textdollar": "\\$", "colon": ":", "arcctg": "\\arccot ", "tg": "\\tan "},
-    **{
-        "ctg": "\\cot ",
-        "varepsilon": "\\epsilon ",
-        "varphi": "\\phi ",
-        "vartheta": "\\theta ",
-        "iff": "\\Leftrightarrow ",
-    },
-    **{"cupdot": "\\cup ", "bigcup": "\\cup ", "bigcap": "\\cap ", "sp": "^", "sb": "_", "simeq": "\\approx "},
-}
-_SYNONYM = re.compile(r"\\(" + "|".join(sorted(map(re.escape, _SYNONYMS), key=len, reverse=True)) + r")(?![a-zA-Z])")
 # Commands that models glue to the next word ("5\lex"): split there when the whole is no command that we know.
 _GLUED = re.compile(r"\\(le|ge|ne|lt|gt|in|cup|cap|pm|cdot|times|quad|pi|infty|sqrt|frac|circ)([a-zA-Z]+)")
 _KNOWN_LONGER = word_set(
@@ -92,14 +56,16 @@ _TEXT_COMMANDS = (
     "|mathop|underline|mathbf|boldsymbol|bm|mathit|mathsf|mathcal|textcolor|color|tag|bold"
 )
 _TEXT = re.compile(rf"\\({_TEXT_COMMANDS})\*?\s*\{{")
+_UNIT_LETTERS = frozenset(["m", "s", "g", "h", "l", "L", "N", "J", "W", "V", "K", "A", "T", "C", "F", "Pa", "Hz"])
+_AFTER_NUMBER = re.compile(r"(?:\d\}?|\\(?:mathrm|text)\s*\{[^{}]*\}(?:\^\{?-?\d\}?)?\s*(?:/|\\cdot)?)\s*$")
 _FUNCTIONS = (
-    "arcsin|arccos|arctan|arccot|arcsec|arccsc|sinh|cosh|tanh|coth|sin|cos|tan|cot|sec|csc|log|ln|lg|exp|sqrt|gcd|lcm"
-    "|max|min|floor|ceil|abs|asin|acos|atan|cbrt"
+    "arcsinh|arccosh|arctanh|arcsin|arccos|arctan|arccot|arcsec|arccsc|sinh|cosh|tanh|coth|sin|cos|tan|cot|sec|csc|log|ln|lg|exp|sqrt|gcd|lcm"
+    "|max|min|floor|ceil|abs|asin|acos|atan|cbrt|cis"
 )
 _PLAIN_NAMES = re.compile(
-    rf"(?<![\\a-zA-Z])(?:(?P<function>{_FUNCTIONS})(?=\s*[\\(\d^_{{]|\s+[a-z\\]\b|[ \t]*$)"
+    rf"(?<![\\a-zA-Z])(?:(?P<function>{_FUNCTIONS})(?=\s*[\\(\d^_{{]|\s+[a-z\\]\b|(?<!\d min)(?<!\dmin)[ \t]*$)"
     r"|(?P<constant>pi|alpha|beta|gamma|delta|theta|lambda|omega|sigma|phi|infty)(?![a-zA-Z])"
-    r"|(?P<infinity>infinity|oo|inf)(?![a-zA-Z]))"
+    r"|(?P<infinity>[iI]nfinity|oo|inf)(?![a-zA-Z]))"
 )
 _PLAIN_CALL = re.compile(r"\\(sqrt|abs|floor|ceil|cbrt)\s*\(")
 _PERCENT_WORDS = re.compile(
@@ -109,30 +75,6 @@ _SCALE_WORDS = re.compile(
     r"(?<=\d)\s*(?:\\text\{\s*)?(hundred|thousand|million|billion|trillion)\b\s*(\}?)", re.IGNORECASE
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
-_ORDINAL = "(?:st|nd|rd|th)"
-_NOTATIONS = (
-    (
-        re.compile(
-            rf"(?<=\d)\s*(?:\^\{{\\text\{{{_ORDINAL}\}}\}}|\^\{{{_ORDINAL}\}}|\\text\{{{_ORDINAL}\}}|{_ORDINAL}\b)"
-        ),
-        "",
-    ),
-    (re.compile(r"(?<=[\d}])\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(?=[\d\\])"), ":"),
-    (re.compile(r"(?<=[\d.])\\(?:dot|bar)\s*\{(\d+)\}|(?<=\d\.)\((\d+)\)|(?<=\.\d)\((\d+)\)"), r"\\overline{\1\2\3}"),
-    (re.compile(r"(\d\.\d{2,})\s*(?:\.\.\.|\\ldots)\s*$"), r"\1"),
-    (re.compile(r"(?<![a-zA-Z\\])C_\{?(\d+)\}?\^\{?(\d+)\}?"), r"\\binom{\1}{\2}"),
-)
-_SYMPY_CALLS = (
-    (re.compile(r"(?<![a-zA-Z])Interval\.Lopen\(([^(),]*),([^(),]*)\)"), r"(\1,\2]"),
-    (re.compile(r"(?<![a-zA-Z])Interval\.Ropen\(([^(),]*),([^(),]*)\)"), r"[\1,\2)"),
-    (re.compile(r"(?<![a-zA-Z])Interval\.open\(([^(),]*),([^(),]*)\)"), r"(\1,\2)"),
-    (re.compile(r"(?<![a-zA-Z])Interval\(([^(),]*),([^(),]*)\)"), r"[\1,\2]"),
-    (re.compile(r"(?<![a-zA-Z])(?:Point|Point2D|Point3D|Tuple)\(([^()]*)\)"), r"(\1)"),
-    (re.compile(r"(?<![a-zA-Z])(?:Immutable|Mutable)?(?:Dense)?Matrix\((\[.*\])\)"), r"\1"),
-    (re.compile(r"(?<![a-zA-Z])FiniteSet\(([^()]*)\)"), r"\\{\1\\}"),
-    (re.compile(r"(?<![a-zA-Z])Eq\(([^,]*),([^,]*)\)$"), r"\1=\2"),
-    (re.compile(r"(?<![a-zA-Z])Rational\((-?\d+),\s*(\d+)\)"), r"\\frac{\1}{\2}"),
-)
 
 
 class Unreadable(ValueError):
@@ -152,8 +94,8 @@ def normalize(answer: str) -> str:
     text = _unicode_to_latex(repair_escapes(answer))
     refuse_control_characters(text)
     _refuse_deep_nesting(text)
-    text = _strip_layout(text)
-    text = _unwrap_text_commands(text)
+    text = shorten_spaces(_strip_layout(shorten_spaces(text)))
+    text = shorten_spaces(_unwrap_text_commands(text))
     text = _plain_to_latex(_trim(text))
     text = _brace_arguments(text)
     return _trim(_IDLE_SPACE.sub("", re.sub(r"\s+", " ", text)))
@@ -169,11 +111,11 @@ def _unicode_to_latex(text: str) -> str:
     if text.isascii():
         return text
     text = _VULGAR.sub(_vulgar_fraction, text)
-    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]+", lambda run: "^{" + run[0].translate(_SUPERSCRIPTS) + "}", text)
-    text = re.sub("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+", lambda run: "_{" + run[0].translate(_SUBSCRIPTS) + "}", text)
-    text = "".join(_UNICODE.get(character, character) for character in text)
+    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]+", lambda run: "^{" + run[0].translate(SUPERSCRIPTS) + "}", text)
+    text = re.sub("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+", lambda run: "_{" + run[0].translate(SUBSCRIPTS) + "}", text)
+    text = "".join(UNICODE.get(character, character) for character in text)
     text = unicodedata.normalize("NFKC", text)
-    return "".join(_UNICODE.get(character, character) for character in text).replace("⁄", "/")
+    return "".join(UNICODE.get(character, character) for character in text).replace("⁄", "/")
 
 
 def _vulgar_fraction(match: re.Match[str]) -> str:
@@ -199,6 +141,11 @@ def _refuse_deep_nesting(text: str) -> None:
 
 
 def _strip_layout(text: str) -> str:
+    for notation, latex in LAYOUT_NOTATIONS:
+        text = notation.sub(latex, text)
+    text = _unwrap_alignment(text)
+    text = _infix_to_prefix(text)
+    text = _european_intervals(text)
     if "\\begin" not in text:
         text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text)  # "\\frac" that was escaped once too often
     elif "\\\\" not in text:
@@ -213,14 +160,63 @@ def _strip_layout(text: str) -> str:
     text = re.sub(r"(?<=\d),?\\!\s*,?\s*(?=\d{3})", ",", text) if "\\!" in text else text
     text = _SPACES.sub(" ", text.replace("\\!", ""))
     text = _COMMANDS_DROPPED.sub("", text)
-    text = _SYNONYM.sub(lambda match: _SYNONYMS[match[1]], text)
+    text = SYNONYM.sub(lambda match: SYNONYMS[match[1]], text)
     text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
     return re.sub(r"(?<!\\)\$", " ", text)
 
 
+_ALIGNMENT = re.compile(
+    r"\\(?:begin|end)\s*\{(?:align|aligned|alignat|equation|gather|gathered|split|multline|eqnarray)\*?\}(?:\{\d+\})?"
+)
+
+
+def _unwrap_alignment(text: str) -> str:
+    """Lines of an alignment become one chain of relations, or a list; a lone & joins like "and"."""
+    lines = _ALIGNMENT.sub(" ", text)
+    if ("&" not in lines and lines == text) or "\\begin" in lines:
+        return lines
+    if lines != text:
+        lines = re.sub(r"\\\\\s*$", "", lines.strip())
+        lines = re.sub(r"\\\\\s*&?\s*(?==)", " ", lines)
+        return re.sub(r"\\\\", ", ", lines).replace("&", " ")
+    return re.sub(r"\s*\\?&\s*(?![=<>])", r" and ", lines).replace("&", "")
+
+
+_INFIX = re.compile(r"\\(over|choose)(?![a-zA-Z])")
+
+
+def _infix_to_prefix(text: str) -> str:
+    """{a \\over b} becomes \\frac{a}{b}, {n \\choose k} becomes \\binom{n}{k}."""
+    while (match := _INFIX.search(text)) is not None:
+        depth, start = 0, match.start()
+        while start > 0 and depth >= 0:
+            start -= 1
+            depth += (text[start] == "}") - (text[start] == "{")
+        opened = depth < 0
+        end = matching_brace(text, start) if opened else len(text)
+        if end < 0:
+            return text
+        above, below = text[start + opened : match.start()], text[match.end() : end]
+        name = "frac" if match[1] == "over" else "binom"
+        text = f"{text[:start]}\\{name}{{{above.strip()}}}{{{below.strip()}}}{text[end + opened :]}"
+    return text
+
+
+def _european_intervals(text: str) -> str:
+    """]a,b[ is the open interval (a,b), where some bracket is turned outward."""
+    pieces = re.split(r"(\\cup|\\cap|\bor\b)", text)
+    matches = [re.fullmatch(r"\s*([\[\]])([^\[\]]+[,;][^\[\]]+)([\[\]])\s*\$?\s*", piece) for piece in pieces[::2]]
+    if not all(matches) or not any(match[1] == "]" or match[3] == "[" for match in matches if match):
+        return text
+    pieces[::2] = [
+        f"{'(' if match[1] == ']' else '['}{match[2]}{')' if match[3] == '[' else ']'}" for match in matches if match
+    ]
+    return "".join(pieces)
+
+
 def _split_glued(match: re.Match[str]) -> str:
     word = match[1] + match[2]
-    return match[0] if word in _KNOWN_LONGER or word in _SYNONYMS else f"\\{match[1]} {match[2]}"
+    return match[0] if word in _KNOWN_LONGER or word in SYNONYMS else f"\\{match[1]} {match[2]}"
 
 
 def _unwrap_text_commands(text: str) -> str:
@@ -231,8 +227,16 @@ def _unwrap_text_commands(text: str) -> str:
             text = text[: match.start()] + text[match.end() :]
             continue
         content = text[match.end() : end]
-        text = text[: match.start()] + _text_content(match[1], content) + text[end + 1 :]
+        unit = _is_unit_letter(match[1], content.strip(), text[: match.start()].rstrip(" {"))
+        kept = f"\\\ue000{{{content.strip()}}}" if unit else _text_content(match[1], content)
+        text = text[: match.start()] + kept + text[end + 1 :]
     return text.replace("\\\ue000", "\\text")
+
+
+def _is_unit_letter(command: str, content: str, before: str) -> bool:
+    """5\\mathrm{N}: an upright letter after a number or another unit is a unit, except for i, e and d."""
+    upright = command in ("text", "textrm", "textnormal", "mbox", "hbox", "mathrm", "operatorname")
+    return upright and content in _UNIT_LETTERS and _AFTER_NUMBER.search(before) is not None
 
 
 def _text_content(command: str, content: str) -> str:
@@ -256,10 +260,11 @@ def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _plain_to_latex(text: str) -> str:
-    for call, latex in _SYMPY_CALLS:
+    for call, latex in SYMPY_CALLS:
         text = call.sub(latex, text)
-    for notation, latex in _NOTATIONS:
+    for notation, latex in NOTATIONS:
         text = notation.sub(latex, text)
+    text = BASE_NAME.sub(base_subscript, text)
     text = _PERCENT_WORDS.sub(r"\\%", text)
     text = _SCALE_WORDS.sub(lambda match: f" \\times 10^{{{_SCALES[match[1].lower()]}}} ", text)
     text = text.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")

@@ -23,6 +23,13 @@ _NAMED = {
     **{"\\text{all reals}": sympy.Reals, "all real numbers": sympy.Reals, "all reals": sympy.Reals},
     **{"\\mathbb{Z}": sympy.Integers, "\\mathbb{N}": sympy.Naturals, "\\mathbb{Q}": sympy.Rationals},
     **{"\\emptyset": sympy.EmptySet, "\\text{empty set}": sympy.EmptySet, "\\{\\}": sympy.EmptySet},
+    **dict.fromkeys(
+        ("\\mathbb{R}^+", "\\mathbb{R}^{+}", "\\mathbb{R}_+", "\\mathbb{R}_{+}"), sympy.Interval.open(0, sympy.oo)
+    ),
+    **dict.fromkeys(("\\mathbb{R}_{>0}", "\\mathbb{R}_{> 0}"), sympy.Interval.open(0, sympy.oo)),
+    **dict.fromkeys(("\\mathbb{R}_{\\ge0}", "\\mathbb{R}_{\\ge 0}"), sympy.Interval(0, sympy.oo)),
+    **dict.fromkeys(("\\mathbb{R}^-", "\\mathbb{R}^{-}"), sympy.Interval.open(-sympy.oo, 0)),
+    **dict.fromkeys(("\\mathbb{Z}^+", "\\mathbb{Z}^{+}", "\\mathbb{N}^*", "\\mathbb{N}^{*}"), sympy.Naturals),
     **{"\\mathbb{C}": sympy.Complexes, "\\text{no solution}": sympy.EmptySet},
 }
 _BUILDER_BAR = ("|", ":")
@@ -87,7 +94,7 @@ def read_condition(text: str) -> sympy.Set:
         pieces = parts(text, word)
         if len(pieces) > 1:
             return combine(*(read_condition(piece) for piece in pieces))
-    pieces = parts(text, ",")
+    pieces = _with_repeated_sign(parts(text, ","))
     if len(pieces) > 1:
         solved = [read_condition(piece) for piece in pieces]
         common = sympy.Intersection(*solved)
@@ -100,6 +107,13 @@ def read_condition(text: str) -> sympy.Set:
         raise NoSet("no condition")
     links = [_solve(left, sign, right) for (left, sign), (right, _) in pairwise(chain)]
     return sympy.Intersection(*links)
+
+
+def _with_repeated_sign(pieces: list[str]) -> list[str]:
+    """x != 1, 2 excludes both."""
+    first = split_top(pieces[0], ("\\ne",))
+    excluded = len(first) == 2 and not any(split_top(piece, ("=", "\\ne", *ORDER))[0][1] for piece in pieces[1:])
+    return [pieces[0], *(f"{first[0][0]}\\ne {piece}" for piece in pieces[1:])] if excluded else pieces
 
 
 def _as_unknown(piece: str) -> str:
@@ -118,16 +132,26 @@ def _solve(left: str, sign: str, right: str) -> sympy.Set:
     difference = sympy.expand(sides[0] - sides[1])
     unknowns = [atom for atom in difference.atoms(sympy.Symbol, sympy.Abs) if not isinstance(atom, sympy.Abs)]
     magnitudes = list(difference.atoms(sympy.Abs))
-    if len(unknowns) != 1 or len(magnitudes) > 1 or (magnitudes and magnitudes[0].args[0] != unknowns[0]):
+    if len(unknowns) != 1 or len(magnitudes) > 1:
         raise NoSet("not one variable")
     unknown = sympy.Dummy("unknown", real=True)
-    linear = difference.xreplace({magnitudes[0] if magnitudes else unknowns[0]: unknown})
-    if linear.free_symbols != {unknown} or not linear.is_polynomial(unknown) or sympy.degree(linear, unknown) != 1:
+    slope, rest = _linear(difference.xreplace({magnitudes[0] if magnitudes else unknowns[0]: unknown}), unknown)
+    solution = _half_line(sign, -rest / slope, flipped=bool(slope < 0))
+    if not magnitudes:
+        return solution
+    slope, rest = _linear(magnitudes[0].args[0], unknowns[0])
+    inner = _of_magnitude(solution)  # the values of slope * x + rest
+    return sympy.imageset(sympy.Lambda(_X, (_X - rest) / slope), inner)
+
+
+def _linear(expression: sympy.Expr, unknown: sympy.Symbol) -> tuple[sympy.Expr, sympy.Expr]:
+    """(a, b) of a * unknown + b; raises NoSet for anything else."""
+    expression = sympy.expand(expression)
+    if expression.free_symbols != {unknown} or not expression.is_polynomial(unknown):
         raise NoSet("not linear")
-    slope = linear.coeff(unknown, 1)
-    bound = -linear.coeff(unknown, 0) / slope
-    solution = _half_line(sign, bound, flipped=bool(slope < 0))
-    return _of_magnitude(solution) if magnitudes else solution
+    if sympy.degree(expression, unknown) != 1:
+        raise NoSet("not linear")
+    return expression.coeff(unknown, 1), expression.coeff(unknown, 0)
 
 
 def _all_reals(sides: tuple[sympy.Expr, sympy.Expr], sign: str) -> sympy.Set:

@@ -15,6 +15,14 @@ def tokens(text: str) -> Iterator[tuple[str, int]]:
     return ((match[0], match.start()) for match in _TOKEN.finditer(text))
 
 
+_LONG_SPACE = re.compile(r"\s{20,}")
+
+
+def shorten_spaces(text: str) -> str:
+    """Cut long runs of white space, on which patterns that skip spaces would take quadratic time."""
+    return _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run[0] else " ", text)
+
+
 def matching_brace(text: str, start: int) -> int:
     """Return the index of the bracket that closes the one at `start`, or -1; escaped braces count as characters."""
     opening = text[start]

@@ -26,7 +26,7 @@ def add_verdicts(generations: Path, grades: Path, grader: str, progress: bool) -
     if grader not in SECOND:
         raise unknown("grader", grader, SECOND, "entrobench grade --also")
     judge = reward_function(grader)
-    keys = [(row["response"], row["gold"], row["finish"] == "stop", "") for row in read_generations(generations)]
+    keys = [(row["response"], row["gold"], row.get("finish") == "stop", "") for row in read_generations(generations)]
     distinct = list(dict.fromkeys(keys))
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         title = f"grading {generations.name} ({grader})"

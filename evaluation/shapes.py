@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from .equations import SIGNS, is_name, read_relation, relation_value
 from .exact_numbers import has_decimal_comma, read_number
 from .real_sets import ORDER
 from .scanning import enclosed, is_balanced, parts, split_top
+from .units import without_leading_words
 from .words import plain_words
 
 CONNECTIVE = re.compile(
@@ -20,7 +22,7 @@ CONNECTIVE = re.compile(
 )
 _QUALIFIER = re.compile(
     r"[,;]?\s*(?:\\text\s*\{\s*)?(?:where|for (?:all|any|every|some)|with|such that|\\forall)\b.*$"
-    r"|(?<=\S)\s*[,;]\s*\(?[a-z]\s*\\in\s*\\mathbb.*$",
+    r"|(?<=\S)\s*[,;(]\s*\(?[a-z]\s*\\in\s*\\mathbb.*$",
     re.DOTALL,
 )
 _MATRIX = re.compile(
@@ -29,9 +31,28 @@ _MATRIX = re.compile(
 )
 SET_ALGEBRA = ("\\cup", "\\cap", "\\setminus")
 SET_SIGNS = (*SET_ALGEBRA, "\\in", "\\ne", "\\emptyset", "\\mathbb", *ORDER)
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _ONLY_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _NAMED_POINT = re.compile(r"[A-Z]'?\s*\((?=[^()]*,)")  # P(1,2)
+_ANSWER_IS = re.compile(
+    r"^(?:\\text\s*\{\s*)?(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|solution|result)s?\s*"
+    r"(?::|\bis\b|\bare\b)\s*:?\s*\}?",
+    re.IGNORECASE,
+)
+_NAMED_KIND = re.compile(
+    r"^(?:the\s+|an?\s+)?(?:ordered\s+)?(?:points?|vector|pairs?|triple|interval|set|coordinates|ratio|both|either)\s*(?=[\d(\[\\-])",
+    re.IGNORECASE,
+)
+_TRANSPOSED = re.compile(r"(?<=\))\s*\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?$")
+_REALS = re.compile(
+    r"(?:the )?(?:set of )?(?:all|any|every) (?:real numbers?|reals?)(?: [a-z])?"
+    r"(?:\s+except\s+(?:for\s+)?(?:[a-z]\s*=\s*)?(?P<but>.*))?",
+    re.IGNORECASE,
+)
+_BOUND_INTEGER = re.compile(r"[,;(]\s*\(?([a-z])\s*\\in\s*\\mathbb\{[ZN]\}")
 _NO_SOLUTION = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
+_TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")  # (1,2)(3,4)
+_CASE_WORD = re.compile(r"\\text\s*\{\s*(?:if|for|when|where)?\s*\}|\b(?:if|for|when)\b")
 _ENUMERATED = re.compile(r"\((?:\d|i{1,3}|[a-d])\)\s*(?=[^\s,;])")
 
 
@@ -52,6 +73,7 @@ class Shape:
 
 def clean(text: str) -> str:
     """Take off what says nothing about the value: qualifiers, brackets round the whole, a point's name."""
+    text = _without_labels(text)
     unqualified = _QUALIFIER.sub("", text).strip()
     text = unqualified if unqualified and is_balanced(unqualified) else text
     words = _ONLY_TEXT.fullmatch(text)
@@ -70,6 +92,25 @@ def clean(text: str) -> str:
         text = pair[1]
         pair = enclosed(text)
     return text
+
+
+def _without_labels(text: str) -> str:
+    """Take off what only announces the value: "Answer:", "the point", \\text{The area is }, a transposition sign."""
+    reals = _REALS.fullmatch(_TEXT.sub(r"\1 ", text).strip())
+    if reals is not None:
+        return f"\\mathbb{{R}}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else "\\mathbb{R}"
+    text = without_leading_words(_ANSWER_IS.sub("", text) or text)
+    text = _NAMED_KIND.sub("", text)
+    text = f"({text[1:-1]})" if text.startswith("<") and text.endswith(">") and "," in text else text
+    return _TRANSPOSED.sub("", text)
+
+
+def with_same_integer(prediction: str, gold: str) -> str:
+    """Write the prediction's bound integer ("k in Z") in the gold's letter, where both name one."""
+    mine, wanted = _BOUND_INTEGER.search(prediction), _BOUND_INTEGER.search(gold)
+    if mine is None or wanted is None or mine[1] == wanted[1]:
+        return prediction
+    return re.sub(rf"(?<![a-zA-Z\\]){mine[1]}(?![a-zA-Z])", wanted[1], prediction)
 
 
 def _described_element(text: str) -> str | None:
@@ -95,6 +136,8 @@ def read_shape(text: str) -> Shape:
     if len(items) > 1:
         return Shape("list", tuple(items))
     pair = enclosed(text)
+    if pair is not None and pair[0] == "(" and len(pairs := _expand_plus_minus(text)) > 1:
+        return Shape("list", tuple(pairs))
     if pair is not None and pair[0] in ("(", "[", "{", "\\{"):
         return _read_enclosed(*pair, text)
     if read_relation(text) is not None:
@@ -109,7 +152,7 @@ def _read_rows(name: str, body: str) -> Shape:
         rows = re.split(r"\\(?=\s|-?\d)", body)  # a line break that lost one backslash
     table = tuple(tuple(cell.strip() for cell in row.split("&")) for row in rows if row.strip())
     if name == "cases" or (name == "array" and all(len(row) == 1 and read_relation(row[0]) for row in table)):
-        return Shape("list", tuple(" ".join(row) for row in table))
+        return Shape("list", tuple(" ".join(_CASE_WORD.sub("", cell).strip(" ,") for cell in row) for row in table))
     if name in ("vmatrix", "Vmatrix"):
         return Shape("scalar", (f"\\begin{{{name}}}{body}\\end{{{name}}}",))
     return Shape("matrix", rows=table)
@@ -118,6 +161,7 @@ def _read_rows(name: str, body: str) -> Shape:
 def _list_items(text: str) -> list[str]:
     """Split a bare list: semicolons first, then and/or, then commas; groups of equal length become tuples."""
     text = CONNECTIVE.sub(" \\\\andor ", text) if CONNECTIVE.search(text) else text
+    text = re.sub(r"\)\s*\(", "),(", text) if _TUPLES.fullmatch(text) else text
     groups = [parts(group, ",") for group in parts(text, ";", "\\andor", "\\lor", "\\land")]
     groups = [[item for item in group if item] for group in groups]
     groups = [group for group in groups if group]
@@ -143,6 +187,11 @@ def _without_repeated_name(items: list[str]) -> list[str]:
 def _expand_plus_minus(text: str) -> list[str]:
     if "\\pm" not in text and "\\mp" not in text:
         return [text]
+    pair = enclosed(text)
+    coordinates = parts(pair[1], ",") if pair is not None and pair[0] == "(" else []
+    if len(coordinates) > 1 and "\\mp" not in text:  # each coordinate takes its own sign
+        choices = product(*(_expand_plus_minus(coordinate) for coordinate in coordinates))
+        return [f"({','.join(choice)})" for choice in choices]
     upper = text.replace("\\pm", "+").replace("\\mp", "-")
     lower = text.replace("\\pm", "-").replace("\\mp", "+")
     return [upper, lower]
@@ -154,6 +203,9 @@ def _read_enclosed(opening: str, inside: str, closing: str, text: str) -> Shape:
             return Shape("relation", (text,))
         elements = _list_items(inside) if inside else []
         return Shape("set", tuple(element for item in elements for element in _expand_plus_minus(item)))
+    rows = [tuple(parts(row, ",")) for row in parts(inside, ";")]
+    if opening == "[" and len(rows) > 1 and len(rows[0]) > 1:  # [1, 2; 3, 4]
+        return Shape("matrix", rows=tuple(rows))
     separator = "," if len(parts(inside, ",")) > 1 else ";"
     items = tuple(parts(inside, separator))
     if opening == "[" and all(item.startswith("[") for item in items):

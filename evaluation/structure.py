@@ -6,34 +6,51 @@ Runs in the worker only. Policy (order, open and closed ends, named values): see
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 
 from .equations import equations_equal, relation_value
 from .exact_numbers import read_number
 from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
-from .notations import BASE, bases_equal, choices_equal, clocks_equal
+from .notations import BASE, bases_equal, choices_equal, clocks_equal, moduli_differ
 from .real_sets import NoSet, read_set, sets_equal
 from .scanning import is_balanced, parts
-from .shapes import CONNECTIVE, SET_ALGEBRA, SET_SIGNS, Shape, clean, read_shape, right_sides
+from .shapes import CONNECTIVE, SET_ALGEBRA, SET_SIGNS, Shape, clean, read_shape, right_sides, with_same_integer
 from .symbolic import expressions_equal, is_scalar, scalars_equal
+from .units import split_unit
 from .words import is_text, texts_equal
+
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
 def compare(prediction: str, gold: str) -> bool:
-    """Say whether two normalised answers are equal; raises Unparsable when the prediction is nothing that we read.
+    """Say whether two normalised answers are equal; raises Unparsable when the prediction is nothing that we read."""
+    return decide(prediction, gold)[0]
+
+
+def decide(prediction: str, gold: str) -> tuple[bool, str]:
+    """Say whether two normalised answers are equal, and as what; raises Unparsable.
 
     Order matters in (..) and [..], not in {..} nor in bare lists; an interval equals its inequality; x = 5 equals 5;
     equations are equal up to a factor; a base may be missing in the prediction.
     """
+    prediction = with_same_integer(prediction, gold)
+    if _compact(prediction) == _compact(gold):
+        return True, "the same spelling"
     prediction, gold = clean(prediction), clean(gold)
-    if prediction == gold:
-        return True
-    for rule in (_numbers, choices_equal, _texts, bases_equal, clocks_equal):
+    if _compact(prediction) == _compact(gold):
+        return True, "the same spelling"
+    for name, rule in _RULES.items():
         verdict = rule(prediction, gold)
         if verdict is not None:
-            return verdict
+            return verdict, name
     return _compare_shapes(prediction, gold)
+
+
+def _compact(text: str) -> str:
+    """A text without the spaces that part nothing; the one after a comma tells "32, 349" from "32,349"."""
+    return re.sub(r"(?<![\w,]) | (?!\w)", "", re.sub(r"\s+", " ", _TEXT.sub(r" \1 ", text)).strip())
 
 
 def is_readable(text: str) -> bool:
@@ -59,14 +76,46 @@ def _texts(prediction: str, gold: str) -> bool | None:
     return None if CONNECTIVE.search(prediction) or CONNECTIVE.search(gold) or "," in prediction + gold else False
 
 
-def _compare_shapes(prediction: str, gold: str) -> bool:
+_RULES: dict[str, Callable[[str, str], bool | None]] = {
+    "numbers": _numbers,
+    "choice letters": choices_equal,
+    "words": _texts,
+    "digits in a base": bases_equal,
+    "times of day": clocks_equal,
+    "residues": moduli_differ,
+}
+
+
+def describe(text: str) -> str:
+    """How a normalised answer is read, in words: its kind and its parts, scalars as sympy has them."""
+    text = clean(text)
+    if is_text(text):
+        return f"words {text}"
+    shape = read_shape(text)
+    if shape.kind != "scalar":
+        items = ["  ".join(row) for row in shape.rows] or shape.items
+        return f"{shape.kind}: {'; '.join(items)}"
+    try:
+        return f"expression {parse_expression(split_unit(text)[0])}"
+    except Unparsable as reason:
+        return f"no expression: {reason}"
+
+
+def _compare_shapes(prediction: str, gold: str) -> tuple[bool, str]:
     if not is_balanced(prediction):
         raise Unparsable("brackets do not match")
     as_sets = _compare_as_sets(prediction, gold)
     if as_sets is not None:
-        return as_sets
+        return as_sets, "sets of reals"
     first, second = read_shape(prediction), read_shape(gold)
+    name = first.kind if first.kind == second.kind else f"{first.kind} and {second.kind}"
+    return _compare_kinds(prediction, gold, first, second), name
+
+
+def _compare_kinds(prediction: str, gold: str, first: Shape, second: Shape) -> bool:
     kinds = (first.kind, second.kind)
+    if kinds.count("relation") == 1 and "matrix" in kinds:
+        return _compare_value_of_relation(prediction, gold, first)
     if "matrix" in kinds:
         return _compare_matrices(first, second)
     if kinds == ("relation", "relation"):
@@ -88,6 +137,7 @@ def _compare_shapes(prediction: str, gold: str) -> bool:
 
 def _compare_as_sets(prediction: str, gold: str) -> bool | None:
     """Set algebra, intervals against inequalities; None where that does not decide."""
+    prediction, gold = _without_event(prediction), _without_event(gold)
     if not any(sign in prediction + gold for sign in SET_SIGNS):
         return None
     unknowns = [_unknowns(text) for text in (prediction, gold)]
@@ -100,6 +150,12 @@ def _compare_as_sets(prediction: str, gold: str) -> bool | None:
     except NoSet:
         return False if algebra[0] != algebra[1] else None
     return sets_equal(sets[0], sets[1], expressions_equal)
+
+
+def _without_event(text: str) -> str:
+    """P(A \\cap B) = 1/6 states a number, not a set."""
+    event = re.match(r"[A-Z]\s*\([^()]*\)\s*=", text)
+    return text[event.end() :] if event else text
 
 
 def _unknowns(condition: str) -> set[str]:
@@ -165,9 +221,15 @@ def _single_element(first: Shape, second: Shape) -> bool:
     return len(_distinct(many.items)) == 1 and compare(first.items[0], second.items[0])
 
 
+_SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|\w)$")
+
+
 def same_elements(first: tuple[str, ...], second: tuple[str, ...], as_set: bool) -> bool:
     """Match elements one to one, in any order; repetitions are forgotten; names go when one side has none."""
     if any(len(parts(item, "=")) > 1 for item in first) != any(len(parts(item, "=")) > 1 for item in second):
+        first, second = tuple(right_sides(list(first))), tuple(right_sides(list(second)))
+    names = {_SUBSCRIPT.sub("", parts(item, "=")[0]) for item in (*first, *second) if len(parts(item, "=")) == 2}
+    if len(names) == 1 and first and second:  # x_1 = 2, x_2 = 3 and x = 2, x = 3
         first, second = tuple(right_sides(list(first))), tuple(right_sides(list(second)))
     if as_set or len(first) != len(second):  # a list of another length may only repeat itself
         first, second = _distinct(first), _distinct(second)

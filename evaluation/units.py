@@ -25,7 +25,8 @@ _NAMES = {
     "kg": "kg kilogram kilograms kgs kilo kilos",
     "mg": "mg milligram milligrams",
     "t": "ton tons tonne tonnes",
-    "lb": "lb lbs pound pounds",
+    "lb": "lb lbs",
+    "pound": "pound pounds quid",
     "oz": "oz ounce ounces",
     "s": "s sec secs second seconds",
     "min": "min mins minute minutes",
@@ -38,7 +39,7 @@ _NAMES = {
     "ml": "ml milliliter milliliters millilitre millilitres",
     "gal": "gal gallon gallons",
     "dollar": "dollar dollars usd",
-    "cent": "cent cents",
+    "cent": "cent cents ¢",
     "euro": "euro euros eur",
     "yuan": "yuan rmb cny",
     "rupee": "rupee rupees rs",
@@ -52,10 +53,17 @@ _NAMES = {
     "w": "watt watts",
     "v": "volt volts",
     "k": "kelvin",
+    "celsius": "celsius centigrade",
+    "fahrenheit": "fahrenheit",
+    "ohm": "ohm ohms",
+    "mol": "mol mole moles",
+    "a": "ampere amperes amp amps",
+    "pa": "pascal pascals",
     "unit": "unit units",
 }
 _CANONICAL = {name: unit for unit, names in _NAMES.items() for name in names.split()}
 _NEUTRAL = frozenset({"unit", "degree", "radian"})  # say nothing that the bare number does not say
+_TWO_MEANINGS = {"pound": ("lb", "pound sterling")}  # of weight, of money
 _POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cubed": "3", "cu": "3"}
 _EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _TEXT_TAIL = re.compile(rf"(?P<value>.*?[^\s(,])\s*\\text\{{(?P<words>[^{{}}]*)\}}(?P<power>{_EXPONENT})$", re.DOTALL)
@@ -68,19 +76,34 @@ _LEADING = re.compile(
     re.IGNORECASE,
 )
 _CURRENCIES = {"\\$": "dollar", "US\\$": "dollar", "€": "euro", "£": "pound sterling", "¥": "yuan", "₹": "rupee"}
-_CURRENCIES |= {"Rs.": "rupee", "Rs": "rupee", "RM": "ringgit"}
+_CURRENCIES |= {"Rs.": "rupee", "Rs": "rupee", "RM": "ringgit", "¢": "cent", "₩": "won", "₽": "ruble", "₫": "dong"}
+_CURRENCIES |= {"USD": "dollar", "EUR": "euro", "GBP": "pound sterling", "CNY": "yuan", "INR": "rupee", "JPY": "yen"}
+_CURRENCIES |= {code: code for code in ("CAD", "AUD", "CHF", "HKD", "NZD", "SGD", "MXN", "BRL", "KRW", "RUB", "SEK")}
+_CURRENCIES |= {"₦": "naira", "₱": "peso", "₺": "lira", "₪": "shekel", "฿": "baht", "₴": "hryvnia"}
 _SIGNS = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
 _CURRENCY = re.compile(rf"^([-+]?)\s*(?P<sign>{_SIGNS})\s*(?=[\d.\\-])")
 _CURRENCY_AFTER = re.compile(rf"(?P<before>.*?)\s*(?P<sign>{_SIGNS})$")
+# Written as a formula: kg\cdot m/s^2, \text{km}/\text{h}, erg s^{-1}, \mu m. One letter alone may be a variable.
+_SYMBOL = (
+    r"(?:(?:[kMGTcdnph]|m(?=[msgNJWVAKPHL])|\\mu\s*)?(?:mol|rad|Pa|Hz|eV|erg|[msgNJWVKATFL])|\\Omega|min|in|ft|lb|mi|yd|hr|sec"
+    r"|day|year|yr|h|AU|pc|atm|cal)(?![a-zA-Z])"
+)
+_FACTOR = rf"{_SYMBOL}\s*(?:\^\s*\{{?\s*-?\d\s*\}}?)?"
+_FORMULA_TAIL = re.compile(
+    rf"(?P<value>.*?(?:[\d}})]|\\pi\b))(?P<space>\s*)(?P<tail>{_FACTOR}(?:\s*(?:/|\\cdot\b|\*)?\s*{_FACTOR})*)\s*$",
+    re.DOTALL,
+)
+_OPENED = re.compile(r"\\text\{([^{}]*)\}")
 _IN_BRACKETS = re.compile(r"(?P<value>.*[\d}])\s*\((?P<words>[a-zA-Z][a-zA-Z ]{2,})\)$")
 # Words that turn a number into a statement about it: "7 or 8", "not 7", "7 is wrong".
 _STATEMENT = word_set(
     "or and not is are was were no non if then else isn't aren't than wrong incorrect mod when where for from "
     "to but only unless except less more greater least most at in terms true false"
 )
-_LEADING_WORDS = re.compile(r"\\text\{([^{}]*)\}\s*(?=[\d\\.-])")
+_LEADING_WORDS = re.compile(r"\\text\{([^{}]*)\}\s*(?=[\d\\.(\[-])(?!\\text)")
 _BOUNDING = word_set(
-    "not no or and than least most less more greater fewer isn't wrong incorrect never under over between"
+    "not no or and than least most less more greater fewer isn't wrong incorrect never under over between "
+    "january february march april may june july august september october november december"
 )
 _GLUED_LETTERS = frozenset("sghl")  # 2h is rather a product than two hours
 LONGEST_UNIT = 5  # words, ours
@@ -92,22 +115,42 @@ def split_unit(text: str) -> tuple[str, str]:
 
     The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" for other words.
     """
-    value = _LEADING.sub("", _without_leading_words(text))
+    value = _LEADING.sub("", without_leading_words(text))
     value, currency = _without_currency(value)
     bracketed = _IN_BRACKETS.match(value)
-    if bracketed is not None and _unit_name(bracketed["words"], "", inside_text=False) not in (None, "?"):
-        return bracketed["value"], _unit_name(bracketed["words"], "", inside_text=False) or ""
+    if bracketed is not None and (name := _unit_name(bracketed["words"], "", inside_text=False)) is not None:
+        return bracketed["value"], name
+    formula = _formula_unit(value)
+    if formula is not None:
+        return formula
     tail = _TEXT_TAIL.match(value) or _WORD_TAIL.match(value)
     if tail is None:
         return value, currency
-    glued = value[tail.start("words") - 1] not in " {" and tail["words"] in _GLUED_LETTERS
-    unit = _unit_name(tail["words"], tail["power"], inside_text="\\text" in value[tail.start("words") - 6 :])
+    glued = value[tail.start("words") - 1] not in " {" and tail.re is _WORD_TAIL and tail["words"] in _GLUED_LETTERS
+    unit = _unit_name(tail["words"], tail["power"], inside_text=tail.re is _TEXT_TAIL)
     if unit is None or glued:
         return value, currency
     return tail["value"].strip(), unit
 
 
-def _without_leading_words(text: str) -> str:
+def _formula_unit(text: str) -> tuple[str, str] | None:
+    """Read a trailing unit written as a formula, which takes more than one plain letter; None where there is none."""
+    if "/" not in text and "^" not in text and "\\mu" not in text and "\\Omega" not in text:
+        return None
+    tail = _FORMULA_TAIL.match(_OPENED.sub(r" \1 ", text))
+    if tail is None or not re.search(r"/|-|\\mu|\\Omega", tail["tail"]):
+        return None
+    names = re.findall(rf"({_SYMBOL})\s*(?:\^\s*\{{?\s*-?(\d))?", tail["tail"])
+    plain = all(len(name) == 1 for name, _ in names)
+    if plain and ("\\text" not in text and not tail["space"]):
+        return None
+    units = [
+        _CANONICAL.get(name.lower(), name) + (f"^{power}" if power not in ("", "1") else "") for name, power in names
+    ]
+    return tail["value"].strip(), "/".join(units)
+
+
+def without_leading_words(text: str) -> str:
     """\\text{The area is } 12: the value after words that do not deny or bound it."""
     words = _LEADING_WORDS.match(text)
     if words is None or _BOUNDING.intersection(words[1].lower().split()):
@@ -118,7 +161,9 @@ def _without_leading_words(text: str) -> str:
 def units_differ(first: str, second: str) -> bool:
     """Say whether both sides name known units and these are not the same."""
     known = [unit for unit in (first, second) if unit not in ("", "?") and unit not in _NEUTRAL]
-    return len(known) == 2 and known[0] != known[1]
+    if len(known) < 2 or known[0] == known[1]:
+        return False
+    return known[1] not in _TWO_MEANINGS.get(known[0], ()) and known[0] not in _TWO_MEANINGS.get(known[1], ())
 
 
 def _without_currency(text: str) -> tuple[str, str]:
@@ -131,7 +176,7 @@ def _without_currency(text: str) -> tuple[str, str]:
 
 def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
     """Return the unit's one name, "?" for harmless words, None where the words are no unit."""
-    names = [word for word in re.split(r"[\s.,/]+|\bper\b", words.lower()) if word]
+    names = [word for word in re.split(r"[\s.,/]+|\bper\b|\bof\b|\bthe\b", words.lower()) if word]
     if not names:
         return ""
     if len(names) > LONGEST_UNIT or _STATEMENT.intersection(names) - ({"in"} if names == ["in"] else set()):

@@ -6,6 +6,8 @@ import re
 
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_SAME_WORDS = {"dne": "does not exist", "doesn t exist": "does not exist", "no solutions": "no solution"}
+_YES_OR_NO = frozenset({"yes", "no", "true", "false"})
 _CHOICE_GOLD = re.compile(r"\(?\s*(?:\\text\s*\{)?\s*\(?\s*([A-Z])\s*\)?\s*\}?\s*\)?\.?")
 _LABELLED_GOLD = re.compile(r"(?:\(([A-Z])\)|([A-Z])[).])\s*[^\s)]")
 _STATED = re.compile(r"\(?([A-Z])\)?,?\s+(?:because|since|as|for|not|rather)\b")
@@ -14,6 +16,8 @@ _CHOICE_LABEL = re.compile(
     re.IGNORECASE,
 )
 _LETTER_IN_PROSE = re.compile(r"(?<![A-Za-z\\'])\(?([A-Z])\)?(?![A-Za-z0-9'^_*+=/{(])")
+_ASSERTED = re.compile(r"\)?\s+(?:is|must be)\s+(?:the\s+)?(?:right|correct|best|answer|true)\b")
+_DENIED = re.compile(r"\)?\s+(?:is|are)\s+(?:wrong|incorrect|false|not|out)\b")
 _NEGATION = re.compile(
     r"(?:\bnot?n?|n't(?: be)?|不是|非|\bneither|\bnor|\brather than|\binstead of)"
     r"\s*(?:option|answer|choice)?\s*\(?$",
@@ -24,7 +28,9 @@ _NEGATION = re.compile(
 def plain_words(text: str) -> str:
     """The words of an answer: text commands opened, case and punctuation gone."""
     text = _TEXT_COMMAND.sub(r" \1 ", text)
-    return " ".join(re.sub(r"[^\w\s-]", " ", text.replace("\\", " ")).casefold().split())
+    words = re.sub(r"[^\w\s]", " ", text.replace("\\", " ")).casefold().split()
+    words = words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words
+    return _SAME_WORDS.get(" ".join(words), " ".join(words))
 
 
 def is_text(text: str) -> bool:
@@ -33,7 +39,9 @@ def is_text(text: str) -> bool:
     if re.search(r"[\d^_=+*/<>|{}\\()\[\]]", opened):
         return False
     words = _WORD.findall(opened)
-    return bool(words) and ("\\text" in text or any(len(word) > 2 for word in words) or len(words) > 1)
+    return bool(words) and (
+        "\\text" in text or any(len(word) > 2 or word.casefold() in _YES_OR_NO for word in words) or len(words) > 1
+    )
 
 
 def texts_equal(prediction: str, gold: str) -> bool:
@@ -41,7 +49,9 @@ def texts_equal(prediction: str, gold: str) -> bool:
     first, second = plain_words(prediction), plain_words(gold)
     if len(first) == 1 or len(second) == 1:
         return _TEXT_COMMAND.sub(r"\1", prediction).strip(" .()") == _TEXT_COMMAND.sub(r"\1", gold).strip(" .()")
-    return bool(first) and first == second
+    if second in _YES_OR_NO and re.match(r"\s*\w+\s*[,.;:]", prediction) is not None:  # "Yes, it is"
+        return first.split()[0] == second if first else False
+    return bool(first) and (first == second or first.endswith((f" is {second}", f" are {second}")))
 
 
 def choice_of_gold(gold: str) -> str | None:
@@ -67,7 +77,11 @@ def choice_of_prediction(prediction: str) -> str | None:
     denied = False
     for match in _LETTER_IN_PROSE.finditer(text):
         before = text[max(0, match.start() - 40) : match.start()]
-        denied = bool(_NEGATION.search(before)) or (denied and re.search(r"(?:\bor|\band|,)\s*$", before) is not None)
+        if _ASSERTED.match(text, match.end()):
+            return match[1]
+        denied = bool(_NEGATION.search(before) or _DENIED.match(text, match.end())) or (
+            denied and re.search(r"(?:\bor|\band|,)\s*$", before) is not None
+        )
         if not denied and not _is_english(match[1], text[match.end() :]):
             letters.append(match[1])
     return letters[0] if len(set(letters)) == 1 and _WORD.search(text) else None

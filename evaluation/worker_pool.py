@@ -139,9 +139,16 @@ class WorkerPool:
             worker.kill()
             worker.process.wait()
 
+    def forget(self) -> None:
+        """Drop all workers without ending them: in a forked child they are the parent's. No lock is needed there."""
+        for worker in self._idle:
+            worker.socket.close()
+        self._idle, self._killed = [], []
+
     def _take(self) -> _Worker:
-        """Take the warmest idle worker and leave at least one spare behind."""
+        """Take the warmest idle worker that lives and leave at least one spare behind."""
         with self._lock:
+            self._idle = [worker for worker in self._idle if worker.process.poll() is None]
             worker = self._idle.pop() if self._idle else _Worker()
             if not self._idle:
                 self._idle.append(_Worker())
@@ -173,8 +180,11 @@ def shared_pool() -> WorkerPool:
 
 
 def _forget_pool_after_fork() -> None:
-    """A forked child must not share its parent's sockets: it starts its own workers."""
+    """A forked child must not share its parent's sockets, nor end its workers at exit: it starts its own."""
     global _pool, _pool_lock
+    if _pool is not None:
+        atexit.unregister(_pool.close)
+        _pool.forget()
     _pool, _pool_lock = None, threading.Lock()
 
 

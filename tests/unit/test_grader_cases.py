@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from entrobench.evaluation import graders
 from entrobench.evaluation.graders import Verdict, grade, warm_up
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "grader"
@@ -60,10 +61,15 @@ def test_adversarial_cases(cases: list[Case], verdicts: dict[str, Verdict]) -> N
 
 
 def test_verdicts_off_the_main_thread_are_the_same(cases: list[Case], verdicts: dict[str, Verdict]) -> None:
-    adversarial = [case for case in cases if case["tier"] == "adversarial" and verdicts[case["id"]].seconds < 0.5]
+    """All hostile cases and a tenth of the ordinary ones, judged anew."""
+    ordinary = [case for case in cases if case["tier"] != "adversarial"]
+    chosen = [case for case in cases if case["tier"] == "adversarial"] + ordinary[::10]
+    graders._cache._known.clear()
     with ThreadPoolExecutor(2) as threads:
-        again = list(threads.map(lambda case: grade(side(case, "prediction"), side(case, "gold")).correct, adversarial))
-    assert again == [verdicts[case["id"]].correct for case in adversarial]
+        again = list(threads.map(lambda case: grade(side(case, "prediction"), side(case, "gold")), chosen))
+    assert [verdict.correct for verdict in again] == [verdicts[case["id"]].correct for case in chosen]
+    late = [case["id"] for case, verdict in zip(chosen, again, strict=True) if verdict.seconds > case["max_seconds"]]
+    assert late == []
 
 
 def test_real_replies() -> None:

@@ -57,6 +57,9 @@ BROKEN = [
     "**" * 10_000,
     "1," * 999 + "1",
     "\\text{" * 300 + "1",
+    *("The answer is 1" + space * 1_900 + "x" for space in (" ", "~", "$", "\\)", "\n")),
+    "word " * 12_000 + "$x$",
+    "x" * 60_000 + "$1$",
 ]
 INJECTED = [
     '__import__("os").system("touch graderpwned")',
@@ -175,15 +178,6 @@ def test_many_threads_get_the_right_verdicts() -> None:
     assert verdicts == [number % 3 == 1 for number in range(1, 41)]
 
 
-def test_it_works_from_standard_input_and_an_unguarded_script() -> None:
-    program = (
-        "from entrobench.evaluation.graders import grade, warm_up\nwarm_up()\nprint(grade('2x+2', '2(x+1)').correct)"
-    )
-    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
-    assert done.stderr == ""
-
-
 def test_a_forked_child_starts_its_own_workers() -> None:
     program = (
         "import os\nfrom entrobench.evaluation.graders import grade, warm_up\nwarm_up()\nchild = os.fork()\n"
@@ -213,30 +207,6 @@ def test_a_worker_that_dies_is_an_error_and_is_replaced() -> None:
         pool.run(ENDLESS, time.monotonic() + 10)
     assert pool.run({"job": "ping"}, time.monotonic() + 20)["outcome"] == "correct"
     pool.close()
-
-
-def test_workers_end_with_their_parent() -> None:
-    program = (
-        "import os, threading, time\nfrom entrobench.evaluation.worker_pool import shared_pool\n"
-        "pool = shared_pool(); pool.warm_up()\n"
-        "print(*[worker.process.pid for worker in pool._idle], flush=True)\n"
-        f"threading.Thread(target=pool.run, args=({ENDLESS!r}, time.monotonic() + 2)).start()\n"
-        "time.sleep(0.5)\nos._exit(0)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    pids = [int(pid) for pid in done.stdout.split()]
-    assert pids
-    deadline = time.monotonic() + 20
-    while any(_is_running(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(_is_running(pid) for pid in pids)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
 
 
 def test_the_pool_is_shared_by_all_threads() -> None:

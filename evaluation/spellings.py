@@ -1,0 +1,122 @@
+"""The grader's tables of spellings: characters, command names and notations, each with the LaTeX it stands for."""
+
+from __future__ import annotations
+
+import re
+
+SUPERSCRIPTS = {ord(raised): plain for raised, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "0123456789+-()n", strict=True)}
+SUBSCRIPTS = {ord(lowered): plain for lowered, plain in zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()", strict=True)}
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma sigma tau "
+    "upsilon phi chi psi omega"
+)
+UNICODE = {
+    **{chr(0x3B1 + place): f"\\{name} " for place, name in enumerate(_GREEK.split())},
+    **{"Γ": "\\Gamma ", "Δ": "\\Delta ", "Θ": "\\Theta ", "Λ": "\\Lambda ", "Ξ": "\\Xi ", "Π": "\\Pi "},
+    **{"Σ": "\\Sigma ", "Φ": "\\Phi ", "Ψ": "\\Psi ", "Ω": "\\Omega ", "ϕ": "\\phi ", "ϵ": "\\epsilon "},
+    **{"−": "-", "–": "-", "—": "-", "×": "\\times ", "÷": "\\div ", "·": "\\cdot ", "⋅": "\\cdot ", "∗": "*"},
+    **{"∞": "\\infty ", "∪": "\\cup ", "∩": "\\cap ", "∖": "\\setminus ", "∅": "\\emptyset ", "∈": "\\in "},
+    **{"≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "±": "\\pm "},
+    **{"°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∛": "\\sqrt[3] ", "′": "'", "’": "'", "‘": "'"},
+    **{"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℚ": "\\mathbb{Q}", "ℕ": "\\mathbb{N}", "ℂ": "\\mathbb{C}"},
+    **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "…": "\\ldots "},
+    **{"→": "\\to ", "∧": "\\land ", "∨": "\\lor ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "“": '"', "”": '"'},
+    **{"。": ".", "、": ",", "△": "\\triangle ", "∶": ":", "∓": "\\mp ", "∣": "|", "≡": "\\equiv ", "⟨": "(", "⟩": ")"},
+    **{"‐": "-", "‑": "-", "‒": "-", "⋯": "\\ldots ", "∘": "\\circ ", "⊂": "\\subset ", "⊆": "\\subseteq ", "ı": "i"},
+}
+
+SYNONYMS = {
+    **dict.fromkeys(("dfrac", "tfrac", "cfrac", "sfrac", "xfrac", "nicefrac"), "\\frac"),
+    **dict.fromkeys(("dbinom", "tbinom"), "\\binom"),
+    **dict.fromkeys(("leq", "leqslant", "leqq"), "\\le "),
+    **dict.fromkeys(("geq", "geqslant", "geqq"), "\\ge "),
+    **dict.fromkeys(("neq",), "\\ne "),
+    **dict.fromkeys(("backslash", "smallsetminus", "setdiff"), "\\setminus "),
+    **dict.fromkeys(("varnothing", "O"), "\\emptyset "),
+    **dict.fromkeys(("vert", "lvert", "rvert", "mid", "Vert", "lVert", "rVert"), "|"),
+    **dict.fromkeys(("centerdot", "bullet", "ast"), "\\cdot "),
+    **dict.fromkeys(("rightarrow", "longrightarrow", "mapsto"), "\\to "),
+    **dict.fromkeys(("dots", "cdots", "dotsc", "dotsb"), "\\ldots "),
+    **dict.fromkeys(("comma",), ","),
+    **dict.fromkeys(("bmod", "pmod"), "\\mod "),
+    **dict.fromkeys(("wedge",), "\\land "),
+    **dict.fromkeys(("vee",), "\\lor "),
+    **dict.fromkeys(("degree", "degrees", "textdegree"), "^\\circ "),
+    **{"lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")"},
+    **{"langle": "(", "rangle": ")"},
+    **{"lt": "<", "gt": ">", "pounds": "£", "textdollar": "\\$", "colon": ":", "arcctg": "\\arccot ", "tg": "\\tan "},
+    **{
+        "ctg": "\\cot ",
+        "varepsilon": "\\epsilon ",
+        "varphi": "\\phi ",
+        "vartheta": "\\theta ",
+        "iff": "\\Leftrightarrow ",
+        "euro": "€",
+        "yen": "¥",
+        "overrightarrow": "\\vec ",
+    },
+    **{"cupdot": "\\cup ", "bigcup": "\\cup ", "bigcap": "\\cap ", "sp": "^", "sb": "_", "simeq": "\\approx "},
+}
+SYNONYM = re.compile(r"\\(" + "|".join(sorted(map(re.escape, SYNONYMS), key=len, reverse=True)) + r")(?![a-zA-Z])")
+
+# Replaced first, while layout, dollar signs and font switches still stand.
+LAYOUT_NOTATIONS = (
+    (re.compile(r"&lt;"), "<"),
+    (re.compile(r"&gt;"), ">"),
+    (re.compile(r"&amp;"), "&"),
+    (re.compile(r"^([-+]?)\s*(?:US|CA|C|AU|A|NZ|HK|SG|S|R|NT|MX)\s?\\?\$\s*(?=[\d.])(?!.*\$)"), r"\1\\$"),
+    (re.compile(r"\{\s*\\(?:rm|bf|it|sf|tt)\s+([^{}]*)\}"), r"\\mathrm{\1}"),
+    (re.compile(r"\\(?:rm|bf|it|sf|tt)\s*(?=\{)"), r"\\mathrm"),
+    (re.compile(r"\\\\\s*\[\s*-?\d*\.?\d+\s*(?:pt|em|ex|cm|mm)\s*\]"), r"\\\\"),  # \\[4pt]
+    (re.compile(r"(?<=\d)\{,\}(?=\d{3}(?!\d))"), ""),
+    (re.compile(r"(?<=\d)\{,\}(?=\d)"), "."),
+    (re.compile(r"(?<=\d)['_](?=\d{3}(?![\d}]))"), ","),
+    (re.compile(r"\+\s*/\s*-"), r"\\pm "),
+    (re.compile(r"\\mathbb\s+([A-Z])"), r"\\mathbb{\1}"),
+    (re.compile(r"\\in\s*\{?\s*([RZNQC])\s*\}?(?![a-zA-Z])"), r"\\in \\mathbb{\1}"),
+    (re.compile(r"(?<=\d)\s*\^\s*\{?\s*o\s*\}?(?![a-zA-Z])"), r"^\\circ "),
+    (re.compile(r"(?<=[)\]}])\s*U\s*(?=[(\[\\])"), r"\\cup "),
+)
+_BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_BASES |= {"twelve": 12, "sixteen": 16}
+BASE_NAME = re.compile(
+    rf"_\s*(?:\{{\s*(?:\\text\s*\{{)?|\\text\s*\{{)\s*\(?\s*(\d+|{'|'.join(_BASES)})\s*\)?\s*\}}+"
+    rf"|(?<=[0-9A-F)])\s*(?:\\text\{{)?\s*\(?\s*(?:in\s+)?base[\s-]*(\d+|{'|'.join(_BASES)})\s*\)?\s*\}}?$"
+)
+
+
+def base_subscript(name: re.Match[str]) -> str:
+    """The base that BASE_NAME found, as a subscript in digits."""
+    base = name[1] or name[2]
+    return f"_{{{_BASES.get(base, base)}}}"
+
+
+_ORDINAL = "(?:st|nd|rd|th)"
+NOTATIONS = (
+    (
+        re.compile(
+            rf"(?<=\d)\s*(?:\^\{{\\text\{{{_ORDINAL}\}}\}}|\^\{{{_ORDINAL}\}}|\\text\{{{_ORDINAL}\}}|{_ORDINAL}\b)"
+        ),
+        "",
+    ),
+    (re.compile(r"(?<=[\d}])\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(?=[\d\\])"), ":"),
+    (re.compile(r"(?<=[\d.])\\(?:dot|bar)\s*\{(\d+)\}|(?<=\d\.)\((\d+)\)|(?<=\.\d)\((\d+)\)"), r"\\overline{\1\2\3}"),
+    (re.compile(r"(\d\.\d*?)(?:(\d)\2{2,}|(\d{2,}?)\3+)\s*(?:\.\.\.|\\ldots)\s*$"), r"\1\\overline{\2\3}"),
+    (re.compile(r"(\d\.\d{2,})\s*(?:\.\.\.|\\ldots)\s*$"), r"\1"),
+    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\text\{)?\s*C\s*\}?$"), r"\\text{celsius}"),
+    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\text\{)?\s*F\s*\}?$"), r"\\text{fahrenheit}"),
+    (re.compile(r"(?:\{\s*\}\s*)?[_^]\{?(\d+)\}?\s*C\s*_\{?(\d+)\}?"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?<![\w.{}])(\d{1,3})C(\d{1,3})(?![\w.])"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?<![a-zA-Z\\])C_\{?(\d+|[a-z])\}?\^\{?(\d+|[a-z])\}?"), r"\\binom{\1}{\2}"),
+)
+SYMPY_CALLS = (
+    (re.compile(r"(?<![a-zA-Z])Interval\.Lopen\(([^(),]*),([^(),]*)\)"), r"(\1,\2]"),
+    (re.compile(r"(?<![a-zA-Z])Interval\.Ropen\(([^(),]*),([^(),]*)\)"), r"[\1,\2)"),
+    (re.compile(r"(?<![a-zA-Z])Interval\.open\(([^(),]*),([^(),]*)\)"), r"(\1,\2)"),
+    (re.compile(r"(?<![a-zA-Z])Interval\(([^(),]*),([^(),]*)\)"), r"[\1,\2]"),
+    (re.compile(r"(?<![a-zA-Z])(?:Point|Point2D|Point3D|Tuple)\(([^()]*)\)"), r"(\1)"),
+    (re.compile(r"(?<![a-zA-Z])(?:Immutable|Mutable)?(?:Dense)?Matrix\((\[.*\])\)"), r"\1"),
+    (re.compile(r"(?<![a-zA-Z])FiniteSet\(([^()]*)\)"), r"\\{\1\\}"),
+    (re.compile(r"(?<![a-zA-Z])Eq\(([^,]*),([^,]*)\)$"), r"\1=\2"),
+    (re.compile(r"(?<![a-zA-Z])Rational\((-?\d+),\s*(\d+)\)"), r"\\frac{\1}{\2}"),
+)
