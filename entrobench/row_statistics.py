@@ -14,7 +14,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from entrobench.selection import LOG2_E, Cut, Everything, Rule, exponential, select
+from entrobench.selection import LOG2_E, Cut, Everything, Rule, exponential, select, shift
 
 BLOCK = 2**19  # logits; larger blocks leave the caches, smaller ones spend their time in Python
 BlockWork = Callable[[slice], None]
@@ -56,7 +56,7 @@ def forward(logits: Tensor, labels: Tensor | None, rule: Rule | None) -> RowStat
 def _block_forward(logits: Tensor, labels: Tensor | None, rule: Rule | None, buffers: list[Tensor]) -> Iterator[Tensor]:
     shifted, mass = (buffer[: len(logits)] for buffer in buffers)
     largest = logits.amax(1, keepdim=True).to(shifted.dtype)
-    _shift(logits, largest, shifted)
+    shift(logits, largest, shifted)
     zero = torch.zeros_like(largest)
     logp = zero if labels is None else shifted.gather(1, labels)
     kept, inside, cut = shifted, None, Cut(zero, zero)
@@ -126,7 +126,7 @@ def _block_backward(
 ) -> None:
     shifted, mass, weight = (buffer[: len(logits)] for buffer in buffers)
     largest, offset, gap, factor, at_logp, *cut = columns
-    _shift(logits, largest, shifted)
+    shift(logits, largest, shifted)
     exponential(shifted, offset, mass)
     target = slope if slope.dtype == mass.dtype else mass
     if rule is None:
@@ -153,12 +153,6 @@ def _weights(logits: Tensor, shifted: Tensor, cut: Cut, out: Tensor) -> Tensor:
         wide, limit = logits[tied].to(out.dtype), cut.limit[tied]
         out[tied] = torch.gt(wide, limit).to(out.dtype).add_((wide == limit) * cut.share[tied])
     return out
-
-
-def _shift(logits: Tensor, largest: Tensor, out: Tensor) -> Tensor:
-    """z - largest, with a finite stand-in for -inf: such tokens have mass 0, and 0·(-inf) would be NaN."""
-    torch.sub(logits, largest, out=out)
-    return out if out.amin() > -torch.inf else out.clamp_(min=torch.finfo(out.dtype).min)
 
 
 def compute_dtype(logits: Tensor) -> torch.dtype:
@@ -198,12 +192,12 @@ def _by_blocks(logits: Tensor, start: Callable[[], BlockWork]) -> None:
         torch.set_num_threads(1)
         run()
 
-    if threads == 1 or count <= step:
+    if threads == 1:
         run()
         return
     try:
         with ThreadPoolExecutor(threads) as pool:
-            for worker in [pool.submit(run_alone) for _ in range(threads)]:
+            for worker in [pool.submit(run_alone) for _ in range(min(threads, -(-count // step)))]:
                 worker.result()
     finally:
         torch.set_num_threads(threads)  # what a worker sets holds for the whole process in MKL

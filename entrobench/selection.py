@@ -80,6 +80,16 @@ def top_p_rule(vocabulary: int, p: float, include_crossing: bool = True) -> Rule
     return Nucleus(p, include_crossing) if p < 1 else Everything()
 
 
+def shift(logits: Tensor, largest: Tensor, out: Tensor) -> Tensor:
+    """z - largest into `out`, with a finite stand-in for -inf and all that is near it.
+
+    Such tokens have mass 0. Their product with a gradient must stay finite as well, for 0·(-inf) would be NaN.
+    """
+    floor = -(torch.finfo(out.dtype).max ** 0.5)
+    torch.sub(logits, largest, out=out)
+    return out if out.amin() > floor else out.clamp_(min=floor)
+
+
 def exponential(exponents: Tensor, offset: Tensor | float, out: Tensor) -> Tensor:
     """e^(exponents + offset·ln 2) into `out`; torch's exp2 is twice as fast as its exp on a CPU."""
     if isinstance(offset, Tensor):
@@ -145,8 +155,7 @@ def _share(logits: Tensor, largest: Tensor, threshold: Tensor, places: Tensor) -
     Subtracting the maximum may have rounded different logits to one value; only equal logits share places.
     """
     wide = logits.to(largest.dtype)
-    shifted = wide - largest
-    shifted = shifted.clamp_(min=torch.finfo(shifted.dtype).min)
+    shifted = shift(wide, largest, torch.empty_like(wide))
     alike = shifted == threshold
     places = places - (shifted > threshold).sum(1, keepdim=True)
     limit = wide.gather(1, alike.to(torch.uint8).argmax(1, keepdim=True))

@@ -36,6 +36,8 @@ class Watch:
 
     def _around(self, name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*args: Any) -> Any:
+            # a statistic gets a copy of the logits: what it does to them must be told, not stop the backward pass
+            args = tuple(arg.clone() if isinstance(arg, Tensor) else arg for arg in args)
             before, states = [(label, value.detach().clone()) for label, value in _tensors(args)], _random_states()
             result = hook(*args)
             self.called.add(name)

@@ -267,3 +267,11 @@ def test_prompts_are_the_datasets_with_its_template(make_trainer: Any) -> None:
     assert len(draw_prompts(trainer.prompts, trainer.trainer, 0, 1)) == 4
     words = trainer.tokenizer.convert_ids_to_tokens(trainer.prompts[0].tokens)
     assert (len(words), words[0], words[-1]) == (5, "<s>", "=")
+
+
+def test_the_clamp_diagnostic_changes_no_result(make_trainer: Any) -> None:
+    plain, watched = make_trainer(where="plain"), make_trainer(where="watched", hardware={"clamp_diagnostics": [0.3]})
+    for trainer in (plain, watched):
+        trainer.run()
+    assert torch.equal(weights(plain), weights(watched))
+    assert all(0 <= row["clamp/0.3/mass"] < 1 and row["clamp/0.3/cosine"] <= 1 + 1e-6 for row in watched.rows)
