@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from entrobench.cli_jobs import StudyName, jobs
 from entrobench.errors import InputError
 
 app = typer.Typer(
@@ -20,13 +21,8 @@ app = typer.Typer(
     help="Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `snakemake`.",
 )
 
-Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False)]
-File = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="name in config/studies, or path of a YAML file")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+app.add_typer(jobs)
 
-DATA = Path("results/data")
-MODELS = Path("results/models")
 DATABASE = Path("results/mlflow.db")
 REFERENCE = Path("results/reference")
 
@@ -38,74 +34,6 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-@app.command()
-def train(
-    folder: Folder,
-    device: Device = "auto",
-    micro_batch: Annotated[int, typer.Option(help="sequences per forward; never changes a result")] = 128,
-    head_chunk: Annotated[int, typer.Option(help="tokens per chunk of the output layer")] = 4096,
-    rollout_rows: Annotated[int, typer.Option(help="answers decoded side by side")] = 256,
-    checkpoint_every: Annotated[int, typer.Option(help="steps")] = 20,
-    clamp_diagnostics: Annotated[list[float] | None, typer.Option(help="log what clamping at p would change")] = None,
-    micro_batch_tokens: Annotated[int, typer.Option(help="tokens with padding per forward; 0: no limit")] = 0,
-    activation_checkpointing: Annotated[bool, typer.Option(help="recompute each layer in the backward pass")] = False,
-    processes: Annotated[int, typer.Option(help="processes on this machine, one device each")] = 1,
-    weights: Annotated[str, typer.Option(help="whole, or sharded: layers cut among the processes")] = "whole",
-) -> None:
-    """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
-
-    Examples: entrobench train results/quickstart/runs/small/chain2/aent/seed0; on several machines:
-    accelerate launch --num_machines 2 … -m entrobench.cli train FOLDER
-    """
-    from entrobench import launch
-    from entrobench.config import Hardware, parse
-    from entrobench.lock import read_config
-    from entrobench.reuse import reuse_finished_run
-
-    settings = {
-        "device": device,
-        "micro_batch": micro_batch,
-        "head_chunk": head_chunk,
-        "rollout_rows": rollout_rows,
-        "checkpoint_every": checkpoint_every,
-        "clamp_diagnostics": clamp_diagnostics or [],
-        "micro_batch_tokens": micro_batch_tokens,
-        "activation_checkpointing": activation_checkpointing,
-        "processes": processes,
-        "weights": weights,
-    }
-    config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
-    if not launch.launched() and (source := reuse_finished_run(config, folder)):
-        print(f"{folder}: the same run is finished in {source}; taken from there")
-        return
-    if hardware.processes > 1 and not launch.launched():
-        raise typer.Exit(launch.run(folder, hardware))
-    from entrobench import trainer
-    from entrobench.decontamination import training_folder
-    from entrobench.evaluation.rewards import reward_function
-
-    model, data = MODELS / config["model"]["name"], training_folder(DATA, config["dataset"])
-    trainer.train(config, folder, model, data, hardware, reward_function(config["trainer"]["reward"]))
-
-
-@app.command()
-def generate(
-    model_folder: Folder,
-    evaluation: File,
-    output: Annotated[Path, typer.Argument(help="folder that gets generations/<benchmark>.jsonl.zst")],
-    device: Device = "auto",
-) -> None:
-    """Sample the answers of the model in MODEL_FOLDER to all benchmarks that EVALUATION (evaluation.json) names.
-
-    Example: entrobench generate results/models/small results/quickstart/evaluation.json results/quickstart/base/small
-    """
-    import json
-
-    from entrobench.evaluation.generate import generate
-
-    generate(model_folder, json.loads(evaluation.read_text()), DATA, output, device)
 
 
 @app.command()
@@ -356,73 +284,6 @@ def doctor() -> None:
 
     if not examine():
         raise typer.Exit(1)
-
-
-@app.command()
-def lock(
-    study: StudyName,
-    run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")],
-    replace: Annotated[bool, typer.Option("--replace", help="delete checkpoints of another config")] = False,
-) -> None:
-    """Write the resolved config.json of one run.
-
-    Example: entrobench lock quickstart small/chain2/aent/seed0
-    """
-    from entrobench.lock import lock_run
-    from entrobench.study import load_study
-
-    lock_run(load_study(study).run(run), replace)
-
-
-@app.command("lock-evaluation")
-def lock_evaluation(study: StudyName) -> None:
-    """Write a study's evaluation.json.
-
-    Example: entrobench lock-evaluation quickstart
-    """
-    from entrobench.lock import lock_evaluation
-    from entrobench.study import load_study
-
-    lock_evaluation(load_study(study))
-
-
-@app.command("base-model")
-def base_model(name: Annotated[str, typer.Argument(help="name in config/models")]) -> None:
-    """Make or fetch a base model into results/models/NAME.
-
-    Example: entrobench base-model small
-    """
-    from entrobench import base_model, recipes
-
-    recipe = recipes.load_model(name, "entrobench base-model")
-    base_model.make(name, recipe.spec, MODELS / name, {dataset: DATA / dataset for dataset in recipe.datasets})
-
-
-@app.command("prepare-data")
-def prepare_data(
-    name: Annotated[str, typer.Argument(help="name in config/datasets, or a benchmark that is a task of lm-eval")],
-    without: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DATASET/SPLIT", help="only write the training rows that match no row there"),
-    ] = None,
-) -> None:
-    """Write results/data/NAME: parquet splits and a manifest; or its training rows without those of benchmarks.
-
-    Examples: entrobench prepare-data chain2; entrobench prepare-data gsm8k --without gsm8k/test --without math500/test
-    """
-    from entrobench import data, decontamination, recipes
-
-    where = "entrobench prepare-data"
-    recipe = recipes.load_dataset(name, where)
-    if not without:
-        data.prepare(name, recipe.spec, DATA / name)
-        return
-    places = [(recipes.load_dataset(place.split("/")[0], where), place.partition("/")[2]) for place in without]
-    compared = decontamination.compared_with(recipe, places)
-    if not compared:
-        raise InputError(f"{where}: no row of {name} can match one of {', '.join(without)}")
-    found = decontamination.decontaminate(name, compared, DATA)["decontamination"]
-    print(f"{found['matching']} of {found['rows']} training rows match: {decontamination.RULE}")
 
 
 @app.command()

@@ -25,14 +25,9 @@ class Watch:
         self.tokens: TokenBatch  # what the last call of token_loss got
         hooks = {name: getattr(method, name) for name in HOOKS}
         stats = hooks["token_stats"]
-        hooks["token_stats"] = lambda: {k: self._around_stat(f"token_stats[{k}]", f) for k, f in stats().items()}
+        hooks["token_stats"] = lambda: {k: self._around(f"token_stats[{k}]", stat) for k, stat in stats().items()}
         for name, hook in hooks.items():
             setattr(method, name, self._around(name, hook))
-
-    def _around_stat(self, name: str, stat: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """A statistic gets logits of its own: autograd would end with an error of its own where they are changed."""
-        watched = self._around(name, stat)
-        return lambda logits: watched(logits.clone())
 
     def _around(self, name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*args: Any) -> Any:

@@ -15,9 +15,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-if not Path("/dev/nvidiactl").exists():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is first imported, whoever does
-
 import pytest
 from hypothesis import settings
 

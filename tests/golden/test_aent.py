@@ -158,6 +158,13 @@ def test_the_pull_towards_the_start() -> None:
     assert after(subject, 2, 0.05) == pytest.approx(0.004196002, rel=1e-12)
 
 
+def test_steering_by_the_full_entropy() -> None:
+    # the full entropy 0.05 is 0.1 below the band: + 0.002·0.1; what the clamped one says plays no part
+    subject = aent(steer="full", warmup=1)
+    subject.after_step(dataclasses.replace(summary(1, clamped_entropy=5.0), entropy=0.05))
+    assert subject.state.coefficient == pytest.approx(0.0022, rel=1e-12)
+
+
 def test_a_constant_coefficient() -> None:
     subject = aent(adaptive=False, coefficient=0.02)  # outside the box, which is the controller's alone
     assert after(subject, 99, 0.0) == 0.02
