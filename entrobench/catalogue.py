@@ -20,6 +20,7 @@ from entrobench.registry import load_method, method_infos
 from entrobench.variants import Variant, load_variant
 
 WIDTH = 100
+INERT = "inert on policy"
 
 
 def catalogue() -> str:
@@ -48,7 +49,7 @@ def marks_of(use: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     marks = {
         "provisional": declared.get("provisional"),
         "not invariant": declared.get("scope") == "microbatch",
-        "inert on policy": declared.get("inert_on_policy"),
+        INERT: declared.get("inert_on_policy"),
         f"loss: {declared.get('loss_agg')}": declared.get("loss_agg"),
     }
     return tuple(mark for mark, holds in marks.items() if holds)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrobench import registry
+from entrobench import catalogue, registry
 from entrobench.evaluation.marks import method_marks
 from entrobench.registry import method_infos
 
@@ -31,7 +31,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registry.MethodInfo
     file = tmp_path / "mine.py"
     file.write_text(SOURCE)
     info = registry._describe("mine", file, "mine", None, "test")
-    monkeypatch.setattr(registry, "method_infos", lambda: {"mine": info})
+    monkeypatch.setattr(catalogue, "method_infos", lambda: {"mine": info})
     return info
 
 
