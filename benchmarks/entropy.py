@@ -22,7 +22,7 @@ from typing import Any
 from shared.measure import describe_machine, interleaved, ratio, table, use_threads
 
 SIZES = ((2048, 32_000), (512, 151_936))
-HIDDEN, VOCABULARY, CHUNK = 1536, 151_936, 256
+HIDDEN, VOCABULARY, CHUNK = 1536, 151_936, 128
 HEAD_TOKENS = 256
 MEMORY_TOKENS = (256, 1024, 4096)
 TRL_VOCABULARY_CHUNK = 8192

@@ -9,13 +9,14 @@ from entrobench.config import Hardware, parse
 from entrobench.diagnostics import ClampDiagnostic
 from entrobench.errors import InputError
 from entrobench.logits import clamped_entropy, entropy
+from entrobench.ranks import Ranks
 
 
 def test_the_columns_are_what_autograd_says() -> None:
     logits = 2 * torch.randn(5, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     diagnostic = ClampDiagnostic([0.3])
     returned = torch.cat([diagnostic(logits[:2]), diagnostic(logits[2:])])
-    row = diagnostic.take()
+    row = diagnostic.take(Ranks(), torch.device("cpu"))
     leaf = logits.clone().requires_grad_()
     (full,) = torch.autograd.grad(entropy(leaf).sum(), leaf)
     (clamped,) = torch.autograd.grad(clamped_entropy(leaf, 0.3).sum(), leaf)
@@ -28,13 +29,13 @@ def test_the_columns_are_what_autograd_says() -> None:
         "clamp/0.3/norm_ratio": pytest.approx(float(clamped.norm() / full.norm())),
     }
     diagnostic(logits)
-    assert diagnostic.take() == pytest.approx(row), "each step starts anew"
+    assert diagnostic.take(Ranks(), torch.device("cpu")) == pytest.approx(row), "each step starts anew"
 
 
 def test_tokens_without_entropy_give_numbers() -> None:
     diagnostic = ClampDiagnostic([0.5])
     diagnostic(torch.tensor([[0.0, -torch.inf, -torch.inf]]))
-    assert diagnostic.take()["clamp/0.5/mass"] == 0.0
+    assert diagnostic.take(Ranks(), torch.device("cpu"))["clamp/0.5/mass"] == 0.0
 
 
 @pytest.mark.parametrize("clamps", [[1.0], [0.0], ["a"]])
