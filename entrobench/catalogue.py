@@ -42,10 +42,8 @@ def catalogue() -> str:
 
 def marks_of(use: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     """What a reader of a list must know about a method with these settings; a setting wins over the class."""
-    infos = method_infos()
-    if use not in infos:
-        return (f"broken: no method {use}",)
-    declared = {**infos[use].constants, **values}
+    info = method_infos().get(use)
+    declared = {**(info.constants if info else {}), **values}
     marks = {
         "provisional": declared.get("provisional"),
         "not invariant": declared.get("scope") == "microbatch",
@@ -158,4 +156,5 @@ def _shown(value: Any) -> str:
 
 
 def _marks(use: str, values: Mapping[str, Any]) -> str:
-    return ", ".join(marks_of(use, values))
+    marks = marks_of(use, values)
+    return ", ".join(marks if use in method_infos() else (f"broken: no method {use}", *marks))

@@ -12,5 +12,5 @@ def method_marks(config: Mapping[str, Any]) -> list[str]:
     """The marks of a run, from its config.json; that a method does nothing on policy counts at one update per step."""
     marks = marks_of(config["method"]["use"], config["method"]["values"])
     one_update = config["trainer"]["updates"] == 1
-    named = {INERT: "inert at 1 update per rollout" if one_update else None}
-    return [mark for mark in (named.get(mark, mark) for mark in marks) if mark]
+    inert = ["inert at 1 update per rollout"] if INERT in marks and one_update else []
+    return [mark for mark in marks if mark != INERT] + inert
