@@ -205,7 +205,7 @@ class Hardware:
 class EvaluationConfig:
     """How held-out problems are sampled and scored; locked per study."""
 
-    samples: int = setting(8, low=1, source="issue: avg@8, maj@8")
+    samples: int = setting(8, low=1, source="ours; avg@8 and maj@8")
     temperature: float = setting(1.0, low=0.0, source="ours; 0 is greedy")
     top_p: float = setting(1.0, low=0.0, high=1.0)
     top_k: int = setting(0, low=0, source="ours; 0 is off")
