@@ -126,8 +126,8 @@ def trl_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache: 
     def reward(completions: list[str], completion_ids: list[list[int]], answer: list[str], **_: Any) -> list[float]:
         turns.lengths.append(sum(map(len, completion_ids)) / len(completion_ids))
         ended = [ids[-1] in ends for ids in completion_ids]
-        judge = turns.ours.collector.reward
-        return [float(judge(*each).correct) for each in zip(completions, answer, ended, strict=True)]
+        judge = turns.ours.collector.sampler.reward
+        return [float(judge(*each, "").correct) for each in zip(completions, answer, ended, strict=True)]
 
     per_update = ours.prompts * ours.group_size // ours.updates
     settings = GRPOConfig(
