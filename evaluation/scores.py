@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -128,11 +129,16 @@ def _noisy(k: int, draws: int) -> str:
 
 
 def noisy_pass_k(scores: DataFrame) -> list[str]:
-    """A warning for each pass@k of a tidy score table that has fewer than 2k draws."""
-    metrics = sorted(set(scores["metric"]))
-    draws = min(int(name.removeprefix("avg@")) for name in metrics if name.startswith("avg@"))
-    ks = sorted(int(name.removeprefix("pass@")) for name in metrics if name.startswith("pass@"))
-    return [_noisy(k, draws) for k in ks if draws < 2 * k]
+    """A warning for each pass@k of a tidy score table that has fewer than 2k draws.
+
+    Where benchmarks have different numbers of draws (avg@n) the table does not hold them; `pass_at_k` has warned.
+    """
+    metrics = set(scores["metric"])
+    numbers = {
+        kind: sorted(int(name.removeprefix(kind)) for name in metrics if re.fullmatch(rf"{kind}\d+", name))
+        for kind in ("avg@", "pass@")
+    }
+    return [_noisy(k, draws) for draws in numbers["avg@"] for k in numbers["pass@"] if draws < 2 * k]
 
 
 def score_table(problems: DataFrame) -> DataFrame:

@@ -15,6 +15,7 @@ from entrobench.evaluation.scores import (
     COLUMNS,
     OUTCOMES,
     collect_scores,
+    noisy_pass_k,
     pass_at_k,
     problem_column,
     problem_table,
@@ -81,6 +82,18 @@ def test_pass_at_k_equals_the_share_of_subsets_with_a_correct_draw(case: tuple[i
     n, correct, k = case
     subsets = list(combinations([True] * correct + [False] * (n - correct), k))
     assert pass_at_k(correct, n, k) == pytest.approx(numpy.mean([any(subset) for subset in subsets]))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "warned"),
+    [
+        (["avg@6", "pass@2", "pass@4"], ["pass@4 from 6 draws is noisy: 8 or more are recommended"]),
+        (["avg@4", "avg@4 (paper grader)", "pass@2", "length"], []),
+        (["avg@n", "avg@n (paper grader)", "pass@2"], []),  # benchmarks with different numbers of draws
+    ],
+)
+def test_what_is_said_of_noisy_pass_k(metrics: list[str], warned: list[str]) -> None:
+    assert noisy_pass_k(pandas.DataFrame({"metric": metrics})) == warned
 
 
 def test_pass_at_k_refuses_and_warns() -> None:
