@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from entrobench.cli import app
 
-COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
+COMMANDS = sorted(typer.main.get_command(app).commands)
 USER_COMMANDS = {
     "train",
     "generate",
