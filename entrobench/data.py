@@ -20,6 +20,7 @@ from typing import Any
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.fetch import UNKNOWN, FilePin, Source, check_source, fetch
+from entrobench.files import replacing
 from entrobench.hub import HubSplit, read_splits
 from entrobench.provenance import sha256_file
 from entrobench.rows import Row, SplitFile, problem_id, read_file
@@ -244,7 +245,8 @@ def write_splits(
         }
         for split, rows in sorted(splits.items())
     }
-    _replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
+    with replacing(folder / "manifest.json") as draft:
+        draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     return manifest
 
 
@@ -337,10 +339,5 @@ def _write_parquet(rows: list[Row], path: Path) -> None:
     table = pyarrow.table({column: [getattr(row, column) for row in rows] for column in columns})
     buffer = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, buffer)
-    _replace(path, buffer.getvalue().to_pybytes())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path) as draft:
+        draft.write_bytes(buffer.getvalue().to_pybytes())

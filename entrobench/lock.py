@@ -12,6 +12,7 @@ from typing import Any
 
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError
+from entrobench.files import replacing
 from entrobench.study import Run, Study
 
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
@@ -36,9 +37,8 @@ def lock_evaluation(study: Study) -> None:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON by rename, so that no reader sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

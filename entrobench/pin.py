@@ -13,6 +13,7 @@ from entrobench import recipes
 from entrobench.documents import CONFIG, named_files
 from entrobench.errors import InputError, unknown
 from entrobench.fetch import FilePin, Source, check_path, download, one_line
+from entrobench.files import replacing
 from entrobench.hub import MODEL_FILES, HubModel, model_source
 from entrobench.provenance import sha256_file
 
@@ -110,9 +111,8 @@ def write_pins(path: Path, revision: str, files: dict[str, FilePin]) -> None:
     block += [f"  {_key(name)}: {{sha256: {pin.sha256}, bytes: {pin.bytes}}}" for name, pin in files.items()]
     kept, place = _without(path.read_text().splitlines(), ("revision", "files"))
     text = "\n".join([*kept[:place], *block, *kept[place:]]) + "\n"
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(text)
-    draft.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(text)
 
 
 def _without(lines: Iterable[str], keys: tuple[str, ...]) -> tuple[list[str], int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
+from entrobench.files import replacing
 from entrobench.projection import NOTE, Entry, entries
 
 if TYPE_CHECKING:
@@ -185,6 +186,5 @@ def _write_summary(study: Study, described: list[Entry], experiment: str, path: 
         "metrics": sum(len(entry.metrics) for entry in described),
         "content_hash": {entry.key: entry.content_hash for entry in described},
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(content, indent=2) + "\n")

@@ -317,10 +317,10 @@ def build_method(section: Mapping[str, Any], trainer: TrainerConfig, where: str)
 
 def load_prompts(data_folder: Path, tokenizer: Any, template: str, config: TrainerConfig) -> list[Prompt]:
     """Tokenise the training problems; those over `max_prompt_tokens` are left out and counted on the screen."""
-    from entrobench.data import load_rows
+    from entrobench.data import load_rows, render
 
     rows = load_rows(data_folder, "train")
-    prompts = [Prompt(r.id, encode_prompt(tokenizer, template.replace("{problem}", r.problem)), r.answer) for r in rows]
+    prompts = [Prompt(r.id, encode_prompt(tokenizer, render(template, r.problem)), r.answer) for r in rows]
     short = [prompt for prompt in prompts if len(prompt.tokens) <= config.max_prompt_tokens]
     if len(short) < len(prompts):
         print(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.config import EvaluationConfig, parse
 from entrobench.errors import InputError
+from entrobench.files import replacing
 from entrobench.sampling import sampling_of
 
 from .benchmarks import Benchmark, load_benchmark
@@ -141,9 +141,8 @@ def _write(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(zstandard.compress(text.encode()))
-    temporary.replace(path)
+    with replacing(path) as draft:
+        draft.write_bytes(zstandard.compress(text.encode()))
 
 
 def _progress() -> Any:

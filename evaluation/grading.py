@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
+from entrobench.files import replacing
 
 from .graders import GRADER_VERSION, OUTCOMES, Verdict, grade, is_known, remember, warm_up
 from .tolerance import with_tolerance
@@ -155,6 +156,5 @@ def _write(rows: list[dict[str, Any]], output: Path) -> None:
         metadata={b"grader_version": GRADER_VERSION.encode()},
     )
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), temporary)
-    temporary.replace(output)
+    with replacing(output) as draft:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), draft)

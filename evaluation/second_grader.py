@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from entrobench.errors import unknown
+from entrobench.files import replacing
 
 from .grading import read_generations
 from .rewards import reward_function
@@ -35,6 +36,5 @@ def add_verdicts(generations: Path, grades: Path, grader: str, progress: bool) -
     table = pyarrow.parquet.read_table(grades)
     table = table.append_column(f"{grader}_correct", pyarrow.array([verdicts[key].correct for key in keys]))
     table = table.append_column(f"{grader}_outcome", pyarrow.array([verdicts[key].outcome for key in keys]))
-    temporary = grades.with_name(f".{grades.name}.{os.getpid()}")
-    pyarrow.parquet.write_table(table, temporary)
-    temporary.replace(grades)
+    with replacing(grades) as draft:
+        pyarrow.parquet.write_table(table, draft)
