@@ -49,7 +49,8 @@ def launch(folders: tuple[Path, Path], processes: int, jobs: list[dict[str, Any]
     script.write_text(SCRIPT.format(here=str(HERE), model=str(model), data=str(data)))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(launcher if processes > 1 else []), str(script), json.dumps(jobs)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}  # whatever the host's name resolves to
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
