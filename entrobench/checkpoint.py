@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,19 @@ def model_tensors(model: Any) -> dict[str, Tensor]:
     """A model's parameters and persistent buffers, tied ones once, sharded ones whole (every process has to ask)."""
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
     return {key: full(value) for key, value in model.state_dict().items() if key not in tied}
+
+
+@contextmanager
+def weights_on_disk(model: Any, folder: Path, dtype: torch.dtype) -> Iterator[Path]:
+    """A model's weights in this type as <folder>/model.safetensors, for an engine that is another process.
+
+    Gives the folder's absolute path; it is removed afterwards.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model_tensors(model).items()}
+    save_file(tensors, folder / "model.safetensors")
+    yield folder.resolve()
+    shutil.rmtree(folder)
 
 
 def restore_model(model: Any, tensors: Mapping[str, Tensor]) -> None:

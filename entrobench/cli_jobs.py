@@ -36,6 +36,10 @@ def train(
     activation_checkpointing: Annotated[bool, typer.Option(help="recompute each layer in the backward pass")] = False,
     processes: Annotated[int, typer.Option(help="processes on this machine, one device each")] = 1,
     weights: Annotated[str, typer.Option(help="whole, or sharded: layers cut among the processes")] = "whole",
+    engine_memory: Annotated[float, typer.Option(help="share of a GPU that vLLM takes")] = 0.3,
+    engine_devices: Annotated[int, typer.Option(help="GPUs among which vLLM cuts each layer")] = 1,
+    engine_resident: Annotated[bool, typer.Option(help="vLLM keeps its memory during updates")] = False,
+    engine_address: Annotated[str, typer.Option(help="of the vLLM server")] = "http://127.0.0.1:8000",
 ) -> None:
     """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
 
@@ -58,6 +62,10 @@ def train(
         "activation_checkpointing": activation_checkpointing,
         "processes": processes,
         "weights": weights,
+        "engine_memory": engine_memory,
+        "engine_devices": engine_devices,
+        "engine_resident": engine_resident,
+        "engine_address": engine_address,
     }
     config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
     if not launch.launched() and (source := reuse_finished_run(config, folder)):

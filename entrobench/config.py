@@ -168,7 +168,10 @@ class TrainerConfig:
     )
     overlong_factor: float = setting(1.0, low=0.0, added=True, source="DAPO's recipe: 1; penalty of the longest")
     reward: str = setting("boxed", source="evaluation/rewards.py names them")
-    engine: str = setting("native", choices=("native",), source="design 4")
+    engine: str = setting("native", choices=("native", "vllm", "vllm_server"), source="design 4")
+    rollout_correction: float | None = setting(
+        None, low=1.0, added=True, source="off: ours; TIS: cap of a token's weight for sampler-trainer mismatch"
+    )
 
     def __post_init__(self) -> None:
         if self.top_p != 1.0 or self.top_k != 0:
@@ -194,6 +197,10 @@ class Hardware:
     activation_checkpointing: bool = setting(False, source="ours; recompute each layer in the backward pass")
     processes: int = setting(1, low=1, source="ours; processes that train one run together, one device each")
     weights: str = setting("whole", choices=("whole", "sharded"), source="ours; sharded: layers cut among processes")
+    engine_memory: float = setting(0.3, low=0.01, high=1.0, source="TRL's default; share of a GPU that vLLM takes")
+    engine_devices: int = setting(1, low=1, source="ours; GPUs among which vLLM cuts each layer (tensor parallel)")
+    engine_resident: bool = setting(False, source="ours; vLLM keeps its memory while the trainer updates")
+    engine_address: str = setting("http://127.0.0.1:8000", source="vLLM's default; where engine vllm_server listens")
 
     def __post_init__(self) -> None:
         for clamp in self.clamp_diagnostics:
@@ -213,6 +220,7 @@ class EvaluationConfig:
     pass_k: list[int] = setting([1, 2, 4], source="ours; needs samples >= 2k")
     problems: int | None = setting(None, low=1, source="null: all problems of the benchmark")
     seed: int = setting(0, low=0)
+    engine: str = setting("native", choices=("native", "vllm"), added=True, source="design 4")
 
     def __post_init__(self) -> None:
         for k in self.pass_k:

@@ -14,9 +14,11 @@ from entrobench import hooks
 from entrobench.answers import Answer, Prompt, Reward, Sampled, Sampler, reward_of
 from entrobench.api import Method, MiniBatch, StepBatch
 from entrobench.config import TrainerConfig
+from entrobench.errors import InputError
 from entrobench.forward import Sequences, frozen_forward, pack
 from entrobench.logits import TokenStat, entropy
 from entrobench.memory import Memory
+from entrobench.objective import rollout_weights
 from entrobench.rollout import Engine
 from entrobench.sharding import Whole
 from entrobench.update import keyed_generator, minibatch_of
@@ -31,7 +33,7 @@ class Experience:
     keys: list[str]  # [S] names of the sequences for random draws
     sampled: Sampled  # all answers, also dropped ones
     entropy_t1: float  # nats per token of the sampling policy at temperature 1
-    rollout_mismatch: float  # mean |logp_rollout - logp_old| per token
+    rollout: dict[str, float]  # how far sampler and trainer lie apart: see `_apart`
     seconds: dict[str, float]
 
 
@@ -106,15 +108,34 @@ class Collector:
         sequences = pack([a.prompt.tokens for a in answers], [a.completion.tokens for a in answers], device)
         records, entropy_t1 = self._records(sequences, temperature, reference)
         batch = self._batch(answers, sequences, records, step, temperature)
-        assert batch.logp_rollout is not None
-        mismatch = (batch.logp_rollout - batch.logp_old).abs()[sequences.mask].mean()
+        apart = self._apart(batch)
         seconds = {
             "rollout": loaded - start + sampled.rollout_seconds,
             "reward": sampled.reward_seconds,
             "old": time.perf_counter() - clock,
         }
         keys = [answer.key for answer in answers]
-        return Experience(sequences, batch, keys, sampled, entropy_t1, float(mismatch), seconds)
+        return Experience(sequences, batch, keys, sampled, entropy_t1, apart, seconds)
+
+    def _apart(self, batch: StepBatch) -> dict[str, float]:
+        """Mean |logp_rollout - logp_old| per token and, with a correction, its weights' mean and largest.
+
+        Raises InputError where the engine is farther off than rounding explains.
+        """
+        assert batch.logp_rollout is not None
+        difference = (batch.logp_old - batch.logp_rollout)[batch.mask]
+        mismatch, limit = float(difference.abs().mean()), self.engine.tolerance
+        if not mismatch <= limit:
+            raise InputError(
+                f"engine: {self.config.engine}: at step {batch.step} its log-probabilities lie {mismatch:.3g} nats per "
+                f"token from the trainer's (at most {limit:g} under equal weights): it holds others, or computes "
+                "otherwise; training stops here, the last checkpoint is intact"
+            )
+        apart = {"rollout_mismatch": mismatch}
+        if self.config.rollout_correction is not None:
+            weights = rollout_weights(batch, self.config.rollout_correction)[batch.mask]
+            apart |= {"rollout_weight": float(weights.mean()), "rollout_weight_max": float(weights.max())}
+        return apart
 
     def _records(self, sequences: Sequences, temperature: float, reference: Any | None) -> tuple[dict[str, Any], float]:
         """Old log-probabilities, entropies and statistics; and the entropy at temperature 1."""

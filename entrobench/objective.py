@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrobench.api import MiniBatch, TokenBatch, TrainerConfig
+from entrobench.api import MiniBatch, StepBatch, TokenBatch, TrainerConfig
 
 ADVANTAGE_EPSILON = 1e-6  # the paper's code base
 
@@ -72,6 +72,17 @@ def gradient_preserving_loss(
     bound = torch.where((advantages < 0) & (ratio < 1 - clip_low), beta_low * (1 - clip_low) / ratio.detach(), bound)
     bound = torch.where((advantages > 0) & (ratio > 1 + clip_high), beta_high * (1 + clip_high) / ratio.detach(), bound)
     return _dual_clipped(-bound * ratio * advantages, advantages, trainer)
+
+
+def rollout_weights(batch: StepBatch | MiniBatch, cap: float) -> Tensor:
+    """min(π_old/π_rollout, cap) per token, no gradient: [S,T] or [B,T], 1 outside the mask.
+
+    π_old is the trainer's probability of a token and π_rollout the engine's, both under the weights that sampled it.
+    Truncated importance sampling, Yao et al. 2025, *Your Efficient RL Framework Secretly Brings You Off-Policy RL
+    Training*: the policy loss of each token is multiplied by its weight.
+    """
+    assert batch.logp_rollout is not None, "the engine reports log-probabilities"
+    return ((batch.logp_old - batch.logp_rollout) * batch.mask).exp().clamp(max=cap)
 
 
 def _dual_clipped(loss: Tensor, advantages: Tensor, trainer: TrainerConfig) -> Tensor:

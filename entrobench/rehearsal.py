@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -89,6 +90,8 @@ def even_words(text: str, answer: str, finished: bool, key: str) -> Judged:
 
 class Replay:
     """An engine that always gives the fixed answers."""
+
+    tolerance = math.inf
 
     def load(self, model: Any) -> None:
         """Nothing to take over."""

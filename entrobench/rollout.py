@@ -8,6 +8,7 @@ numbers are keyed by (seed, key of the prompt, draw), so neither order nor batch
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -45,7 +46,14 @@ class Completion:
 
 
 class Engine(Protocol):
-    """Anything that samples answers."""
+    """Anything that samples answers.
+
+    `tolerance` is how far, in nats per token on average, its log-probabilities may lie from the trainer's under the
+    same weights: farther means that it holds other ones.
+    """
+
+    @property
+    def tolerance(self) -> float: ...
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: str
@@ -60,6 +68,8 @@ class Engine(Protocol):
 
 class NativeEngine:
     """Batched decoding on the trainer's own device."""
+
+    tolerance = math.inf  # it reads the trainer's own weights
 
     def __init__(self, model: Any, end_tokens: Sequence[int], dtype: torch.dtype, batch_rows: int = 256) -> None:
         self.end_tokens = list(end_tokens)
@@ -79,8 +89,7 @@ class NativeEngine:
         `keys` names each prompt for its random numbers. Prompts of similar length share a batch of at most
         `batch_rows` answers. Raises InputError for an empty prompt.
         """
-        if any(not prompt for prompt in prompts):
-            raise InputError("rollout: an empty prompt cannot be continued; give the tokenizer a begin token")
+        refuse_empty(prompts)
         completions: list[Completion] = [Completion([], [], "")] * (len(prompts) * n)
         rows = [(prompt, draw) for prompt in range(len(prompts)) for draw in range(n)]
         rows.sort(key=lambda row: len(prompts[row[0]]))
@@ -132,6 +141,12 @@ class NativeEngine:
                 active, token, done, draws = active[keep], token[keep], done[keep], draws[keep]
             hidden = self.model.step(token, cache)
         return _completions(tokens.tolist(), logps.tolist(), self.end_tokens)
+
+
+def refuse_empty(prompts: Sequence[Sequence[int]]) -> None:
+    """Raise InputError if one of the prompts has no token."""
+    if not all(prompts):
+        raise InputError("rollout: an empty prompt cannot be continued; give the tokenizer a begin token")
 
 
 def sample(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> tuple[Tensor, Tensor]:

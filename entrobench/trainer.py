@@ -24,17 +24,17 @@ from entrobench.answers import Prompt, Reward
 from entrobench.api import Method, Progress, StepSummary
 from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.diagnostics import ClampDiagnostic
+from entrobench.engines import check_engine, training_engine
 from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.footprint import peak_memory, refuse_too_small
 from entrobench.hub import shape_in
 from entrobench.live import LIVE, LiveRows
 from entrobench.memory import Memory
-from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, recompute_layers, resolve_device
+from entrobench.model import encode_prompt, load_model, load_tokenizer, recompute_layers, resolve_device
 from entrobench.progress import StepProgress
 from entrobench.ranks import Ranks
 from entrobench.registry import load_method, method_infos
-from entrobench.rollout import NativeEngine
 from entrobench.sharding import Whole, clip_gradients, parameter_groups, shard, sum_gradients
 from entrobench.update import Measures, accumulate_gradients
 
@@ -88,6 +88,7 @@ class Trainer:
 
         self.folder, self.identity, self.seed = folder, identity, int(config["seed"])
         self.trainer = parse(TrainerConfig, config["trainer"], f"{folder}/config.json: trainer")
+        check_engine(self.trainer.engine, f"{folder}/config.json")
         device = resolve_device(hardware.device)
         make_deterministic(device)
         precision = "bf16" if device.type == "cuda" else "no"  # master weights stay float32
@@ -115,7 +116,9 @@ class Trainer:
             recompute_layers(self.model)
         self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
         dtype = torch.bfloat16 if device.type == "cuda" else self.model.dtype
-        engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype, hardware.rollout_rows)
+        engine = training_engine(
+            self.model, self.tokenizer, model_folder, self.prompts, dtype, self.trainer, hardware, folder, self.ranks
+        )
         whole = None
         if hardware.weights == "sharded" and self.ranks.count > 1:
             whole = Whole(self.model, dtype)
@@ -251,7 +254,7 @@ class Trainer:
         if self.trainer.dynamic_sampling:
             row["sampling_batches"] = experience.sampled.batches
             row["sampled_accuracy"] = experience.sampled.correct / experience.sampled.count
-        row["rollout_mismatch"] = experience.rollout_mismatch
+        row |= experience.rollout
         row |= {f"seconds_{name}": value for name, value in seconds.items()}
         row |= {name: measures.token_mean(name) for name in measures.sums if "/" in name}
         row |= {} if self.diagnostic is None else self.diagnostic.take(self.ranks, self.accelerator.device)

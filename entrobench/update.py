@@ -20,7 +20,7 @@ from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch
 from entrobench.forward import Sequences, frozen_forward, token_forward
 from entrobench.logits import entropy
 from entrobench.memory import Memory
-from entrobench.objective import token_weights
+from entrobench.objective import rollout_weights, token_weights
 from entrobench.ranks import Ranks
 
 
@@ -146,13 +146,19 @@ def accumulate_gradients(
 
 
 def divisor_weights(method: Method, batch: MiniBatch, extras: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weights [B,T] of the policy loss and of the regularizer, from the global minibatch."""
+    """Weights [B,T] of the policy loss and of the regularizer, from the global minibatch.
+
+    A correction of the sampler's mismatch weighs the tokens' policy loss; the divisors are those without it.
+    """
     counted = batch.mask
     if method.divisor == "selected":
         counted = batch.mask & (extras["selected"] != 0)
     longest = method.trainer.max_response_tokens
     policy = token_weights(counted, method.loss_agg or method.trainer.loss_agg, longest)
     regularizer = token_weights(batch.mask, method.regularizer_agg or "token-mean", longest)
+    cap = method.trainer.rollout_correction
+    if cap is not None:
+        policy = policy * rollout_weights(batch, cap)
     dtype = batch.logp_old.dtype
     return policy.to(dtype), regularizer.to(dtype)
 

@@ -86,7 +86,7 @@ def test_records_equal_those_of_whole_logits(setup: Setup, temperature: float) -
     assert experience.entropy_t1 == pytest.approx(float(torch.cat(at_one).mean()), abs=1e-5)
     assert batch.logp_rollout is not None
     torch.testing.assert_close(batch.logp_rollout, batch.logp_old, atol=1e-5, rtol=0)
-    assert 0 < experience.rollout_mismatch < 1e-5
+    assert 0 < experience.rollout["rollout_mismatch"] < 1e-5
     assert batch.temperature == temperature
 
 

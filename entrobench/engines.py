@@ -1,0 +1,75 @@
+"""The rollout engine that a study names; whether its vLLM is there is known before work starts."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entrobench.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from entrobench.answers import Prompt
+    from entrobench.config import Hardware, TrainerConfig
+    from entrobench.ranks import Ranks
+    from entrobench.rollout import Engine
+
+VLLM = "0.32.0"  # the version that the engines were tested against
+
+
+def vllm_version() -> str | None:
+    """`vllm.__version__` without its local part, read without importing it; None where there is no vLLM.
+
+    The CPU build is distributed under another name, so the package's own word counts and not its distribution's.
+    """
+    spec = find_spec("vllm")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    version: str = runpy.run_path(str(Path(spec.submodule_search_locations[0]) / "_version.py"))["__version__"]
+    return version.partition("+")[0]
+
+
+def check_engine(name: str, where: str) -> None:
+    """Raise InputError if this environment cannot run the engine."""
+    found = vllm_version() if name == "vllm" else VLLM
+    if found != VLLM:
+        installed = f"{found} is installed" if found else "it is not installed"
+        raise InputError(f"{where}: engine vllm needs vLLM {VLLM}, but {installed} here: see config/README.md, Engines")
+
+
+def training_engine(
+    model: Any,
+    tokenizer: Any,
+    model_folder: Path,
+    prompts: Sequence[Prompt],
+    dtype: torch.dtype,
+    config: TrainerConfig,
+    hardware: Hardware,
+    run_folder: Path,
+    ranks: Ranks,
+) -> Engine:
+    """Make the engine that a run's config names, for a model that was loaded from `model_folder`.
+
+    Raises InputError where the hardware settings do not suit it.
+    """
+    from entrobench.model import end_tokens
+    from entrobench.rollout import NativeEngine
+
+    ends = end_tokens(model, tokenizer)
+    if config.engine == "native":
+        return NativeEngine(model, ends, dtype, hardware.rollout_rows)
+    longest = max(len(prompt.tokens) for prompt in prompts) + config.max_response_tokens
+    scratch = run_folder / ".weights"
+    if config.engine == "vllm_server":
+        from entrobench.vllm_server import VllmServer
+
+        return VllmServer(hardware.engine_address, ends, longest, scratch, ranks)
+    from entrobench.vllm_engine import VllmEngine
+
+    device = next(model.parameters()).device
+    share, devices, resident = hardware.engine_memory, hardware.engine_devices, hardware.engine_resident
+    return VllmEngine(model_folder, ends, device, dtype, longest, share, devices, resident, scratch)
