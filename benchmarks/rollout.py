@@ -54,7 +54,7 @@ class Contest:
 
         self.model = model
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        self.ends = end_tokens(model, tokenizer)
+        self.ends = end_tokens(model.generation_config, tokenizer)
         self.engine = NativeEngine(model, self.ends, torch.float32)
 
     def measure(self, prompts: Prompts) -> list[str]:

@@ -119,7 +119,7 @@ def trl_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache: 
 
     ours = turns.ours.trainer
     tokenizer, network = load_tokenizer(model), load_model(model)
-    ends = end_tokens(network, tokenizer)
+    ends = end_tokens(network.generation_config, tokenizer)
     rows = load_rows(data, "train")
     prompts = [tokenizer.decode(encode_prompt(tokenizer, row.problem)) for row in rows]
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from entrobench.engines import VLLM, lock_file, vllm_version
+
 Line = tuple[str, str, str]  # state, what, fix
 
-LOCK_FILE = Path("requirements.lock")
 DATABASE = Path("results/mlflow.db")
 GIB = 2**30
 
@@ -32,18 +33,19 @@ def _python() -> Iterator[Line]:
 
 
 def _lock_file() -> Iterator[Line]:
-    """Installed versions against requirements.lock."""
-    if not LOCK_FILE.exists():
-        yield "fail", "no requirements.lock here", "run the command in the project's root folder"
+    """Installed versions against requirements.lock, or requirements-vllm.lock."""
+    path = lock_file()
+    if not path.exists():
+        yield "fail", f"no {path} here", "run the command in the project's root folder"
         return
-    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK_FILE.read_text(), re.MULTILINE)
+    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", path.read_text(), re.MULTILINE)
     found = {name: _installed(name) for name, _ in locked}
     different = [f"{name} {found[name]} (locked {wanted})" for name, wanted in locked if found[name] != wanted]
     shown = ", ".join(different[:4]) + (", ..." if len(different) > 4 else "")
     if different:
-        yield "warn", f"{len(different)} of {len(locked)} packages differ from requirements.lock: {shown}", "make setup"
+        yield "warn", f"{len(different)} of {len(locked)} packages differ from {path}: {shown}", "make setup"
     else:
-        yield "ok", f"all {len(locked)} packages are those of requirements.lock", ""
+        yield "ok", f"all {len(locked)} packages are those of {path}", ""
 
 
 def _installed(name: str) -> str:
@@ -99,6 +101,15 @@ def _methods() -> Iterator[Line]:
     yield "warn" if broken else "ok", f"{len(infos)} methods" + "".join(f"; broken {line}" for line in broken), ""
 
 
+def _vllm() -> Iterator[Line]:
+    found = vllm_version()
+    if found is None:
+        yield "ok", "vLLM is not installed here", "only studies with `engine: vllm` need it: config/README.md, Engines"
+        return
+    fix = "" if found == VLLM else f"`engine: vllm` needs {VLLM}: config/README.md, Engines"
+    yield "warn" if fix else "ok", f"vLLM {found}", fix
+
+
 def _database() -> Iterator[Line]:
     """The MLflow database, read without importing mlflow."""
     if not DATABASE.exists():
@@ -113,4 +124,12 @@ def _database() -> Iterator[Line]:
     yield "ok", f"{DATABASE} holds {runs} runs", ""
 
 
-CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (_python, _lock_file, _device, _processor, _methods, _database)
+CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (
+    _python,
+    _lock_file,
+    _device,
+    _processor,
+    _methods,
+    _vllm,
+    _database,
+)

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 VLLM = "0.32.0"  # the version that the engines were tested against
 
 
+def lock_file() -> Path:
+    """The file that holds the exact versions of this environment: one with vLLM has its own."""
+    return Path("requirements-vllm.lock" if vllm_version() else "requirements.lock")
+
+
 def vllm_version() -> str | None:
     """`vllm.__version__` without its local part, read without importing it; None where there is no vLLM.
 
@@ -59,7 +64,7 @@ def training_engine(
     from entrobench.model import end_tokens
     from entrobench.rollout import NativeEngine
 
-    ends = end_tokens(model, tokenizer)
+    ends = end_tokens(model.generation_config, tokenizer)
     if config.engine == "native":
         return NativeEngine(model, ends, dtype, hardware.rollout_rows)
     longest = max(len(prompt.tokens) for prompt in prompts) + config.max_response_tokens
@@ -73,3 +78,20 @@ def training_engine(
     device = next(model.parameters()).device
     share, devices, resident = hardware.engine_memory, hardware.engine_devices, hardware.engine_resident
     return VllmEngine(model_folder, ends, device, dtype, longest, share, devices, resident, scratch)
+
+
+def evaluation_engine(name: str, folder: Path, tokenizer: Any, device: torch.device, rows: int) -> Engine:
+    """Make the engine `name` for the model in `folder`, in the type that evaluation computes in on this device."""
+    import torch
+
+    from entrobench.model import end_tokens, generation_settings, load_model
+
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    ends = end_tokens(generation_settings(folder), tokenizer)
+    if name == "vllm":
+        from entrobench.vllm_engine import VllmEngine
+
+        return VllmEngine(folder, ends, device, dtype)
+    from entrobench.rollout import NativeEngine
+
+    return NativeEngine(load_model(folder, device), ends, dtype, rows)

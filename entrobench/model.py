@@ -30,13 +30,17 @@ def load_model(folder: Path, device: torch.device | str = "cpu", dtype: torch.dt
 
     disable_progress_bar()  # it takes a blink, and clutters the logs of jobs
     folder = Path(folder)
-    if not (folder / "config.json").exists():
-        raise InputError(f"{folder}: no model here (config.json is missing)")
+    _refuse_empty(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
     )
     _refuse_scaled_logits(model, folder)
     return model.to(device).eval()
+
+
+def _refuse_empty(folder: Path) -> None:
+    if not (folder / "config.json").exists():
+        raise InputError(f"{folder}: no model here (config.json is missing)")
 
 
 def _refuse_scaled_logits(model: Any, folder: Path) -> None:
@@ -78,9 +82,19 @@ def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
     return str(tokenizer.decode(tokens, skip_special_tokens=True))
 
 
-def end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """Every token that ends a response: the tokenizer's and those of the generation settings."""
-    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+def generation_settings(folder: Path) -> Any:
+    """The generation settings of a model folder, those a loaded model has, without loading it."""
+    from transformers import AutoConfig, GenerationConfig
+
+    _refuse_empty(folder)
+    if (folder / "generation_config.json").exists():
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+    return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+
+
+def end_tokens(settings: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a response: the tokenizer's and those of the generation settings (of a model or None)."""
+    configured = settings.eos_token_id if settings is not None else None
     listed = configured if isinstance(configured, list) else [] if configured is None else [configured]
     return sorted({int(tokenizer.eos_token_id), *map(int, listed)})
 

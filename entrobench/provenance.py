@@ -16,7 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-LOCK_FILE = Path("requirements.lock")
+from entrobench.engines import lock_file, vllm_version
+
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 
 
@@ -42,12 +43,12 @@ def collect(
             "source_sha256": sha256_file(method_source),
             "distribution": distribution,
         },
-        "lock_sha256": sha256_file(LOCK_FILE) if LOCK_FILE.is_file() else None,
+        "lock_sha256": sha256_file(lock_file()) if lock_file().is_file() else None,
         "config_hash": config["hash"],
         "model": dict(config["model"]),
         "dataset": dict(config["dataset"]),
         "hardware": machine(str(hardware["device"])) | dict(hardware),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES} | _vllm(config),
         "seed": config["seed"],
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": time.time() - started,
@@ -55,6 +56,10 @@ def collect(
         "peak_memory_bytes": peak_memory_bytes(),
         "reused_from": None,
     }
+
+
+def _vllm(config: Mapping[str, Any]) -> dict[str, str | None]:
+    return {"vllm": vllm_version()} if config["trainer"].get("engine") == "vllm" else {}
 
 
 def package_version() -> str:

@@ -80,7 +80,7 @@ class Study:
     def locked_evaluation(self) -> dict[str, Any]:
         """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and what is their own."""
         own = {name: values for name, values in self.benchmarks.items() if values}
-        locked = {**dataclasses.asdict(self.evaluation), "benchmarks": list(self.benchmarks)}
+        locked = {**stored(self.evaluation), "benchmarks": list(self.benchmarks)}
         return {**locked, "sampling": own} if own else locked
 
     @property

@@ -26,13 +26,13 @@ class VllmEngine:
         end_tokens: Sequence[int],
         device: torch.device,
         dtype: torch.dtype,
-        longest: int,
+        longest: int | None = None,
         memory: float = 0.9,
         devices: int = 1,
         resident: bool = True,
         scratch: Path | None = None,
     ) -> None:
-        """Load the model in `folder`; `longest` counts the tokens of prompt and answer together.
+        """Load the model in `folder`; `longest` counts the tokens of prompt and answer together, None: what it can.
 
         `memory` is the share of a GPU that vLLM takes for weights, keys and values, `devices` how many GPUs share each
         layer. Unless `resident`, the GPU is given back after each `generate`. With several devices new weights go

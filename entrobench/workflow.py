@@ -13,6 +13,7 @@ from typing import Any
 from entrobench import recipes
 from entrobench.config import canonical_hash
 from entrobench.decontamination import reduced_folder, training_folder
+from entrobench.engines import check_engine
 from entrobench.errors import InputError, nearest
 from entrobench.launch import options
 from entrobench.lock import different_configs
@@ -36,6 +37,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
             )
     argument = str(config.get("study", DEFAULT_STUDY))
     study = load_study(argument)
+    _check_engines(study)
     _check_sources(study)
     if config.get("changed") != "rerun":
         _check_results(study)
@@ -43,6 +45,12 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
         print(f"warning: {warning}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
     return Workflow(study, study.name if named else shlex.quote(argument), replace=config.get("changed") == "rerun")
+
+
+def _check_engines(study: Study) -> None:
+    """Refuse a study whose engine is missing here; jobs run in this environment."""
+    for name in {run.config["trainer"]["engine"] for run in study.runs} | {study.evaluation.engine}:
+        check_engine(name, str(study.path))
 
 
 def _check_sources(study: Study) -> None:
@@ -119,6 +127,10 @@ class Workflow:
     def processes(self, key: str) -> int:
         """How many processes train a run together, one device each."""
         return self.runs[key].hardware.processes
+
+    def devices(self, key: str) -> int:
+        """How many devices a run trains on: those of its processes, and where they are more, of its engine."""
+        return max(self.processes(key), self.runs[key].hardware.engine_devices)
 
     def device(self, subject: str) -> str:
         """The device that a study sets for a run; a base model is evaluated where the first of its runs is."""

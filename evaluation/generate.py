@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.config import EvaluationConfig, parse
+from entrobench.engines import check_engine
 from entrobench.errors import InputError
 from entrobench.files import replacing
 from entrobench.sampling import sampling_of
@@ -39,9 +40,11 @@ def generate(
 
     from entrobench.model import weights_sha256
 
-    from .lm_eval import NativeLM
+    from .lm_eval import BATCHES, EngineLM
 
-    model = NativeLM(str(model_folder), device, next(iter(settings.values())).seed)
+    shared = next(iter(settings.values()))
+    check_engine(shared.engine, "evaluation")
+    model = EngineLM(str(model_folder), device, shared.seed, BATCHES[shared.engine], shared.engine)
     weights = weights_sha256(model_folder)
     with _progress() as progress:
         for benchmark in benchmarks:

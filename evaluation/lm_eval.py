@@ -26,6 +26,7 @@ from .graders import grade
 from .tolerance import with_tolerance
 
 BATCH = 256  # ours: answers decoded side by side
+BATCHES = {"native": BATCH, "vllm": 16 * BATCH}  # ours; vLLM itself decides how many are side by side
 LONGEST = 256  # tokens of an answer where neither task nor command line says; lm-eval's own default
 
 
@@ -71,24 +72,21 @@ class _Question:
 
 
 @register_model("entrobench")
-class NativeLM(LM):  # type: ignore[misc]
-    """The native rollout engine as an lm-eval model; only generation is offered."""
+class EngineLM(LM):  # type: ignore[misc]
+    """A rollout engine as an lm-eval model; only generation is offered."""
 
-    def __init__(self, pretrained: str, device: str = "auto", seed: int = 0, batch_size: int = BATCH) -> None:
+    def __init__(
+        self, pretrained: str, device: str = "auto", seed: int = 0, batch_size: int = BATCH, engine: str = "native"
+    ) -> None:
         """Load model and tokenizer from the folder `pretrained`. Raises InputError if either is missing."""
         super().__init__()
-        import torch
+        from entrobench.engines import evaluation_engine
+        from entrobench.model import load_tokenizer, resolve_device
 
-        from entrobench.model import end_tokens, load_model, load_tokenizer, resolve_device
-        from entrobench.rollout import NativeEngine
-
-        where = resolve_device(device)
         self.tokenizer = load_tokenizer(Path(pretrained))
-        model = load_model(Path(pretrained), where)
-        dtype = torch.bfloat16 if where.type == "cuda" else torch.float32
-        self.engine = NativeEngine(model, end_tokens(model, self.tokenizer), dtype, int(batch_size))
+        where, self.rows = resolve_device(device), int(batch_size)
+        self.engine = evaluation_engine(engine, Path(pretrained), self.tokenizer, where, self.rows)
         self.stream = f"evaluation/{int(seed)}"  # apart from the random numbers of training
-        self.rows = int(batch_size)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return the text of one answer per request; equal requests of a task are its draws, in order."""

@@ -142,6 +142,7 @@ def method_loss(
     logp_old: Tensor,
     model: Any,
     logp_ref: Tensor | None = None,
+    logp_rollout: Tensor | None = None,
 ) -> tuple[float, Tensor]:
     """Loss and flat gradient of a method."""
     nothing = torch.zeros(COUNT)
@@ -152,7 +153,7 @@ def method_loss(
         truncated=nothing.bool(),
         mask=sequences.mask,
         logp_old=logp_old,
-        logp_rollout=None,
+        logp_rollout=logp_rollout,
         entropy_old=torch.zeros_like(logp_old),
         stats_old={},
         logp_ref=logp_ref,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import torch
 from tiny import END, coin_reward, tiny_model, tiny_tokenizer
 
 from entrobench.api import Method, TrainerConfig
+from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, Prompt, draw_prompts
 from entrobench.logits import entropy
 from entrobench.memory import Memory
@@ -88,6 +89,40 @@ def test_records_equal_those_of_whole_logits(setup: Setup, temperature: float) -
     torch.testing.assert_close(batch.logp_rollout, batch.logp_old, atol=1e-5, rtol=0)
     assert 0 < experience.rollout["rollout_mismatch"] < 1e-5
     assert batch.temperature == temperature
+
+
+class Stale(NativeEngine):
+    """An engine that never takes over new weights."""
+
+    tolerance = 1e-3
+
+    def load(self, model: Any) -> None:
+        if not hasattr(self, "model"):
+            super().load(model)
+
+
+def test_an_engine_with_other_weights_stops_the_run() -> None:
+    model, tokenizer = tiny_model("qwen2"), tiny_tokenizer()
+    engine = Stale(model, [END], torch.float32)
+    corrected = replace(CONFIG, rollout_correction=2.0)
+    method = Method(Method.Config(), corrected)
+    collector = Collector(model, tokenizer, engine, coin_reward, method, corrected, 0, Memory(5, 4096))
+    right = collector.collect(PROMPTS[:4], 1, 1.0, None).rollout
+    assert right["rollout_mismatch"] < 1e-5
+    assert right["rollout_weight"] == pytest.approx(1, abs=1e-5)
+    assert 1 <= right["rollout_weight_max"] < 1 + 1e-4
+    with torch.no_grad():
+        model.lm_head.weight.mul_(1.01)  # the size of a few updates
+    with pytest.raises(
+        InputError, match=r"engine: native: at step 2 .* nats per token from the trainer's \(at most 0.001"
+    ):
+        collector.collect(PROMPTS[4:8], 2, 1.0, None)
+    engine.tolerance = 1.0
+    apart = collector.collect(PROMPTS[4:8], 2, 1.0, None)
+    assert apart.batch.logp_rollout is not None
+    ratios = (apart.batch.logp_old - apart.batch.logp_rollout)[apart.batch.mask].exp()
+    assert apart.rollout["rollout_weight"] == pytest.approx(float(ratios.mean()), rel=1e-6)
+    assert apart.rollout["rollout_weight_max"] == pytest.approx(float(ratios.max()), rel=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -140,10 +140,10 @@ def test_lm_eval_itself_can_drive_the_engine(model_folder: Path, data_root: Path
     """`generate_until` is lm-eval's own call: repeats of a request are draws, stop strings cut the text."""
     from lm_eval.api.registry import get_model
 
-    from entrobench.evaluation.lm_eval import NativeLM
+    from entrobench.evaluation.lm_eval import EngineLM
 
-    assert get_model("entrobench") is NativeLM
-    model = NativeLM.create_from_arg_string(f"pretrained={model_folder},seed=7,device=cpu")
+    assert get_model("entrobench") is EngineLM
+    model = EngineLM.create_from_arg_string(f"pretrained={model_folder},seed=7,device=cpu")
     settings = EvaluationConfig(samples=3, max_tokens=6, pass_k=[1], problems=4)
     requests = build_requests(build_tasks({"chain2": settings}, data_root)["chain2"], settings)
     texts = model.generate_until(requests)
@@ -155,11 +155,11 @@ def test_lm_eval_itself_can_drive_the_engine(model_folder: Path, data_root: Path
 
 
 def test_batches_do_not_change_greedy_answers(model_folder: Path, data_root: Path) -> None:
-    from entrobench.evaluation.lm_eval import NativeLM
+    from entrobench.evaluation.lm_eval import EngineLM
 
     settings = EvaluationConfig(samples=1, temperature=0.0, max_tokens=6, pass_k=[1])
     requests = build_requests(build_tasks({"chain2": settings}, data_root)["chain2"], settings)
-    small, large = (NativeLM(str(model_folder), "cpu", batch_size=size) for size in (8, 256))
+    small, large = (EngineLM(str(model_folder), "cpu", batch_size=size) for size in (8, 256))
     assert small.generate_until(requests) == large.generate_until(list(reversed(requests)))[::-1]
 
 

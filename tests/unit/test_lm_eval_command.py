@@ -49,7 +49,7 @@ def test_the_command_line_samples_and_judges_our_tasks(tmp_path: Path, tiny_fold
 
 def test_a_chat_template_is_not_put_around_twice(tiny_folders: tuple[Path, Path]) -> None:
     from entrobench.errors import InputError
-    from entrobench.evaluation.lm_eval import NativeLM
+    from entrobench.evaluation.lm_eval import EngineLM
 
     with pytest.raises(InputError, match="applies the chat template itself"):
-        _ = NativeLM(str(tiny_folders[0]), "cpu").tokenizer_name
+        _ = EngineLM(str(tiny_folders[0]), "cpu").tokenizer_name

@@ -86,7 +86,7 @@ def test_end_tokens_are_those_of_tokenizer_and_generation_settings() -> None:
     model, tokenizer = tiny_model(), tiny_tokenizer()
     for configured, expected in ((None, [END]), (9, [END, 9]), ([9, END, 12], [END, 9, 12])):
         model.generation_config.eos_token_id = configured
-        assert end_tokens(model, tokenizer) == expected
+        assert end_tokens(model.generation_config, tokenizer) == expected
 
 
 def test_devices() -> None:

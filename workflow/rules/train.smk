@@ -37,7 +37,7 @@ rule train:
         "train {wildcards.run}"
     threads: lambda wildcards: WORKFLOW.processes(wildcards.run)
     resources:
-        gpu=lambda wildcards: WORKFLOW.gpus(f"runs/{wildcards.run}") * WORKFLOW.processes(wildcards.run),
+        gpu=lambda wildcards: WORKFLOW.gpus(f"runs/{wildcards.run}") * WORKFLOW.devices(wildcards.run),
         hardware=lambda wildcards: WORKFLOW.hardware_options(wildcards.run),
     shell:
         f"entrobench train {FOLDER}/runs/{{wildcards.run}} {{resources.hardware}} > {{log}} 2>&1"
