@@ -32,9 +32,9 @@ def vllm_version() -> str | None:
     The CPU build is distributed under another name, so the package's own word counts and not its distribution's.
     """
     spec = find_spec("vllm")
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or spec.origin is None:  # a mere folder of that name has no origin
         return None
-    version: str = runpy.run_path(str(Path(spec.submodule_search_locations[0]) / "_version.py"))["__version__"]
+    version: str = runpy.run_path(str(Path(spec.origin).with_name("_version.py")))["__version__"]
     return version.partition("+")[0]
 
 
