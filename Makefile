@@ -1,7 +1,7 @@
 # One command each; `make study` and `make test` set up .venv by themselves. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup study test bench ui lint
+.PHONY: help setup study test test-vllm bench ui lint
 
 PYTHON ?= python3
 STUDY ?= quickstart
@@ -14,6 +14,7 @@ help:
 	@echo "make study          train, evaluate, compare and report a whole study: STUDY=$(STUDY) (name or path)"
 	@echo "make ui             browse the runs in MLflow: PORT=5000"
 	@echo "make test           run the tests"
+	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
 	@echo "make bench          measure speed and memory"
 	@echo "make lint           ruff, mypy and snakemake --lint"
 	@echo "make setup          only install into .venv"
@@ -37,6 +38,20 @@ study: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest -n 2
+
+# vLLM 0.32 needs another transformers than ours, so it has an environment of its own. The lock leaves out torchvision,
+# torchaudio and torchcodec, which vLLM's CPU build names but whose builds are for CUDA: with them, it cannot be imported.
+VLLM := .venv-vllm
+test-vllm: $(VLLM)/.installed
+	$(VLLM)/bin/pytest tests/vllm
+
+$(VLLM)/.installed: requirements-vllm.lock pyproject.toml
+	@echo "test-vllm: installing the exact versions of requirements-vllm.lock into $(VLLM) (some minutes, once)"
+	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.lock
+	@$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
 
 bench: $(READY)
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done

@@ -97,9 +97,7 @@ class VllmServer:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"{self.where}: another run samples through it; give each run its own ({ADDRESS})"
-            ) from None
+            raise InputError(f"{self.where}: another run has it; give each run a server of its own") from None
         return file
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
