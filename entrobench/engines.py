@@ -73,6 +73,11 @@ def training_engine(
         from entrobench.vllm_server import VllmServer
 
         return VllmServer(hardware.engine_address, ends, longest, scratch, ranks)
+    if ranks.count > 1:
+        cure = "use engine vllm_server or native, or hardware.processes 1"
+        raise InputError(
+            f"{run_folder}/config.json: engine vllm samples for one process, not for {ranks.count}: {cure}"
+        )
     from entrobench.vllm_engine import VllmEngine
 
     device = next(model.parameters()).device

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
 import torch
 
@@ -109,9 +109,10 @@ class VllmServer:
             with direct.open(request, timeout=PATIENCE) as response:
                 return json.loads(response.read() or "null")
         except HTTPError as error:
-            hint = "; start it with VLLM_SERVER_DEV_MODE=1" if error.code == 404 else f": {error.read()[:300]!r}"
-            raise InputError(f"{self.where}: {path} answers {error.code} {error.reason}{hint}") from None
-        except (URLError, OSError) as error:
+            said = " ".join(error.read().decode(errors="replace").split())[:300]
+            hint = "start it with VLLM_SERVER_DEV_MODE=1" if error.code == 404 else said
+            raise InputError(f"{self.where}: {path} answers {error.code} {error.reason}; {hint}") from None
+        except OSError as error:
             raise InputError(f"{self.where}: no answer ({error}); is it running? config/README.md says how") from None
 
 

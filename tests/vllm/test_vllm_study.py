@@ -55,7 +55,7 @@ def locked(folder: Path, model: Path, data: Path, **trainer: Any) -> Path:
 
 def test_weights_that_stay_stale_stop_the_run(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """Without the plug-in the CPU build keeps the first model's tied output layer, silently."""
-    run = locked(tmp_path, *folders, engine="vllm", steps=4)
+    run = locked(tmp_path, *folders, engine="vllm", steps=4, reward="random")
     command = [str(BIN / "entrobench"), "train", str(run), "--device", "cpu", "--checkpoint-every", "1"]
     without = os.environ | {"VLLM_PLUGINS": "none"}
     done = subprocess.run(command, cwd=tmp_path, env=without, capture_output=True, text=True)
