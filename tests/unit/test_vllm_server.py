@@ -110,7 +110,7 @@ def test_weights_are_loaded_between_pause_and_resume(server: Double, tmp_path: P
 
 def test_bfloat16_is_allowed_more_than_float32(server: Double, tmp_path: Path) -> None:
     made = engine(server, tmp_path)
-    assert (made.dtype, made.tolerance) == (torch.float32, 1e-3)
+    assert (made.dtype, made.tolerance) == (torch.float32, 1e-4)
     assert made.lock is not None
     made.lock.close()
     server.answers["/server_info?config_format=json"]["vllm_config"]["model_config"]["dtype"] = "bfloat16"
