@@ -105,8 +105,10 @@ def weights_on_disk(model: Any, folder: Path, dtype: torch.dtype) -> Iterator[Pa
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model_tensors(model).items()}
     save_file(tensors, folder / "model.safetensors")
-    yield folder.resolve()
-    shutil.rmtree(folder)
+    try:
+        yield folder.resolve()
+    finally:
+        shutil.rmtree(folder)
 
 
 def restore_model(model: Any, tensors: Mapping[str, Tensor]) -> None:
