@@ -72,6 +72,10 @@ def test_a_whole_study(tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("Snakefile", "requirements-vllm.lock"):
         shutil.copy(ROOT / name, tmp_path)
+    recipe = tmp_path / "config" / "models" / "chain-tiny.yaml"
+    recipe.write_text(
+        recipe.read_text().replace("hidden_size: 32", "hidden_size: 64")
+    )  # vLLM wants heads of 32 on a CPU
     study = yaml.safe_load((ROOT / "config" / "studies" / "smoke.yaml").read_text())
     study["methods"] = ["aent"]
     study["trainer"]["engine"] = study["evaluation"]["engine"] = "vllm"
