@@ -43,7 +43,7 @@ test: $(READY)
 # torchaudio and torchcodec, which vLLM's CPU build names but whose builds are for CUDA: with them, it cannot be imported.
 VLLM := .venv-vllm
 test-vllm: $(VLLM)/.installed
-	$(VLLM)/bin/pytest tests/vllm
+	$(VLLM)/bin/pytest tests/with_vllm
 
 $(VLLM)/.installed: requirements-vllm.lock pyproject.toml
 	@echo "test-vllm: installing the exact versions of requirements-vllm.lock into $(VLLM) (some minutes, once)"
