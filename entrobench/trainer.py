@@ -74,6 +74,8 @@ def train(
 class Trainer:
     """One run's model, optimizer, method and position."""
 
+    precision: str | None = None  # accelerate's name; None: bf16 on a GPU, no on a CPU
+
     def __init__(
         self,
         config: Mapping[str, Any],
@@ -90,7 +92,7 @@ class Trainer:
         self.trainer = parse(TrainerConfig, config["trainer"], f"{folder}/config.json: trainer")
         device = resolve_device(hardware.device)
         make_deterministic(device)
-        precision = "bf16" if device.type == "cuda" else "no"  # master weights stay float32
+        precision = self.precision or ("bf16" if device.type == "cuda" else "no")  # master weights stay float32
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
         device = self.accelerator.device
         self.ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
@@ -114,7 +116,7 @@ class Trainer:
         if hardware.activation_checkpointing:
             recompute_layers(self.model)
         self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
-        dtype = torch.bfloat16 if device.type == "cuda" else self.model.dtype
+        dtype = torch.bfloat16 if precision == "bf16" else self.model.dtype
         engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype, hardware.rollout_rows)
         whole = None
         if hardware.weights == "sharded" and self.ranks.count > 1:
