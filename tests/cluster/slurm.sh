@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Runs a study through profiles/slurm on a real Slurm of this one machine, stops training jobs in three ways, and compares
+# every bit with a run without a cluster. `make test-cluster` runs it; about six minutes on two cores.
+#
+# Takes Slurm and munge from the distribution (apt-get, once) and the extra `slurm` into the environment in BIN.
+set -euo pipefail
+ROOT=$(cd "$(dirname "$0")/../.." && pwd)
+BIN=${BIN:-$ROOT/.venv/bin}
+FOLDER=$(mktemp -d)
+DAEMONS=()
+STUDY=cluster
+RUNS=$FOLDER/slurm-project/results/$STUDY/runs/chain-tiny/chain2
+LOGS=$FOLDER/slurm-project/results/$STUDY/logs/train/chain-tiny/chain2
+source "$ROOT/tests/cluster/slurm_node.sh"
+
+fail() {
+  echo "slurm test: $*" >&2
+  exit 1
+}
+
+say() {
+  echo "[$SECONDS s] $*"
+}
+
+wait_until() { # seconds, what for, command
+  local end=$((SECONDS + $1))
+  until "${@:3}" > /dev/null 2>&1; do
+    ((SECONDS < end)) || fail "waited $1 s for $2"
+    sleep 0.2
+  done
+}
+
+finish() {
+  local status=$?
+  trap - EXIT
+  [[ -z ${WORKFLOW:-} ]] || kill "$WORKFLOW" 2> /dev/null && wait "${WORKFLOW:-}" 2> /dev/null || true
+  stop_slurm
+  if ((status)); then
+    echo "slurm test: failed; logs are kept in $FOLDER" >&2
+    tail -n 30 "$FOLDER"/*.log >&2 || true
+  else
+    rm -rf "$FOLDER"
+  fi
+  exit $status
+}
+
+install_what_is_missing() {
+  local sudo=; ((EUID == 0)) || sudo=sudo
+  if ! command -v slurmctld slurmd munged sbatch > /dev/null; then
+    say "installing Slurm from the distribution"
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends \
+      slurmctld slurmd slurm-client munge > /dev/null
+  fi
+  if ! "$BIN/python" -c "import snakemake_executor_plugin_slurm" 2> /dev/null; then
+    say "installing the extra slurm"
+    "$BIN/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+      --constraint "$ROOT/requirements.lock" --editable "$ROOT[slurm]"
+  fi
+}
+
+new_project() { # name: a project folder with the study in it
+  mkdir "$FOLDER/$1"
+  cp -r "$ROOT"/{Snakefile,workflow,profiles,config} "$FOLDER/$1"
+  cp "$ROOT/tests/cluster/study.yaml" "$FOLDER/$1/config/studies/$STUDY.yaml"
+}
+
+snakemake_on_slurm() { # targets and options; polls sooner than the profile, since the jobs are short
+  cd "$FOLDER/slurm-project"
+  "$BIN/snakemake" --workflow-profile profiles/slurm --config study=$STUDY \
+    --slurm-init-seconds-before-status-checks 3 "$@"
+}
+
+job_of() { # method: the id of its training job, as long as it runs
+  squeue --noheader --states=RUNNING --format='%i %k' | sed -n "s/ rule_train_wildcards_.*_$1_seed0\$//p"
+}
+
+stop_in_the_middle() { # method, command that takes a job's id
+  wait_until 240 "a checkpoint of $1" compgen -G "$RUNS/$1/seed0/checkpoints/step*"
+  local job; job=$(job_of "$1")
+  [[ -n $job ]] || fail "$1 has a checkpoint and no job"
+  "${@:2}" "$job"
+  say "$1: ${*:2} $job, after $(cd "$RUNS/$1/seed0/checkpoints" && ls | tail -n 1)"
+}
+
+[[ -z $(pgrep -x slurmctld) ]] || { echo "slurm test: a slurmctld runs on this machine: refused" >&2; exit 2; }
+trap finish EXIT
+install_what_is_missing
+new_project local-project
+new_project slurm-project
+
+say "without a cluster"
+(cd "$FOLDER/local-project" && "$BIN/snakemake" --config study=$STUDY > "$FOLDER/local.log" 2>&1)
+
+start_slurm
+say "Slurm $(scontrol --version | cut -d' ' -f2): $(sinfo --noheader --format='%D node, %c cores, %G')"
+snakemake_on_slurm results/.mlflow-ready > "$FOLDER/database.log" 2>&1
+BEFORE=$(sha256sum < "$FOLDER/slurm-project/results/mlflow.db")
+snakemake_on_slurm --until report > "$FOLDER/slurm.log" 2>&1 &
+WORKFLOW=$!
+stop_in_the_middle grpo scancel # what the walltime does: SIGTERM, then SIGKILL
+stop_in_the_middle entropy_bonus scontrol requeue
+stop_in_the_middle aent scancel --signal=KILL --full
+wait $WORKFLOW || fail "the study failed"
+WORKFLOW=
+for method in grpo entropy_bonus aent; do
+  say "$method: $(grep -h -m 1 'resuming after step' "$LOGS/$method/seed0.log" || fail "$method did not resume")"
+done
+
+[[ $BEFORE == $(sha256sum < "$FOLDER/slurm-project/results/mlflow.db") ]] || fail "a job wrote to the MLflow database"
+say "no job wrote to the MLflow database"
+snakemake_on_slurm > "$FOLDER/track.log" 2>&1
+cd "$FOLDER"
+"$BIN/python" "$ROOT/tests/cluster/same_results.py" local-project slurm-project $STUDY
+
+say "what a job on GPUs asks for"
+sed 's/device: cpu/device: cuda, processes: 2/' "$ROOT/tests/cluster/study.yaml" > "$FOLDER/slurm-project/config/studies/gpu.yaml"
+! (STUDY=gpu snakemake_on_slurm --retries 0 results/gpu/runs/chain-tiny/chain2/aent/seed0/steps.parquet) \
+  > "$FOLDER/gpu.log" 2>&1 || fail "a job without a GPU trained on one"
+scontrol show job | tr ' ' '\n' | grep -E '^(TRES|TimeLimit|Requeue|CPUs/Task)=.' | tail -n 4
+say "passed"
