@@ -8,6 +8,7 @@ ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 BIN=${BIN:-$ROOT/.venv/bin}
 FOLDER=$(mktemp -d)
 DAEMONS=()
+WORKFLOW=
 STUDY=cluster
 RUNS=$FOLDER/slurm-project/results/$STUDY/runs/chain-tiny/chain2
 LOGS=$FOLDER/slurm-project/results/$STUDY/logs/train/chain-tiny/chain2
@@ -26,6 +27,7 @@ wait_until() { # seconds, what for, command
   local end=$((SECONDS + $1))
   until "${@:3}" > /dev/null 2>&1; do
     ((SECONDS < end)) || fail "waited $1 s for $2"
+    [[ -z $WORKFLOW ]] || kill -0 "$WORKFLOW" 2> /dev/null || fail "the study ended before $2"
     sleep 0.2
   done
 }
@@ -33,7 +35,7 @@ wait_until() { # seconds, what for, command
 finish() {
   local status=$?
   trap - EXIT
-  [[ -z ${WORKFLOW:-} ]] || kill "$WORKFLOW" 2> /dev/null && wait "${WORKFLOW:-}" 2> /dev/null || true
+  [[ -z $WORKFLOW ]] || { kill "$WORKFLOW" && wait "$WORKFLOW"; } 2> /dev/null || true
   stop_slurm
   if ((status)); then
     echo "slurm test: failed; logs are kept in $FOLDER" >&2

@@ -54,7 +54,11 @@ END
 
 start_slurm() { # needs $FOLDER; sets SLURM_CONF and DAEMONS
   export SLURM_CONF=$FOLDER/slurm/slurm.conf
-  mkdir -p "$FOLDER"/slurm/{state,spool}
+  mkdir -p "$FOLDER"/slurm/{state,spool,bin}
+  # the plug-in starts srun without any SLURM_ variable, and /etc/slurm is left alone
+  printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(command -v srun)" > "$FOLDER/slurm/bin/srun"
+  chmod +x "$FOLDER/slurm/bin/srun"
+  export PATH=$FOLDER/slurm/bin:$PATH
   write_slurm_configuration
   head -c 1024 /dev/urandom > "$FOLDER/slurm/munge.key"
   chmod 400 "$FOLDER/slurm/munge.key"
