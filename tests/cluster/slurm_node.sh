@@ -71,9 +71,15 @@ start_slurm() { # needs $FOLDER; sets SLURM_CONF and DAEMONS
   wait_until 30 "the node to be idle" sh -c "sinfo --noheader --format=%T | grep -qx idle"
 }
 
-stop_slurm() { # the node first, the keys last
+stop_slurm() { # the jobs, then the node, the keys last
   local i
-  scancel --user "$(id -un)" 2> /dev/null || true
+  ((${#DAEMONS[@]})) || return 0
+  scancel --signal=KILL --full --user "$(id -un)" || true
+  scancel --user "$(id -un)" || true
+  for ((i = 0; i < 60; i++)); do
+    [[ -n $(squeue --noheader 2> /dev/null) ]] || break
+    sleep 0.5
+  done
   for ((i = ${#DAEMONS[@]} - 1; i >= 0; i--)); do
     kill "${DAEMONS[i]}" 2> /dev/null && wait "${DAEMONS[i]}" 2> /dev/null || true
   done
