@@ -93,7 +93,10 @@ new_project local-project
 new_project slurm-project
 
 say "without a cluster"
-(cd "$FOLDER/local-project" && "$BIN/snakemake" --config study=$STUDY > "$FOLDER/local.log" 2>&1)
+(cd "$FOLDER/local-project" && exec "$BIN/snakemake" --config study=$STUDY) > "$FOLDER/local.log" 2>&1 &
+WORKFLOW=$!
+wait $WORKFLOW || fail "the study failed without a cluster"
+WORKFLOW=
 
 start_slurm
 say "Slurm $(scontrol --version | cut -d' ' -f2): $(sinfo --noheader --format='%D node, %c cores, %G')"
