@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Runs a study through profiles/slurm on a real Slurm of this one machine, stops its training jobs, and compares
-# every bit with a run without a cluster. `make test-cluster` runs it; about six minutes on two idle cores.
+# every bit with a run without a cluster. `make test-cluster` runs it; some minutes on two idle cores.
 #
 # Takes Slurm and munge from the distribution (apt-get, once) and the extra `slurm` into the environment in BIN.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 BIN=${BIN:-$ROOT/.venv/bin}
+PATH=$PATH:/usr/sbin
 FOLDER=$(mktemp -d)
 DAEMONS=()
 WORKFLOW=
 STUDY=cluster
+# it polls sooner than the profile says, since the jobs are short
+ON_SLURM=("$BIN/snakemake" --workflow-profile profiles/slurm --slurm-init-seconds-before-status-checks 3 --config)
 RUNS=$FOLDER/slurm-project/results/$STUDY/runs/chain-tiny/chain2
 LOGS=$FOLDER/slurm-project/results/$STUDY/logs/train/chain-tiny/chain2
 source "$ROOT/tests/cluster/slurm_node.sh"
@@ -48,7 +51,7 @@ finish() {
 
 install_what_is_missing() {
   local sudo=; ((EUID == 0)) || sudo=sudo
-  if ! command -v slurmctld slurmd munged sbatch > /dev/null; then
+  if ! type slurmctld slurmd munged sbatch > /dev/null 2>&1; then
     say "installing Slurm from the distribution"
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends \
@@ -65,12 +68,6 @@ new_project() { # name: a project folder with the study in it
   mkdir "$FOLDER/$1"
   cp -r "$ROOT"/{Snakefile,workflow,profiles,config} "$FOLDER/$1"
   cp "$ROOT/tests/cluster/study.yaml" "$FOLDER/$1/config/studies/$STUDY.yaml"
-}
-
-snakemake_on_slurm() { # targets and options; polls sooner than the profile, since the jobs are short
-  cd "$FOLDER/slurm-project"
-  "$BIN/snakemake" --workflow-profile profiles/slurm --config study=$STUDY \
-    --slurm-init-seconds-before-status-checks 3 "$@"
 }
 
 job_of() { # method: the id of its training job, as long as it runs
@@ -100,9 +97,10 @@ WORKFLOW=
 
 start_slurm
 say "Slurm $(scontrol --version | cut -d' ' -f2): $(sinfo --noheader --format='%D node, %c cores, %G')"
-snakemake_on_slurm results/.mlflow-ready > "$FOLDER/database.log" 2>&1
-BEFORE=$(sha256sum < "$FOLDER/slurm-project/results/mlflow.db")
-snakemake_on_slurm --until report > "$FOLDER/slurm.log" 2>&1 &
+cd "$FOLDER/slurm-project"
+"${ON_SLURM[@]}" study=$STUDY -- results/.mlflow-ready > "$FOLDER/database.log" 2>&1
+BEFORE=$(sha256sum < results/mlflow.db)
+"${ON_SLURM[@]}" study=$STUDY --until report > "$FOLDER/slurm.log" 2>&1 &
 WORKFLOW=$!
 stop_in_the_middle grpo scancel & # as the walltime does: SIGTERM, then SIGKILL
 STOPPED=$!
@@ -114,15 +112,18 @@ for method in grpo aent; do
   say "$method: $(grep -h -m 1 'resuming after step' "$LOGS/$method/seed0.log" || fail "$method did not resume")"
 done
 
-[[ $BEFORE == $(sha256sum < "$FOLDER/slurm-project/results/mlflow.db") ]] || fail "a job wrote to the MLflow database"
+[[ $BEFORE == $(sha256sum < results/mlflow.db) ]] || fail "a job wrote to the MLflow database"
 say "no job wrote to the MLflow database"
-snakemake_on_slurm > "$FOLDER/track.log" 2>&1
-cd "$FOLDER"
-"$BIN/python" "$ROOT/tests/cluster/same_results.py" local-project slurm-project $STUDY
+"${ON_SLURM[@]}" study=$STUDY > "$FOLDER/track.log" 2>&1
+(cd "$FOLDER" && "$BIN/python" "$ROOT/tests/cluster/same_results.py" local-project slurm-project $STUDY)
 
-say "what a job on GPUs asks for"
-sed 's/device: cpu/device: cuda, processes: 2/' "$ROOT/tests/cluster/study.yaml" > "$FOLDER/slurm-project/config/studies/gpu.yaml"
-! (STUDY=gpu snakemake_on_slurm --retries 0 results/gpu/runs/chain-tiny/chain2/aent/seed0/steps.parquet) \
-  > "$FOLDER/gpu.log" 2>&1 || fail "a job without a GPU trained on one"
-scontrol show job | tr ' ' '\n' | grep -E '^(TRES|TimeLimit|Requeue|CPUs/Task)=.' | tail -n 4
+# a run of two processes on GPUs: it gets what it asks for, and fails, since the GPUs are none
+sed 's/device: cpu/device: cuda, processes: 2/' "$ROOT/tests/cluster/study.yaml" > config/studies/gpu.yaml
+"${ON_SLURM[@]}" study=gpu --retries 0 -- results/gpu/runs/chain-tiny/chain2/aent/seed0/steps.parquet \
+  > "$FOLDER/gpu.log" 2>&1 && fail "a run trained on a GPU that is none"
+JOB=$(scontrol --oneliner show job | tail -n 1)
+for part in TresPerJob=gres:gpu:2 NumCPUs=2 TRES=cpu=2,mem=125G TimeLimit=2-00:00:00 Requeue=1; do
+  [[ $JOB == *" $part"* ]] || fail "a job of two processes on GPUs does not ask for $part: $JOB"
+done
+say "a run of two processes asks for two GPUs, two cores, twice the memory and two days"
 say "passed"
