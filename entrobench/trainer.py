@@ -28,6 +28,7 @@ from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.footprint import peak_memory, refuse_too_small
 from entrobench.hub import shape_in
+from entrobench.launch import check_processes
 from entrobench.live import LIVE, LiveRows
 from entrobench.memory import Memory
 from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, recompute_layers, resolve_device
@@ -98,11 +99,7 @@ class Trainer:
         self.ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
         if self.ranks.first:
             print(f"training on {_described(device, self.ranks)}", flush=True)
-        smallest = self.trainer.prompts * self.trainer.group_size // self.trainer.updates
-        if self.ranks.count > smallest:
-            raise InputError(
-                f"{self.ranks.count} processes share {smallest} sequences of an update: use fewer processes"
-            )
+        check_processes(self.ranks.count, self.trainer, str(folder))
         self.memory = Memory(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, self.ranks)
         self.checkpoint_every = hardware.checkpoint_every
         self.method_name = config["method"]["name"]
