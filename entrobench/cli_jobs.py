@@ -36,6 +36,7 @@ def train(
     activation_checkpointing: Annotated[bool, typer.Option(help="recompute each layer in the backward pass")] = False,
     processes: Annotated[int, typer.Option(help="processes on this machine, one device each")] = 1,
     weights: Annotated[str, typer.Option(help="whole, or sharded: layers cut among the processes")] = "whole",
+    snapshot_every: Annotated[int, typer.Option(help="steps between weights kept for evaluation; 0: none")] = 0,
 ) -> None:
     """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
 
@@ -58,10 +59,11 @@ def train(
         "activation_checkpointing": activation_checkpointing,
         "processes": processes,
         "weights": weights,
+        "snapshot_every": snapshot_every,
     }
     config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
     launch.check_processes(hardware.processes, parse(TrainerConfig, config["trainer"], str(folder)), str(folder))
-    if not launch.launched() and (source := reuse_finished_run(config, folder)):
+    if not launch.launched() and (source := reuse_finished_run(config, folder, hardware.snapshot_every)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
     if hardware.processes > 1 and not launch.launched():
@@ -109,15 +111,18 @@ def lock(
 
 
 @jobs.command("lock-evaluation")
-def lock_evaluation(study: StudyName) -> None:
-    """Write a study's evaluation.json.
+def lock_evaluation(
+    study: StudyName,
+    only: Annotated[str | None, typer.Option(metavar="FILE", help="one of several, by its name")] = None,
+) -> None:
+    """Write a study's evaluation.json; or evaluation-<base model>.json of each, where they are sampled differently.
 
     Example: entrobench lock-evaluation quickstart
     """
     from entrobench.lock import lock_evaluation
     from entrobench.study import load_study
 
-    lock_evaluation(load_study(study))
+    lock_evaluation(load_study(study), only)
 
 
 @jobs.command("base-model")

@@ -194,6 +194,7 @@ class Hardware:
     activation_checkpointing: bool = setting(False, source="ours; recompute each layer in the backward pass")
     processes: int = setting(1, low=1, source="ours; processes that train one run together, one device each")
     weights: str = setting("whole", choices=("whole", "sharded"), source="ours; sharded: layers cut among processes")
+    snapshot_every: int = setting(0, low=0, source="off: ours; steps; a study says it as evaluate_every")
 
     def __post_init__(self) -> None:
         for clamp in self.clamp_diagnostics:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import canonical_hash
-from entrobench.errors import InputError
+from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
 from entrobench.study import Run, Study
 
@@ -29,9 +29,16 @@ def lock_run(run: Run, replace: bool = False) -> None:
     _write(run.folder / "config.json", run.config)
 
 
-def lock_evaluation(study: Study) -> None:
-    """Write a study's evaluation.json: what `generate` reads of it."""
-    _write(study.folder / "evaluation.json", study.locked_evaluation)
+def lock_evaluation(study: Study, only: str | None = None) -> None:
+    """Write a study's evaluation.json, what `generate` reads of it; one per model where these are sampled apart.
+
+    `only` names one of the files.
+    """
+    files = {study.evaluation_file(model).name: evaluation for model, evaluation in study.evaluations.items()}
+    if only is not None and only not in files:
+        raise unknown("evaluation file", only, files, str(study.path))
+    for name in files if only is None else [only]:
+        _write(study.folder / name, files[name].locked)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

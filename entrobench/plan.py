@@ -18,6 +18,7 @@ from entrobench.hub import Shape
 from entrobench.recipes import benchmark_split
 from entrobench.registry import load_method
 from entrobench.schedule import Schedule, study_jobs
+from entrobench.study import subjects
 
 if TYPE_CHECKING:
     from entrobench.study import Run, Study
@@ -48,6 +49,7 @@ class Plan:
     evaluation_tokens: int | None
     hours: dict[str, float]  # by device, training and evaluation
     disk_bytes: int
+    snapshot_bytes: int  # weights for evaluation along the way, float32 as trained
     needs: list[Need]
     unpinned: list[str]  # recipes that `entrobench pin` has to see first
 
@@ -57,15 +59,15 @@ def plan_study(study: Study) -> Plan:
     stages = [stage(run, study.benchmarks) for run in study.runs]
     shapes = study_shapes(study)
     tokens = benchmark_tokens(study)
-    jobs = study_jobs(study, shapes, tokens or 0)
-    evaluated = len(study.runs) + len(study.base_models)
+    jobs = study_jobs(study, shapes, tokens or {})
     return Plan(
         runs={name: stages.count(name) for name in STAGES},
         jobs=dict(Counter(job.rule for job in jobs)),
         training_tokens=sum(training_tokens(run.config["trainer"]) for run in study.runs),
-        evaluation_tokens=None if tokens is None else evaluated * tokens,
-        hours=_hours(study, shapes, tokens or 0),
+        evaluation_tokens=None if tokens is None else sum(tokens[model] for model in _answering(study)),
+        hours=_hours(study, shapes, tokens or {}),
         disk_bytes=sum(WEIGHT_COPIES * 4 * parameters(shapes[run.model]) for run in study.runs),
+        snapshot_bytes=sum(len(run.snapshots) * 4 * parameters(shapes[run.model]) for run in study.runs),
         needs=_needs(study, shapes),
         unpinned=_unpinned(study),
     )
@@ -87,16 +89,21 @@ def stage(run: Run, benchmarks: Collection[str]) -> str:
     return "started" if (run.folder / "checkpoints").is_dir() else "waiting"
 
 
-def benchmark_tokens(study: Study) -> int | None:
-    """Problems x samples x longest answer of all benchmarks, for one model; None where a size is not known yet."""
-    tokens = 0
-    for name, settings in study.sampling.items():
-        dataset, split = benchmark_split(name)
-        rows = _rows(study, dataset, split)
-        if rows is None:
-            return None
-        tokens += min(rows, settings.problems or rows) * settings.samples * settings.max_tokens
+def benchmark_tokens(study: Study) -> dict[str, int] | None:
+    """Problems x samples x longest answer of all benchmarks, by model; None where a size is not known yet."""
+    rows = {name: _rows(study, *benchmark_split(name)) for name in study.benchmarks}
+    tokens = dict.fromkeys(study.evaluations, 0)
+    for model, evaluation in study.evaluations.items():
+        for name, settings in evaluation.sampling.items():
+            if (size := rows[name]) is None:
+                return None
+            tokens[model] += min(size, settings.problems or size) * settings.samples * settings.max_tokens
     return tokens
+
+
+def _answering(study: Study) -> list[str]:
+    """The model behind every set of answers: base models, last steps and snapshots."""
+    return [*study.base_models, *(run.model for run in study.runs for _ in subjects(run))]
 
 
 def _rows(study: Study, dataset: str, split: str) -> int | None:
@@ -109,10 +116,9 @@ def _rows(study: Study, dataset: str, split: str) -> int | None:
     return None if rows is None else int(rows)
 
 
-def _hours(study: Study, shapes: Mapping[str, Shape], tokens: int) -> dict[str, float]:
+def _hours(study: Study, shapes: Mapping[str, Shape], tokens: Mapping[str, int]) -> dict[str, float]:
     costs = [cost(shapes[run.model], training_tokens(run.config["trainer"])) for run in study.runs]
-    evaluated = [run.model for run in study.runs] + list(study.base_models)
-    costs += [cost(shapes[model], tokens, SAMPLED_SHARE) for model in evaluated]
+    costs += [cost(shapes[model], tokens.get(model, 0), SAMPLED_SHARE) for model in _answering(study)]
     devices = dict.fromkeys(found.device for found in costs)
     return {name: sum(found.seconds for found in costs if found.device == name) / 3600 for name in devices}
 
@@ -156,7 +162,10 @@ def as_json(study: Study, plan: Plan) -> str:
         }
         for run in study.runs
     ]
-    sampling = {name: asdict(settings) for name, settings in study.sampling.items()}
+    sampling = {
+        model: {name: asdict(settings) for name, settings in evaluation.sampling.items()}
+        for model, evaluation in study.evaluations.items()
+    }
     return json.dumps({"study": study.name, **asdict(plan), "sampling": sampling, "list": runs}, indent=2)
 
 
@@ -174,6 +183,10 @@ def describe(study: Study, plan: Plan) -> str:
         *((f"one {need.setting}", _need_text(need)) for need in plan.needs),
         ("weights on disk", f"at most {plan.disk_bytes / GIB:,.1f} GiB"),
     ]
+    if plan.snapshot_bytes:
+        count = sum(len(run.snapshots) for run in study.runs)
+        size = f"{plan.snapshot_bytes / GIB:,.1f} GiB for {count} evaluations along the way"
+        rows.append(("snapshots", f"{size}; results/*/runs/**/snapshots may be deleted once they are graded"))
     if plan.unpinned:
         rows.append(("not pinned yet", f"{', '.join(plan.unpinned)}: run `entrobench pin {study.name}` with network"))
     rows += [

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from entrobench.cost import SAMPLED_SHARE, Cost, cost, training_tokens
 from entrobench.decontamination import training_folder
 from entrobench.recipes import benchmark_split
+from entrobench.study import subjects
 
 if TYPE_CHECKING:
     from entrobench.hub import Shape
@@ -52,15 +53,15 @@ class Schedule:
     busy: list[tuple[float, float, str]]
 
 
-def study_jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> list[Job]:
+def study_jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: Mapping[str, int]) -> list[Job]:
     """Every job of a study's graph, as the rules in workflow/ make them; finished ones are in it too.
 
-    `evaluation_tokens`: of all benchmarks, for one model.
+    `evaluation_tokens`: of all benchmarks, by the name of the model that answers them.
     """
     return list(_jobs(study, shapes, evaluation_tokens))
 
 
-def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> Iterator[Job]:
+def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: Mapping[str, int]) -> Iterator[Job]:
     def plain(rule: str, name: str, *inputs: str) -> Job:
         return Job(f"{rule} {name}".strip(), rule, FIXED[rule], False, inputs)
 
@@ -75,10 +76,11 @@ def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> 
         yield plain("decontaminate", str(folder), *(f"prepare_data {source}" for source in sources))
     for name, recipe in study.base_models.items():
         yield plain("base_model", name, *(f"prepare_data {dataset}" for dataset in recipe.datasets))
-    yield plain("lock_evaluation", "")
+    for name in dict.fromkeys(study.evaluation_file(model).name for model in study.evaluations):
+        yield plain("lock_evaluation", name)
     yield plain("mlflow_ready", "")
     benchmark_data = list(dict.fromkeys(f"prepare_data {benchmark_split(name)[0]}" for name in study.benchmarks))
-    subjects = [(f"base/{name}", name, f"base_model {name}") for name in study.base_models]
+    answering = [(f"base/{name}", name, f"base_model {name}") for name in study.base_models]
     for run in study.runs:
         yield plain("lock", run.key)
         data = training_folder(root / "data", run.config["dataset"])
@@ -86,12 +88,13 @@ def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> 
         found = cost(shapes[run.model], training_tokens(run.config["trainer"]))
         inputs = (f"lock {run.key}", f"base_model {run.model}", made, "mlflow_ready")
         yield timed("train", run.key, found, *inputs)
-        subjects.append((f"runs/{run.key}", run.model, f"train {run.key}"))
-    for subject, model, weights in subjects:
-        found = cost(shapes[model], evaluation_tokens, SAMPLED_SHARE)
-        yield timed("generate", subject, found, weights, "lock_evaluation", *benchmark_data)
+        answering += [(subject, run.model, f"train {run.key}") for subject in subjects(run)]
+    for subject, model, weights in answering:
+        found = cost(shapes[model], evaluation_tokens.get(model, 0), SAMPLED_SHARE)
+        locked = f"lock_evaluation {study.evaluation_file(model).name}"
+        yield timed("generate", subject, found, weights, locked, *benchmark_data)
         yield plain("grade", subject, f"generate {subject}")
-    grades = [f"grade {subject}" for subject, _, _ in subjects]
+    grades = [f"grade {subject}" for subject, _, _ in answering]
     trained = [f"train {run.key}" for run in study.runs]
     yield plain("compare", "", *grades, *trained)
     overlaps = [f"decontaminate {folder}" for folder in study.reduced_data]

@@ -61,7 +61,7 @@ def test_the_papers_values_stand_in_its_studies(setting: str) -> None:
 
 def test_eight_gpus_are_kept_busy() -> None:
     study = load_study("paper")
-    jobs = study_jobs(study, study_shapes(study), benchmark_tokens(study) or 0)
+    jobs = study_jobs(study, study_shapes(study), benchmark_tokens(study) or {})
     schedule = simulate(jobs, 8)
     assert schedule.makespan <= 1.10 * schedule.lower_bound
     device = {job.name for job in jobs if job.device}
