@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from entrobench.config import EvaluationConfig, parse
+from entrobench.config import EvaluationConfig, parse, stored
 from entrobench.documents import check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 
@@ -22,7 +22,7 @@ PER_BENCHMARK = ("samples", "temperature", "top_p", "top_k", "max_tokens", "prob
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the answers of one base model and its runs are sampled: settings for all benchmarks, and what is their own."""
+    """How a base model and its runs are sampled: settings for all benchmarks, and what some have of their own."""
 
     shared: EvaluationConfig
     benchmarks: dict[str, dict[str, Any]]
@@ -36,7 +36,7 @@ class Evaluation:
     def locked(self) -> dict[str, Any]:
         """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and what is their own."""
         own = {name: values for name, values in self.benchmarks.items() if values}
-        locked = {**dataclasses.asdict(self.shared), "benchmarks": list(self.benchmarks)}
+        locked = {**stored(self.shared), "benchmarks": list(self.benchmarks)}
         return {**locked, "sampling": own} if own else locked
 
 
@@ -56,7 +56,9 @@ def evaluations(
         own = [study[model] for study in included if model in study] or everywhere
         if own and "evaluation" not in content:
             if any(other.shared != own[0].shared for other in own):
-                raise InputError(f"{where}: the included studies evaluate {model} differently: give the key 'evaluation'")
+                raise InputError(
+                    f"{where}: the included studies evaluate {model} differently: give the key 'evaluation'"
+                )
             shared = own[0].shared
         if "benchmarks" not in content:
             benchmarks = _joined_benchmarks(own, everywhere, where)

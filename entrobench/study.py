@@ -163,6 +163,9 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
     runs = _join(own, included, path)
     base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
     by_model = evaluations(content, [run.model for run in own], [study.evaluations for study in included], str(path))
+    primary = _primary(content, _metrics(by_model), path)
+    if any(run.published for run in runs) and not primary.startswith("avg@"):
+        raise InputError(f"{path}: published scores are means over answers: primary must be avg@n, got {primary}")
     return Study(
         name=path.stem,
         path=path,
@@ -172,7 +175,7 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
         datasets=_datasets(runs, base_models, benchmarks, found),
         evaluations={name: by_model[name] for name in base_models},
         graders=_graders(content, included, path),
-        primary=_primary(content, _metrics(by_model), path),
+        primary=primary,
         warnings=_warnings(own, path) + [line for study in included for line in study.warnings],
     )
 

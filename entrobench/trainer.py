@@ -287,7 +287,7 @@ class Trainer:
             print("the method's source has changed since the last checkpoint: starting afresh", flush=True)
             checkpoint.discard(self.folder / "checkpoints")
         found = checkpoint.latest(self.folder / "checkpoints", self.identity)
-        state = {"step": 0} if found is None else checkpoint.load_state(found)
+        state: dict[str, Any] = {"step": 0} if found is None else checkpoint.load_state(found)
         if self.ranks.first:
             self.snapshots.resume(state["step"])
         if found is None:

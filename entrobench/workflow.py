@@ -71,8 +71,8 @@ def _check_snapshots(study: Study) -> None:
         missing = [name for name in run.snapshots if not ((kept / name).is_dir() or (evaluated / name).is_dir())]
         if missing and kept.is_dir():
             raise InputError(
-                f"{study.path}: {kept} has no {missing[0]}: the run was trained with another evaluate_every; restore it, "
-                f"or delete {run.folder} to train the run again"
+                f"{study.path}: {kept} has no {missing[0]}: the run was trained with another evaluate_every; "
+                f"restore it, or delete {run.folder} to train the run again"
             )
 
 

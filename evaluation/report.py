@@ -31,9 +31,14 @@ PILLS = {
     "no difference shown": "none",
     "too few seeds": "few",
     "no audited interval": "few",
+    "agrees": "better",
+    "higher": "worse",
+    "lower": "worse",
+    "cannot tell": "few",
 }
 FIGURES = {
     "scores": ("Final scores", "After the last training step; no checkpoint is picked."),
+    "evaluations": ("Scores along the way", "On the benchmarks, at every evaluated step; none is picked."),
     "entropy": ("Entropy of the policy", "Full-vocabulary entropy at the sampling temperature, over training."),
     "score_by_entropy": ("Score against final entropy", "Does keeping entropy go with a better score?"),
     "coefficient": ("Coefficient", "The weight λ of the entropy term, where a method adapts it."),
@@ -183,13 +188,7 @@ def _used_line(rows: DataFrame, value: float) -> str:
 def _settings(study: Study) -> list[dict[str, Any]]:
     """Trainer and evaluation settings; a setting that differs between cells names them."""
     trainer = [(name, _by_cell(study, name)) for name in study.runs[0].config["trainer"]]
-    evaluation = [(name, _plain(value)) for name, value in asdict(study.evaluation).items()]
-    evaluation += [
-        (f"{name}, of its own", ", ".join(f"{key} {_plain(value)}" for key, value in own.items()))
-        for name, own in study.benchmarks.items()
-        if own
-    ]
-    evaluation += [("graders", ", ".join(study.graders))]
+    evaluation = [*_sampling(study), ("graders", ", ".join(study.graders))]
     general = [
         ("models", ", ".join(dict.fromkeys(run.model for run in study.runs))),
         ("datasets", ", ".join(dict.fromkeys(run.dataset for run in study.runs))),
@@ -223,13 +222,30 @@ def _overlap(study: Study) -> dict[str, Any]:
     return {"lines": lines or none, "table": Table("overlap", "Matching rows", columns, rows) if rows else None}
 
 
+def _sampling(study: Study) -> Iterable[tuple[str, str]]:
+    """How answers are sampled; what differs between base models names them, and what a benchmark has of its own it."""
+    evaluations = study.evaluations
+    for key in asdict(next(iter(evaluations.values())).shared):
+        yield key, _grouped((_plain(getattr(said.shared, key)), model) for model, said in evaluations.items())
+    for name in study.benchmarks:
+        own = {model: said.benchmarks[name] for model, said in evaluations.items()}
+        if any(own.values()):
+            texts = {model: ", ".join(f"{k} {_plain(v)}" for k, v in said.items()) for model, said in own.items()}
+            yield f"{name}, of its own", _grouped((text or "none", model) for model, text in texts.items())
+
+
 def _by_cell(study: Study, name: str) -> str:
-    values: dict[str, dict[str, None]] = {}
-    for run in study.runs:
-        values.setdefault(_plain(run.config["trainer"][name]), {})[f"{run.model} · {run.dataset}"] = None
-    if len(values) == 1:
-        return next(iter(values))
-    return "; ".join(f"{value} ({', '.join(cells)})" for value, cells in values.items())
+    return _grouped((_plain(run.config["trainer"][name]), f"{run.model} · {run.dataset}") for run in study.runs)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> str:
+    """One value where all agree, else each value with its holders."""
+    holders: dict[str, dict[str, None]] = {}
+    for value, holder in pairs:
+        holders.setdefault(value, {})[holder] = None
+    if len(holders) == 1:
+        return next(iter(holders))
+    return "; ".join(f"{value} ({', '.join(named)})" for value, named in holders.items())
 
 
 def _plain(value: Any) -> str:
