@@ -5,15 +5,18 @@ curves beside the mean of our last ten evaluations. A published score is one num
 taken from our runs. With S runs, their variance s² (pooled over the methods of a model x dataset cell, df degrees of
 freedom), and v(n) the variance that drawing n answers a problem puts into a score,
 
-    difference = mean of ours − theirs ± t(df) · sqrt(s²/S + max(s² − v(n ours) + v(n theirs), v(n theirs)) + r²/3),
+    difference = mean of ours − theirs ± t(df) · sqrt(s²/S + s² · max(1, v(n theirs) / v(n ours)) + r²/3),
 
-which treats theirs as one more run, sampled n theirs times; r is half a unit of its last digit, or the error of reading
-it off. v(n) = mean over problems of p(1 − p) / (n · problems), with p̂(1 − p̂)·n/(n − 1) for p(1 − p), or the bound
-p̂(1 − p̂) of the whole score where n is 1. An untrained model has no runs: there s² is 0 and the interval normal.
+which treats theirs as one more run: exact where both draw n answers, cautious where they draw fewer or more. r is half
+a unit of its last digit, or the error of reading it off. v(n) = mean over problems of p(1 − p) / (n · problems), with
+p̂(1 − p̂)·n/(n − 1) for p(1 − p), or the bound p̂(1 − p̂) of the whole score where n is 1. An untrained model has no
+runs: its interval is normal, of the variance v(n ours) + v(n theirs). The best of several evaluations is the higher the
+fewer answers are drawn: where n differs it is shown without an interval.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +62,9 @@ def interval(values: Sequence[float], theirs: float, noise: Noise, error: float)
 
     difference = float(numpy.mean(values)) - theirs
     if noise.degrees == 0 and noise.runs != 0:
-        return -numpy.inf, numpy.inf
+        return -math.inf, math.inf
     own = noise.runs / len(values) if noise.degrees else noise.ours
-    other = max(noise.runs - noise.ours + noise.theirs, noise.theirs) if noise.degrees else noise.theirs
+    other = noise.runs * max(1.0, noise.theirs / (noise.ours or 1.0)) if noise.degrees else noise.theirs
     quantile = special.stdtrit(noise.degrees or 1e9, (1 + LEVEL) / 2)
     half = float(quantile * numpy.sqrt(own + other + error**2 / 3))
     return difference - half, difference + half
@@ -139,7 +142,12 @@ class Cell:
         if theirs == published.UNKNOWN:
             yield {**row, "verdict": "cannot tell"}
             return
-        lower, upper = interval(values, float(theirs), self._noise(method, reading, benchmark), error)
+        answers = self._answers(method, benchmark)
+        draws = self._their_draws(answers)
+        lower, upper = interval(values, float(theirs), self._noise(method, reading, answers, draws), error)
+        if row["reading"] == BEST and set(answers["n"]) != {draws}:
+            lower, upper = -math.inf, math.inf
+            row["note"] = f"{row['note']}; they drew {draws} answers a problem".removeprefix("; ")
         numbers = {"difference": row["ours"] - float(theirs), "lower": lower, "upper": upper}
         yield {**row, **numbers, "verdict": verdict(lower, upper)}
 
@@ -153,22 +161,27 @@ class Cell:
         scores = self.scores
         return scores[(scores["reading"] == reading) & (scores["benchmark"] == benchmark)]
 
-    def _noise(self, method: str, reading: str, benchmark: str) -> Noise:
+    def _answers(self, method: str, benchmark: str) -> DataFrame:
+        """The per-problem scores of our runs' last step, or of the untrained model."""
         own = self.base if method == BASE["method"] else self.problems[self.problems["method"] == method]
-        names = list(dict.fromkeys(own["benchmark"])) if benchmark == MEAN else [benchmark]
-        evaluations = LAST if reading == LAST_TEN else 1
-        theirs = int(published.settings(self.place).get("evaluation", {}).get("samples") or own["n"].min())
-        shares: list[float] = []
-        for draws in (None, theirs):
-            parts = [own[own["benchmark"] == name] for name in names]
-            total = sum(sampling_variance(part, draws or int(part["n"].min())) for part in parts)
-            shares.append(total / len(names) ** 2 / evaluations)
+        return own if benchmark == MEAN else own[own["benchmark"] == benchmark]
+
+    def _their_draws(self, answers: DataFrame) -> int:
+        """How many answers a problem they drew; as many as we where nobody says."""
+        said = published.settings(self.place).get("evaluation", {}).get("samples")
+        return int(answers["n"].min() if said in (None, published.UNKNOWN) else said)
+
+    def _noise(self, method: str, reading: str, answers: DataFrame, draws: int) -> Noise:
+        parts = [part for _, part in answers.groupby("benchmark", sort=False)]
+        ours = sum(sampling_variance(part, int(part["n"].min())) for part in parts) / len(parts) ** 2
+        theirs = sum(sampling_variance(part, draws) for part in parts) / len(parts) ** 2
         if method == BASE["method"]:
-            return Noise(0.0, 0, *shares)
+            return Noise(0.0, 0, ours, theirs)
+        benchmark = MEAN if len(parts) > 1 else parts[0]["benchmark"].iloc[0]
         runs = self._chosen(reading, benchmark).groupby("method")["score"]
         degrees = int((runs.size() - 1).sum())
         variance = float((runs.var(ddof=0) * runs.size()).sum() / degrees) if degrees else float("nan")
-        return Noise(variance, degrees, *shares)
+        return Noise(variance, degrees, ours, theirs)
 
 
 def published_name(benchmark: str) -> str:
@@ -246,7 +259,7 @@ def _scores_table(rows: Sequence[Mapping[Any, Any]]) -> Table:
     for row in rows:
         few = row["seeds"] if len(row["seeds"].split()) > 1 else ""
         known = row["theirs"] != published.UNKNOWN
-        lower, upper = (row["lower"], row["upper"]) if abs(row["lower"]) < float("inf") else (None, None)
+        lower, upper = (row["lower"], row["upper"]) if math.isfinite(row["lower"]) else (None, None)
         body.append(
             [
                 *(Entry(row[name], value=row[name]) for name in ("model", "dataset")),
