@@ -22,7 +22,7 @@ from .table_formats import Entry, Table
 from .wide_table import MEAN
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from entrobench.study import Study
 
@@ -46,9 +46,9 @@ def collect_evaluations(study: Study, folder: Path, problems: DataFrame, curves:
         key: dict[str, Any] = dict(zip(RUN, (run.model, run.dataset, run.method, run.seed), strict=True))
         place = folder / "runs" / run.model / run.dataset / run.method / f"seed{run.seed}"
         folders = {int(name.removeprefix("step")): place / "evaluations" / name / "grades" for name in run.snapshots}
-        by_step = {step: _graded(grades, study.benchmarks, column, key) for step, grades in folders.items()}
-        by_step[run.config["trainer"]["steps"]] = _select(problems, key)
-        scores = {step: table.groupby("benchmark", sort=False)[column].mean() for step, table in by_step.items()}
+        scores = {step: _scores(grades, study.benchmarks, column, key) for step, grades in folders.items()}
+        final = _select(problems, key).groupby("benchmark", sort=False)
+        scores[run.config["trainer"]["steps"]] = final[column].mean()
         scored = pandas.concat(scores, names=["step"]).rename("score").reset_index()
         spent = _spent(_select(curves, key), place)
         frames.append(scored.merge(spent, on="step").assign(study=study.name, **key))
@@ -59,16 +59,19 @@ def _select(table: DataFrame, key: dict[str, Any]) -> DataFrame:
     return table[(table[list(key)] == list(key.values())).all(axis=1)]
 
 
-def _graded(folder: Path, benchmarks: Sequence[str], column: str, key: dict[str, Any]) -> DataFrame:
-    """The per-problem scores of one snapshot."""
+def _scores(folder: Path, benchmarks: Sequence[str], column: str, key: dict[str, Any]) -> Series[float]:
+    """The score of one snapshot by benchmark."""
     import pandas
 
     files = {name: folder / f"{name}.parquet" for name in benchmarks}
     if missing := [file for file in files.values() if not file.is_file()]:
         raise InputError(f"{missing[0]}: missing; generate and grade this snapshot first")
     frames = [pandas.read_parquet(file, columns=COLUMNS).assign(benchmark=name, **key) for name, file in files.items()]
+    grades = pandas.concat(frames, ignore_index=True)
+    if column == "avg":  # the same at a fraction of the time: problems have equally many draws, snapshots are hundreds
+        return grades.groupby("benchmark", sort=False)["correct"].mean().rename(column)
     pass_k = [int(column.removeprefix("pass@"))] if column.startswith("pass@") else []
-    return problem_table(pandas.concat(frames, ignore_index=True), pass_k)
+    return problem_table(grades, pass_k).groupby("benchmark", sort=False)[column].mean()
 
 
 def _spent(curves: DataFrame, place: Path) -> DataFrame:
