@@ -1,7 +1,7 @@
 """Published numbers to compare a study with: results/reference/<folder>/ and a setting in it.
 
-A folder holds table<n>.csv (setting, method, benchmark, score), and where they are known scores.csv (the average score
-by step), gpu_hours.csv, and settings.yaml, what is known of how the numbers were made. UNKNOWN stays UNKNOWN.
+A folder holds table<n>.csv (setting, method, benchmark, score) and, where known, average_scores.csv (the average score by
+step), gpu_hours.csv and settings.yaml, what is known of how the numbers were made. UNKNOWN stays UNKNOWN.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def tables(place: str) -> list[Path]:
 
 
 def _further(folder: Path) -> Iterator[Path]:
-    yield from (folder / name for name in ("scores.csv", "gpu_hours.csv", "settings.yaml"))
+    yield from (folder / name for name in ("average_scores.csv", "gpu_hours.csv", "settings.yaml"))
 
 
 def rows(place: str, name: str) -> list[dict[str, str]]:

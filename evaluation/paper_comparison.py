@@ -112,7 +112,7 @@ class Cell:
 
     def _curve_rows(self) -> Iterator[dict[str, Any]]:
         """The mean of the last evaluations of each published curve of average scores."""
-        curves = published.rows(self.place, "scores.csv")
+        curves = published.rows(self.place, "average_scores.csv")
         for method in dict.fromkeys(row["method"] for row in curves):
             last = sorted((row for row in curves if row["method"] == method), key=lambda row: int(row["step"]))[-LAST:]
             theirs = sum(float(row["average_score"]) for row in last) / len(last)

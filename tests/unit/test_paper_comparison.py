@@ -104,7 +104,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder / "table1.csv", "setting method benchmark score source grade", [("s", *row, "T", "PN") for row in TABLE]
     )
     curve = [("s", "grpo", step, 0.5, 0.001, "Fig", "FIG") for step in range(10, 210, 10)]
-    write(folder / "scores.csv", "setting method step average_score read_off_error source grade", curve)
+    write(folder / "average_scores.csv", "setting method step average_score read_off_error source grade", curve)
     hours = [("s", "aent", "to GRPO's best score", 35, "T2", "PB"), ("s", "aent", "one step", 1, "T2", "PB")]
     write(folder / "gpu_hours.csv", "setting method quantity gpu_hours source grade", hours)
     settings = (
