@@ -1,7 +1,7 @@
 """Published numbers to compare a study with: results/reference/<folder>/ and a setting in it.
 
-A folder holds table<n>.csv (setting, method, benchmark, score) and, where known, average_scores.csv (the average score by
-step), gpu_hours.csv and settings.yaml, what is known of how the numbers were made. UNKNOWN stays UNKNOWN.
+A folder holds table<n>.csv (setting, method, benchmark, score) and, where they are known, average_scores.csv (by step),
+gpu_hours.csv and settings.yaml, what is known of how the numbers were made. UNKNOWN stays UNKNOWN.
 """
 
 from __future__ import annotations

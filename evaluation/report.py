@@ -194,6 +194,7 @@ def _settings(study: Study) -> list[dict[str, Any]]:
         ("datasets", ", ".join(dict.fromkeys(run.dataset for run in study.runs))),
         ("seeds", ", ".join(map(str, sorted({run.seed for run in study.runs})))),
         ("benchmarks", ", ".join(study.benchmarks)),
+        ("evaluated", _grouped((_along(run), f"{run.model} · {run.dataset}") for run in study.runs)),
     ]
     return [
         {"title": "Study", "entries": general},
@@ -220,6 +221,11 @@ def _overlap(study: Study) -> dict[str, Any]:
     columns = ["dataset", "training row", "benchmark", "its row", "match", "shared words", "fate"]
     none = ["No row can match: the embedded problems are split by hash, and shorter than 13 words."]
     return {"lines": lines or none, "table": Table("overlap", "Matching rows", columns, rows) if rows else None}
+
+
+def _along(run: Any) -> str:
+    every = run.hardware.snapshot_every
+    return f"every {every} steps and after the last" if every else "after the last step"
 
 
 def _sampling(study: Study) -> Iterable[tuple[str, str]]:
