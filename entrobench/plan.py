@@ -80,9 +80,10 @@ def study_shapes(study: Study) -> dict[str, Shape]:
 
 def stage(run: Run, benchmarks: Collection[str]) -> str:
     """How far a run has come: one of STAGES."""
-    if all((run.folder / "grades" / f"{name}.parquet").exists() for name in benchmarks):
+    places = [run.folder, *(run.folder / "evaluations" / name for name in run.snapshots)]
+    if all((place / "grades" / f"{name}.parquet").exists() for place in places for name in benchmarks):
         return "graded"
-    if all((run.folder / "generations" / f"{name}.jsonl.zst").exists() for name in benchmarks):
+    if all((place / "generations" / f"{name}.jsonl.zst").exists() for place in places for name in benchmarks):
         return "answered"
     if (run.folder / "provenance.json").exists():
         return "trained"

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from entrobench.study import Study
 
 FILE = "paper_comparison.csv"
+VERDICTS = ("agrees", "higher", "lower", "cannot tell")
 MARGIN = 0.02  # ours: about what the paper's method gains on the average (0.018 and 0.028); no wider interval agrees
 HOURS = "hours"  # the reading of the rows that compare GPU-hours to the baseline's best score
 
@@ -95,6 +97,17 @@ class Cell:
     base: DataFrame  # per-problem scores of the untrained model
     problems: DataFrame  # of the runs' last step, for the noise of drawing answers
 
+    @cached_property
+    def unknown(self) -> dict[str, list[str]]:
+        """What is UNKNOWN of how theirs were made."""
+        return published.unknown_settings(self.place)
+
+    @cached_property
+    def samples(self) -> int | None:
+        """How many answers a problem they drew, None where nobody says."""
+        said = published.settings(self.place).get("evaluation", {}).get("samples", published.UNKNOWN)
+        return None if said == published.UNKNOWN else int(said)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every published score that this study has a counterpart of."""
         ours = {published_name(name): name for name in dict.fromkeys(self.problems["benchmark"])}
@@ -126,7 +139,7 @@ class Cell:
         values = self._ours(method, reading, benchmark)
         if not values:
             return
-        said = published.unknown_settings(self.place).get(method, [])
+        said = self.unknown.get(method, [])
         row: dict[str, Any] = {
             "setting": self.place,
             "method": method,
@@ -143,7 +156,7 @@ class Cell:
             yield {**row, "verdict": "cannot tell"}
             return
         answers = self._answers(method, benchmark)
-        draws = self._their_draws(answers)
+        draws = self.samples or int(answers["n"].min())  # as many as ours where nobody says
         lower, upper = interval(values, float(theirs), self._noise(method, reading, answers, draws), error)
         if row["reading"] == BEST and set(answers["n"]) != {draws}:
             lower, upper = -math.inf, math.inf
@@ -165,11 +178,6 @@ class Cell:
         """The per-problem scores of our runs' last step, or of the untrained model."""
         own = self.base if method == BASE["method"] else self.problems[self.problems["method"] == method]
         return own if benchmark == MEAN else own[own["benchmark"] == benchmark]
-
-    def _their_draws(self, answers: DataFrame) -> int:
-        """How many answers a problem they drew; as many as we where nobody says."""
-        said = published.settings(self.place).get("evaluation", {}).get("samples")
-        return int(answers["n"].min() if said in (None, published.UNKNOWN) else said)
 
     def _noise(self, method: str, reading: str, answers: DataFrame, draws: int) -> Noise:
         parts = [part for _, part in answers.groupby("benchmark", sort=False)]
@@ -292,9 +300,6 @@ def _note(settings: Sequence[str], rows: Sequence[Mapping[Any, Any]]) -> str:
         "higher or lower. Best on test is *selected on test data*, as theirs is. "
         f"UNKNOWN of theirs: {', '.join(unknown) or 'nothing'}. Source and grade: results/reference."
     )
-
-
-VERDICTS = ("agrees", "higher", "lower", "cannot tell")
 
 
 def _hours_table(rows: Sequence[Mapping[Any, Any]]) -> Table:
