@@ -59,6 +59,28 @@ def test_the_papers_values_stand_in_its_studies(setting: str) -> None:
         assert run.config["method"]["values"][key] == paper("aent", key), key
 
 
+def test_evaluation_along_the_way_is_in_the_plan() -> None:
+    study = load_study("paper-math")
+    plan = plan_study(study)
+    assert {len(run.snapshots) for run in study.runs} == {420 // 15 - 1}, "the last evaluation is that of the last step"
+    assert plan.jobs["generate"] == plan.jobs["grade"] == 12 * 28 + 1
+    assert plan.snapshot_bytes == 12 * 27 * 4 * 1_543_714_304  # parameters of Qwen2.5-1.5B, output layer tied
+    tokens = benchmark_tokens(study)
+    assert tokens is not None
+    assert plan.evaluation_tokens == (12 * 28 + 1) * tokens["qwen2.5-math-1.5b"]
+
+
+def test_both_settings_keep_the_papers_sampling() -> None:
+    study = load_study("paper")
+    shared = {model: evaluation.shared for model, evaluation in study.evaluations.items()}
+    for model, setting in (("qwen2.5-math-1.5b", "math"), ("r1-distill-qwen-1.5b", "openr1")):
+        paper = {key: said.get(setting, said.get("value")) for key, said in SETTINGS["evaluation"].items()}
+        own = shared[model]
+        assert (own.samples, own.temperature, own.top_p) == (paper["samples"], paper["temperature"], paper["top_p"])
+        assert own.top_k == (0 if paper["top_k"] == "off" else paper["top_k"])
+    assert study.evaluation_file("qwen2.5-math-1.5b") != study.evaluation_file("r1-distill-qwen-1.5b")
+
+
 def test_eight_gpus_are_kept_busy() -> None:
     study = load_study("paper")
     jobs = study_jobs(study, study_shapes(study), benchmark_tokens(study) or {})
