@@ -9,6 +9,7 @@ import shutil
 
 from .conftest import Project
 
+OTHER = ("base/other", "runs/other/chain2/grpo/seed0")
 END = ["compare the methods of the study", "show the study in MLflow", "write the report"]
 
 
@@ -184,3 +185,24 @@ def test_plan_counts_the_jobs_that_snakemake_makes(fresh: Project) -> None:
     assert made.pop("all") == 1
     fresh.environment["PYTHONPATH"] = str(fresh.folder / "site")  # without the fake steps
     assert json.loads(fresh.call("entrobench", "plan", "quickstart", "--json").stdout)["jobs"] == made
+
+
+def test_included_studies_keep_their_sampling(fresh: Project) -> None:
+    studies = fresh.folder / "config" / "studies"
+    shutil.copy(fresh.folder / "config/models/tiny.yaml", fresh.folder / "config/models/other.yaml")
+    text = (
+        fresh.study.read_text().replace("{grpo: , aent: {warmup: 5}}", "[grpo]").replace("seeds: [0, 1]", "seeds: [0]")
+    )
+    (studies / "one.yaml").write_text(text)
+    (studies / "two.yaml").write_text(text.replace("[tiny]", "[other]").replace("samples: 2", "samples: 4"))
+    (studies / "both.yaml").write_text("include: [one, two]\n")
+    fresh.snakemake("--config", "study=both")
+    place = fresh.folder / "results" / "both"
+    assert json.loads((place / "evaluation-tiny.json").read_text())["samples"] == 2
+    assert json.loads((place / "evaluation-other.json").read_text())["samples"] == 4
+    answers = place / "runs/other/chain2/grpo/seed0/generations/chain2.jsonl.zst"
+    assert json.loads(answers.read_text())["samples"] == 4
+    assert fresh.planned("--config", "study=both") == []
+    (studies / "two.yaml").write_text(text.replace("[tiny]", "[other]").replace("samples: 2", "samples: 8"))
+    again = [f"{kind} the answers of {subject}" for kind in ("generate", "grade") for subject in OTHER]
+    assert fresh.planned("--config", "study=both") == sorted([*again, "lock the evaluation settings", *END])
