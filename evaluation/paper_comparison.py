@@ -8,10 +8,11 @@ freedom), and v(n) the variance that drawing n answers a problem puts into a sco
     difference = mean of ours − theirs ± t(df) · sqrt(s²/S + s² · max(1, v(n theirs) / v(n ours)) + r²/3),
 
 which treats theirs as one more run: exact where both draw n answers, cautious where they draw fewer or more. r is half
-a unit of its last digit, or the error of reading it off. v(n) = mean over problems of p(1 − p) / (n · problems), with
-p̂(1 − p̂)·n/(n − 1) for p(1 − p), or the bound p̂(1 − p̂) of the whole score where n is 1. An untrained model has no
-runs: its interval is normal, of the variance v(n ours) + v(n theirs). The best of several evaluations is the higher the
-fewer answers are drawn: where n differs it is shown without an interval.
+a unit of its last digit, or the error of reading it off, and at least one answer's share of the score. v(n) = mean over
+problems of p(1 − p) / (n · problems), with p̂(1 − p̂)·n/(n − 1) for p(1 − p), or the bound p̂(1 − p̂) of the whole score
+where n is 1. An untrained model has no runs: its interval is normal, of the variance v(n ours) and, for theirs, that
+bound. The best of several evaluations is the higher the fewer answers are drawn: where n differs it is shown without an
+interval.
 """
 
 from __future__ import annotations
@@ -157,7 +158,9 @@ class Cell:
             return
         answers = self._answers(method, benchmark)
         draws = self.samples or int(answers["n"].min())  # as many as ours where nobody says
-        lower, upper = interval(values, float(theirs), self._noise(method, reading, answers, draws), error)
+        noise = self._noise(method, reading, answers, (float(theirs), draws))
+        one_answer = 1 / (draws * answers.groupby(RUN).size().max())
+        lower, upper = interval(values, float(theirs), noise, max(error, one_answer))
         if row["reading"] == BEST and set(answers["n"]) != {draws}:
             lower, upper = -math.inf, math.inf
             row["note"] = f"{row['note']}; they drew {draws} answers a problem".removeprefix("; ")
@@ -179,12 +182,15 @@ class Cell:
         own = self.base if method == BASE["method"] else self.problems[self.problems["method"] == method]
         return own if benchmark == MEAN else own[own["benchmark"] == benchmark]
 
-    def _noise(self, method: str, reading: str, answers: DataFrame, draws: int) -> Noise:
+    def _noise(self, method: str, reading: str, answers: DataFrame, said: tuple[float, int]) -> Noise:
+        """`said`: their score, and how many answers a problem they drew."""
+        score, draws = said
         parts = [part for _, part in answers.groupby("benchmark", sort=False)]
         ours = sum(sampling_variance(part, int(part["n"].min())) for part in parts) / len(parts) ** 2
-        theirs = sum(sampling_variance(part, draws) for part in parts) / len(parts) ** 2
         if method == BASE["method"]:
-            return Noise(0.0, 0, ours, theirs)
+            bound = sum(score * (1 - score) / (draws * len(part)) for part in parts) / len(parts) ** 2
+            return Noise(0.0, 0, ours, bound)
+        theirs = sum(sampling_variance(part, draws) for part in parts) / len(parts) ** 2
         benchmark = MEAN if len(parts) > 1 else parts[0]["benchmark"].iloc[0]
         runs = self._chosen(reading, benchmark).groupby("method")["score"]
         degrees = int((runs.size() - 1).sum())

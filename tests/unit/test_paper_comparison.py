@@ -158,6 +158,23 @@ def test_selections_of_other_numbers_of_answers_are_not_judged(paper: Path, tmp_
     assert math.isfinite(found.loc[("base", "base"), "lower"])
 
 
+def test_no_right_answer_at_all_is_no_certainty(paper: Path, tmp_path: Path) -> None:
+    """0 of 16 x 4 answers against 0.020: the bound is 1.96 · sqrt(0.02 · 0.98 / 64 + (1 / 64)² / 3) = 0.0386."""
+    table, settings = paper / "table1.csv", paper / "settings.yaml"
+    table.write_text(table.read_text().replace("0.300", "0.020"))
+    settings.write_text(settings.read_text().replace("{value: 8}", "{value: 4}"))
+    options = {"benchmarks": ("chain2",), "seeds": (0, 1), "evaluate_every": 9, "problems": 16, "draws": 4}
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.5}, published="toy/s", **options)
+    for file in study.results.glob("**/grades/*.parquet"):
+        pandas.read_parquet(file).assign(correct=False, outcome="wrong").to_parquet(file)
+    compare(study, study.results)
+    found = pandas.read_csv(study.results / "paper_comparison.csv").set_index(["method", "reading"])
+    row = found.loc[("base", "base")]
+    assert (row["lower"], row["upper"]) == pytest.approx((-0.02 - 0.0386, -0.02 + 0.0386), abs=1e-4)
+    assert row["verdict"] == "cannot tell"
+    assert found.loc[("grpo", "best on test"), "upper"] > -0.5
+
+
 def test_one_run_or_an_unknown_number_cannot_tell(paper: Path, tmp_path: Path) -> None:
     table = paper / "table1.csv"
     table.write_text(table.read_text().replace("0.500", "UNKNOWN"))

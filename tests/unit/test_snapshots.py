@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from test_trainer import kill_before
-from tiny import coin_reward, run_config, weights
+from tiny import coin_reward, kill_once_there, run_config, weights
 
 from entrobench import checkpoint, reuse
 from entrobench.config import Hardware
@@ -84,14 +81,7 @@ def train_run(tiny_folders: tuple[Path, Path], folder: Path) -> None:
 def test_a_run_with_snapshots_survives_sigkill(tiny_folders: tuple[Path, Path], tmp_path: Path) -> None:
     child = multiprocessing.get_context("fork").Process(target=train_run, args=(tiny_folders, tmp_path / "killed"))
     child.start()
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "killed/checkpoints/step000008").exists():
-        assert child.is_alive()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    assert child.pid is not None
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
+    kill_once_there(child, tmp_path / "killed/checkpoints/step000008")
     train_run(tiny_folders, tmp_path / "killed")
     train_run(tiny_folders, tmp_path / "whole")
     for name in ("killed", "whole"):
