@@ -75,7 +75,7 @@ def write_figures(
         drawings["coefficient"] = lambda: curve_figure(adaptive, "method/coefficient", "coefficient λ")
     if along is not None:
         evaluated = averages(along)
-        drawings["evaluations"] = lambda: curve_figure(evaluated, "score", f"{primary}, mean over benchmarks")
+        drawings["evaluations"] = lambda: curve_figure(evaluated, "score", f"mean {primary}")
     if sweep is not None:
         drawings["sweep"] = lambda: sweep_figure(sweep, used)
     return [file for name, draw in drawings.items() for file in _save(draw, name, folder)]
