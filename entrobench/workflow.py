@@ -10,17 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from entrobench import recipes
+from entrobench import derived, recipes
 from entrobench.config import canonical_hash
 from entrobench.decontamination import reduced_folder, training_folder
 from entrobench.errors import InputError, nearest
 from entrobench.launch import options
 from entrobench.lock import different_configs
 from entrobench.registry import method_infos
-from entrobench.study import RESULTS, Run, Study, load_study
+from entrobench.study import RESULTS, Run, Study, load_part
 
 DEFAULT_STUDY = "quickstart"
-KEYS = ("study", "changed")  # of `snakemake --config`
+KEYS = ("study", "changed", "tuning")  # of `snakemake --config`; tuning=yes: the trials of the study instead of it
 
 
 def load_workflow(config: Mapping[str, Any]) -> Workflow:
@@ -35,14 +35,16 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
                 f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
             )
     argument = str(config.get("study", DEFAULT_STUDY))
-    study = load_study(argument)
+    tuning = bool(config.get("tuning"))
+    study = load_part(argument, tuning)
     _check_sources(study)
     if config.get("changed") != "rerun":
         _check_results(study)
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
-    return Workflow(study, study.name if named else shlex.quote(argument), replace=config.get("changed") == "rerun")
+    argument = study.path.stem if named else shlex.quote(argument)
+    return Workflow(study, argument + tuning * " --tuning", replace=config.get("changed") == "rerun")
 
 
 def _check_sources(study: Study) -> None:
@@ -78,6 +80,10 @@ class Workflow:
     @cached_property
     def subjects(self) -> list[str]:
         return [*(f"runs/{key}" for key in self.runs), *(f"base/{model}" for model in self.study.base_models)]
+
+    def lock_inputs(self, key: str) -> list[str]:
+        """The results of earlier jobs that decide a run's values."""
+        return [str(file) for file in derived.source_files(self.runs[key])]
 
     @property
     def lock_options(self) -> str:
@@ -172,14 +178,20 @@ class Workflow:
         return [str(run.folder / "provenance.json") for run in self.study.runs]
 
     @property
+    def run_grades(self) -> list[str]:
+        """The grades of the runs, without those of the untrained base models."""
+        return [path for path in self.grades if path.startswith(f"{self.study.folder}/runs/")]
+
+    @property
     def reference_scores(self) -> list[str]:
         """Committed scores to check against, where there are any."""
         return self._reference("scores.csv")
 
     @property
     def reference_sweep(self) -> list[str]:
-        """The committed sweep that the tables and figures show, where there is one."""
-        return self._reference("sweep.csv")
+        """The sweep that the tables and figures show, where there is one: of the study's own trials, or committed."""
+        own = [f"{self.study.folder}/tuning/sweep.csv"] if self.study.tuning else []
+        return own or self._reference("sweep.csv")
 
     @property
     def statistics_audit(self) -> list[str]:

@@ -19,6 +19,7 @@ from .reference_check import compare_with_reference
 from .report_page import PAGE, SCRIPT, STYLE
 from .table_formats import Entry, Table, new_block
 from .tables import read_tables
+from .tuning import tuning_lines
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -134,7 +135,7 @@ def _figures(folder: Path, wanted: Mapping[str, tuple[str, str]]) -> list[dict[s
 
 
 def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
-    """The committed sweep: what it says, its figure and its numbers."""
+    """The sweep behind the study's values: what it says, its figure and its numbers."""
     sweep = read_sweep(study)
     if sweep is None:
         return None
@@ -155,7 +156,7 @@ def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
     metric = str(sweep["metric"].iloc[0])
     columns = [*groups, "seeds", f"validation {metric}", "final entropy (nats/token)"]
     return {
-        "lines": _sweep_lines(means, used_values(study), metric),
+        "lines": [*_sweep_lines(means, used_values(study), metric), *(tuning_lines(folder) if study.tuning else [])],
         "figures": _figures(folder, SWEEP),
         "table": Table("sweep", "Sweep", columns, rows, "Means over the tuning seeds."),
     }
