@@ -96,7 +96,7 @@ def bind(runs: Sequence[Run], trials: Study | None, where: str) -> list[Run]:
         "benchmarks": list(trials.benchmarks) if trials else [],
         "trials": canonical_hash({run.key: run.config["hash"] for run in trials.runs} if trials else {}),
     }
-    with_trials = [_extended(run, {key: tried for key in _declared(run, "tune")}) for run in runs]
+    with_trials = [_extended(run, dict.fromkeys(_declared(run, "tune"), tried)) for run in runs]
     return [
         _extended(run, {key: _sources(run, key, with_trials, where) for key in _declared(run, "time_mean")})
         for run in with_trials

@@ -30,9 +30,7 @@ def trial_content(content: Mapping[str, Any], where: str) -> dict[str, Any] | No
     own, tried = content.get("tuning"), bool(methods or any(part["methods"] for part in settings))
     if not tried or own is None:
         if tried:
-            raise InputError(
-                f"{where}: the key 'tuning' is missing: the seeds and validation benchmarks of {{tune: …}}"
-            )
+            raise InputError(f"{where}: the key 'tuning' is missing: seeds and benchmarks of the trials")
         if own is not None:
             raise InputError(f"{where}: tuning has no effect: no method has a value {{tune: [...]}}")
         return None

@@ -44,10 +44,9 @@ def _resolve(name: str, values: Mapping[str, Any], where: str) -> Variant:
         raise unknown("method", source, {*files, *method_infos()}, where)
     preset = load_variant(source, files[source]) if source in files else Variant(source, source, {})
     given, declared = split(own, f"{where}: {name}")
+    settings = load_method(preset.use, where).Config
     for possible in candidates(declared):
-        config = parse(
-            load_method(preset.use, where).Config, {**preset.values, **given, **possible}, f"{where}: {name}"
-        )
+        config = parse(settings, {**preset.values, **given, **possible}, f"{where}: {name}")
     values = {key: value for key, value in stored(config).items() if key not in declared}
     return Variant(name, preset.use, values, declared)
 

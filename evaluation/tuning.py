@@ -1,8 +1,8 @@
-"""`entrobench tune`: the trials of a study are judged on validation splits, and each tuned method gets its best value.
+"""`entrobench tune`: a study's trials are judged on validation splits, and each tuned method gets its best value.
 
-Writes results/<study>/tuning/: tuning.json (what `entrobench lock` reads), sweep.csv (the columns of sweep.py, and tokens
-and seconds of the trial) and the figure sweep. The score is avg@n: the mean over cells, benchmarks and tuning seeds. Of
-equal scores the one that stands first in the grid wins.
+Writes results/<study>/tuning/: tuning.json (what `entrobench lock` reads), sweep.csv (the columns of sweep.py, and
+tokens and seconds of the trials) and the figure sweep. The score is avg@n, the mean over cells, benchmarks and tuning
+seeds. Of equal scores the one that stands first in the grid wins.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
     """Choose the tuned values of a study in `folder` from its graded trials; returns the content of tuning.json.
 
-    `data` holds the prepared datasets. Problems that the trials trained on, or that the study's benchmarks ask, are left
-    out of the judgement and counted. Raises InputError where a trial is not graded, or no problem is left.
+    `data` holds the prepared datasets. Problems that the trials trained on, or that the study's benchmarks ask, are
+    left out of the judgement and counted. Raises InputError where a trial is not graded, or no problem is left.
     """
     from .figures import write_sweep_figure
 
@@ -98,7 +98,7 @@ def _sweep(methods: dict[str, tuple[str, list[float]]], grades: DataFrame, costs
 
 
 def _best(rows: DataFrame, key: str, grid: list[float]) -> dict[str, Any]:
-    """The value with the best mean over seeds, and whether it lies at an end of the grid, where a better may lie beyond."""
+    """The value with the best mean over seeds; at an end of the grid a better one may lie beyond it."""
     means = rows.groupby("value")["score"].mean()
     value = max(grid, key=lambda point: means[point])
     at_end = len(grid) > 1 and value in (min(grid), max(grid))
@@ -127,8 +127,8 @@ def tuning_lines(folder: Path) -> list[str]:
     lines = [
         f"Tuned with {count} seed{'s' if count > 1 else ''} of its own on {judged}; {problems['left_out']:,} that are "
         "training or test problems as well are left out.",
-        f"Cost of tuning, beside the study's own: {cost['runs']} runs, {cost['training_tokens'] / 1e6:.3g} million tokens "
-        f"in training and {cost['validation_tokens'] / 1e6:.3g} million in validation, "
+        f"Cost of tuning, beside the study's own: {cost['runs']} runs, {cost['training_tokens'] / 1e6:.3g} million "
+        f"tokens in training and {cost['validation_tokens'] / 1e6:.3g} million in validation, "
         f"{cost['training_seconds'] / 60:.3g} device minutes of training.",
     ]
     ends_said = f"At an end of the grid, so that a better value may lie beyond it: {', '.join(ends)}."
