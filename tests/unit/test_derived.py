@@ -120,8 +120,14 @@ def test_a_study_without_declarations_is_hashed_as_before() -> None:
 @pytest.mark.parametrize(
     ("methods", "part"),
     [
-        ({"bonus": {"use": "entropy_bonus", "coefficient": {"tnue": [1]}}}, "key 'tnue' (allowed: tune, time_mean); did"),
-        ({"bonus": {"use": "entropy_bonus", "coefficient": {}}}, "coefficient: unknown key '' (allowed: tune, time_mean)"),
+        (
+            {"bonus": {"use": "entropy_bonus", "coefficient": {"tnue": [1]}}},
+            "key 'tnue' (allowed: tune, time_mean); did",
+        ),
+        (
+            {"bonus": {"use": "entropy_bonus", "coefficient": {}}},
+            "coefficient: unknown key '' (allowed: tune, time_mean)",
+        ),
         ({"bonus": tune([0.1], seeds=[3])}, "coefficient: unknown key 'seeds'"),
         ({"bonus": tune([])}, "tune must be a list of numbers, the grid, got []"),
         ({"bonus": tune(0.1)}, "tune must be a list of numbers, the grid, got 0.1"),
@@ -151,7 +157,10 @@ def test_bad_declarations(methods: dict[str, Any], part: str) -> None:
     ("tuning", "part"),
     [
         ({"seeds": [1, 100]}, "tuning: seeds: 1 is a seed of the study"),
-        ({"benchmarks": ["chain2"]}, "tuning: benchmarks: chain2 asks the test split of chain2, not a validation split"),
+        (
+            {"benchmarks": ["chain2"]},
+            "tuning: benchmarks: chain2 asks the test split of chain2, not a validation split",
+        ),
         ({"benchmarks": ["chain2-valid"]}, "unknown benchmark 'chain2-valid'"),
         ({"trials": 3}, "tuning: unknown key 'trials' (allowed: seeds, benchmarks, trainer, evaluation)"),
         ({"trainer": {"stps": 3}}, "trainer: unknown key 'stps'"),
@@ -162,7 +171,7 @@ def test_bad_tuning(tuning: dict[str, Any], part: str) -> None:
 
 
 def test_tuning_goes_with_tuned_values() -> None:
-    assert "tuning has no effect" in refused(bonus=None, **{"bonus": {"use": "entropy_bonus"}})
+    assert "tuning has no effect" in refused(bonus={"use": "entropy_bonus"})
     content = {key: value for key, value in STUDY.items() if key != "tuning"}
     Path("config/studies/mine.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(InputError, match="the key 'tuning' is missing"):
