@@ -288,7 +288,8 @@ def plan(
     planned = plan.plan_study(loaded)
     print(plan.as_json(loaded, planned) if json else plan.describe(loaded, planned))
     if simulate:
-        jobs = schedule.study_jobs(loaded, plan.study_shapes(loaded), plan.benchmark_tokens(loaded) or 0)
+        tokens = plan.benchmark_tokens(loaded) or 0, plan.trial_tokens(loaded) or 0
+        jobs = schedule.study_jobs(loaded, plan.study_shapes(loaded), *tokens)
         print(plan.describe_schedule(schedule.simulate(jobs, simulate), simulate))
     plan.check_memory(loaded, planned, int(gpu_memory * GIB))
 

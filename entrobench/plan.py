@@ -18,6 +18,7 @@ from entrobench.hub import Shape
 from entrobench.recipes import benchmark_split
 from entrobench.registry import load_method
 from entrobench.schedule import Schedule, study_jobs
+from entrobench.study import RESULTS
 
 if TYPE_CHECKING:
     from entrobench.study import Run, Study
@@ -50,6 +51,7 @@ class Plan:
     disk_bytes: int
     needs: list[Need]
     unpinned: list[str]  # recipes that `entrobench pin` has to see first
+    tuning: Plan | None = None  # of the trials behind tuned values, beside what is above
 
 
 def plan_study(study: Study) -> Plan:
@@ -57,7 +59,7 @@ def plan_study(study: Study) -> Plan:
     stages = [stage(run, study.benchmarks) for run in study.runs]
     shapes = study_shapes(study)
     tokens = benchmark_tokens(study)
-    jobs = study_jobs(study, shapes, tokens or 0)
+    jobs = study_jobs(study, shapes, tokens or 0, trial_tokens(study) or 0)
     evaluated = len(study.runs) + len(study.base_models)
     return Plan(
         runs={name: stages.count(name) for name in STAGES},
@@ -68,6 +70,7 @@ def plan_study(study: Study) -> Plan:
         disk_bytes=sum(WEIGHT_COPIES * 4 * parameters(shapes[run.model]) for run in study.runs),
         needs=_needs(study, shapes),
         unpinned=_unpinned(study),
+        tuning=plan_study(study.tuning) if study.tuning else None,
     )
 
 
@@ -99,9 +102,14 @@ def benchmark_tokens(study: Study) -> int | None:
     return tokens
 
 
+def trial_tokens(study: Study) -> int | None:
+    """The same for the validation splits of a study that tunes; None without."""
+    return benchmark_tokens(study.tuning) if study.tuning else None
+
+
 def _rows(study: Study, dataset: str, split: str) -> int | None:
     """The size of a split: of the prepared data, else what the recipe states."""
-    manifest = study.folder.parent / "data" / dataset / "manifest.json"
+    manifest = RESULTS / "data" / dataset / "manifest.json"
     if manifest.exists():
         return int(json.loads(manifest.read_text())["splits"][split]["rows"])
     stated = study.datasets[dataset].spec.get("splits", {}).get(split, {})
@@ -174,6 +182,8 @@ def describe(study: Study, plan: Plan) -> str:
         *((f"one {need.setting}", _need_text(need)) for need in plan.needs),
         ("weights on disk", f"at most {plan.disk_bytes / GIB:,.1f} GiB"),
     ]
+    if plan.tuning:
+        rows.append(("tuning, beside it", _tuning_text(plan.tuning)))
     if plan.unpinned:
         rows.append(("not pinned yet", f"{', '.join(plan.unpinned)}: run `entrobench pin {study.name}` with network"))
     rows += [
@@ -182,6 +192,14 @@ def describe(study: Study, plan: Plan) -> str:
     ]
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name + ':':<{width}}{value}" for name, value in rows)
+
+
+def _tuning_text(trials: Plan) -> str:
+    """What the trials take, and how far they are."""
+    states = ", ".join(f"{count} {name}" for name, count in trials.runs.items() if count)
+    hours = ", ".join(f"{hours:,.3g} {device} hours" for device, hours in trials.hours.items())
+    tokens = _known(trials.evaluation_tokens, "{:,} in validation", "the data are prepared")
+    return f"{sum(trials.runs.values())} runs: {states}; at most {trials.training_tokens:,} tokens, {tokens}; {hours}"
 
 
 def _hours_text(device: str, hours: float) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.decontamination import reduced_folder
 from entrobench.errors import InputError
 
+from .clamps import clamp_tables
 from .compare import REFERENCE, read_sweep, used_values
 from .entries import p_text, signed
 from .figure_style import colour
@@ -80,7 +81,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         "statements": [
             _statement(row, statistics["baseline"]) for row in statistics["comparisons"] if row["scope"] == "study"
         ],
-        "tables": read_tables(folder)[1],
+        "tables": [*read_tables(folder)[1], *clamp_tables(study, folder)],
         "reference": compare_with_reference(folder, reference) if (reference / "scores.csv").is_file() else [],
         "figures": _figures(folder, FIGURES),
         "curves": _figures(folder, CURVES),

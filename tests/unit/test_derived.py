@@ -1,4 +1,4 @@
-"""Values that earlier runs decide: what a study may declare, what the trials are, and what is read from files by hand."""
+"""Values that earlier runs decide: what a study may declare, what its trials are, and what hand-made files give."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_tuning_goes_with_tuned_values() -> None:
 def test_a_study_that_tunes_is_not_included() -> None:
     load()
     Path("config/studies/joined.yaml").write_text("include: [mine]\n")
-    with pytest.raises(InputError, match="joined.yaml: include: mine tunes values"):
+    with pytest.raises(InputError, match=r"joined\.yaml: include: mine tunes values"):
         load_study("joined")
 
 
