@@ -198,8 +198,9 @@ def _tuning_text(trials: Plan) -> str:
     """What the trials take, and how far they are."""
     states = ", ".join(f"{count} {name}" for name, count in trials.runs.items() if count)
     hours = ", ".join(f"{hours:,.3g} {device} hours" for device, hours in trials.hours.items())
-    tokens = _known(trials.evaluation_tokens, "{:,} in validation", "the data are prepared")
-    return f"{sum(trials.runs.values())} runs: {states}; at most {trials.training_tokens:,} tokens, {tokens}; {hours}"
+    tokens = _known(trials.evaluation_tokens, "{:,}", "the data are prepared")
+    spent = f"at most {trials.training_tokens:,} tokens in training, {tokens} in validation"
+    return f"{sum(trials.runs.values())} runs: {states}; {spent}; {hours}"
 
 
 def _hours_text(device: str, hours: float) -> str:
