@@ -162,6 +162,7 @@ def make_study(
         benchmarks={benchmark: {} for benchmark in benchmarks},
         graders=["entrobench"],
         compared={},
+        tuning=None,
         evaluation=EvaluationConfig(**evaluation),
         primary="avg@n",
         results=results,
