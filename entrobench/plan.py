@@ -199,7 +199,7 @@ def _tuning_text(trials: Plan) -> str:
     states = ", ".join(f"{count} {name}" for name, count in trials.runs.items() if count)
     hours = ", ".join(f"{hours:,.3g} {device} hours" for device, hours in trials.hours.items())
     tokens = _known(trials.evaluation_tokens, "{:,}", "the data are prepared")
-    spent = f"at most {trials.training_tokens:,} tokens in training, {tokens} in validation"
+    spent = f"at most {trials.training_tokens:,} training tokens, validation tokens {tokens}"
     return f"{sum(trials.runs.values())} runs: {states}; {spent}; {hours}"
 
 
