@@ -33,6 +33,7 @@ localrules: # on a cluster: too short for a job of their own
     lock_evaluation,
     mlflow_ready,
     check,
+    track,
 
 
 onsuccess:

@@ -44,7 +44,7 @@ def train(
     accelerate launch --num_machines 2 … -m entrobench.cli train FOLDER
     """
     from entrobench import launch
-    from entrobench.config import Hardware, parse
+    from entrobench.config import Hardware, TrainerConfig, parse
     from entrobench.lock import read_config
     from entrobench.reuse import reuse_finished_run
 
@@ -61,6 +61,7 @@ def train(
         "weights": weights,
     }
     config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
+    launch.check_processes(hardware.processes, parse(TrainerConfig, config["trainer"], str(folder)), str(folder))
     if not launch.launched() and (source := reuse_finished_run(config, folder)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return

@@ -16,6 +16,7 @@ from entrobench import decontamination, derived, recipes, variants
 from entrobench.config import EvaluationConfig, Hardware, TrainerConfig, canonical_hash, parse, stored
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
+from entrobench.launch import check_processes
 from entrobench.recipes import Recipe, Recipes
 from entrobench.sampling import resolve_benchmarks, resolve_evaluation, sampling_of
 from entrobench.trials import trial_content
@@ -237,6 +238,7 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Mapping[str, Any], found: 
     for where, setting in _settings(content, path):
         trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
         recipes.check_reward(trainer.reward, where)
+        check_processes(hardware.processes, trainer, f"{path}: hardware")
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
         compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):

@@ -28,6 +28,7 @@ from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.footprint import peak_memory, refuse_too_small
 from entrobench.hub import shape_in
+from entrobench.launch import check_processes
 from entrobench.live import LIVE, LiveRows
 from entrobench.memory import Memory
 from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer, recompute_layers, resolve_device
@@ -74,6 +75,8 @@ def train(
 class Trainer:
     """One run's model, optimizer, method and position."""
 
+    precision: str | None = None  # accelerate's name; None: bf16 on a GPU, no on a CPU
+
     def __init__(
         self,
         config: Mapping[str, Any],
@@ -90,17 +93,13 @@ class Trainer:
         self.trainer = parse(TrainerConfig, config["trainer"], f"{folder}/config.json: trainer")
         device = resolve_device(hardware.device)
         make_deterministic(device)
-        precision = "bf16" if device.type == "cuda" else "no"  # master weights stay float32
+        precision = self.precision or ("bf16" if device.type == "cuda" else "no")  # master weights stay float32
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
         device = self.accelerator.device
         self.ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
         if self.ranks.first:
             print(f"training on {_described(device, self.ranks)}", flush=True)
-        smallest = self.trainer.prompts * self.trainer.group_size // self.trainer.updates
-        if self.ranks.count > smallest:
-            raise InputError(
-                f"{self.ranks.count} processes share {smallest} sequences of an update: use fewer processes"
-            )
+        check_processes(self.ranks.count, self.trainer, str(folder))
         self.memory = Memory(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, self.ranks)
         self.checkpoint_every = hardware.checkpoint_every
         self.method_name = config["method"]["name"]
@@ -114,7 +113,7 @@ class Trainer:
         if hardware.activation_checkpointing:
             recompute_layers(self.model)
         self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
-        dtype = torch.bfloat16 if device.type == "cuda" else self.model.dtype
+        dtype = torch.bfloat16 if precision == "bf16" else self.model.dtype
         engine = NativeEngine(self.model, end_tokens(self.model, self.tokenizer), dtype, hardware.rollout_rows)
         whole = None
         if hardware.weights == "sharded" and self.ranks.count > 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from entrobench.errors import InputError
 from entrobench.plan import benchmark_tokens, check_memory, plan_study, study_shapes
 from entrobench.schedule import Job, simulate, study_jobs
 from entrobench.study import load_study
@@ -28,6 +29,13 @@ def test_every_study_loads_plans_and_fits_80_gib(name: str) -> None:
     plan = plan_study(study)
     check_memory(study, plan, 80 * 2**30)
     assert sum(plan.runs.values()) == len(study.runs) > 0
+
+
+def test_a_gpu_that_is_too_small_is_refused_with_the_figure_that_does_not_fit() -> None:
+    study = load_study("paper-math")
+    line = r"config/studies/paper-math.yaml: \S+: \S+: [\w' ]+ takes [\d.]+ GiB \([\w' ]+ alone .* of a GPU of 16.0 GiB"
+    with pytest.raises(InputError, match=line):
+        check_memory(study, plan_study(study), 16 * 2**30)
 
 
 @pytest.mark.parametrize("setting", ["math", "openr1"])

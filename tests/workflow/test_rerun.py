@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 
 from .conftest import Project
@@ -175,3 +176,11 @@ def test_lint(fresh: Project) -> None:
 def test_study_of_five_hundred_runs_is_planned(fresh: Project) -> None:
     fresh.edit("seeds: [0, 1]", f"seeds: {list(range(250))}")
     assert len([job for job in fresh.planned() if job.startswith("train")]) == 500
+
+
+def test_plan_counts_the_jobs_that_snakemake_makes(fresh: Project) -> None:
+    table = fresh.snakemake("--dry-run").partition("Job stats:")[2].partition("total")[0]
+    made = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    assert made.pop("all") == 1
+    fresh.environment["PYTHONPATH"] = str(fresh.folder / "site")  # without the fake steps
+    assert json.loads(fresh.call("entrobench", "plan", "quickstart", "--json").stdout)["jobs"] == made
