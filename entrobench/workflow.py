@@ -20,7 +20,8 @@ from entrobench.registry import method_infos
 from entrobench.study import RESULTS, Run, Study, load_part
 
 DEFAULT_STUDY = "quickstart"
-KEYS = ("study", "changed", "tuning")  # of `snakemake --config`; tuning=yes: the trials of the study instead of it
+KEYS = ("study", "changed")  # of `snakemake --config`
+TRIALS = "tuning"  # the key with which tune.smk loads the trials of the study instead of it
 
 
 def load_workflow(config: Mapping[str, Any]) -> Workflow:
@@ -30,12 +31,12 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     runs of another config (unless `changed=rerun`).
     """
     for key in config:
-        if key not in KEYS:
+        if key not in (*KEYS, TRIALS):
             raise InputError(
                 f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
             )
     argument = str(config.get("study", DEFAULT_STUDY))
-    tuning = bool(config.get("tuning"))
+    tuning = bool(config.get(TRIALS))
     study = load_part(argument, tuning)
     _check_sources(study)
     if config.get("changed") != "rerun":
