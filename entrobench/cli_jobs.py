@@ -17,6 +17,7 @@ jobs = typer.Typer()
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False)]
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="name in config/studies, or path of a YAML file")]
+Tuning = Annotated[bool, typer.Option("--tuning", help="of the study's trials of tuned values")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 DATA = Path("results/data")
@@ -99,30 +100,32 @@ def lock(
     study: StudyName,
     run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")],
     replace: Annotated[bool, typer.Option("--replace", help="delete checkpoints of another config")] = False,
+    tuning: Tuning = False,
 ) -> None:
     """Write the resolved config.json of one run.
 
     Example: entrobench lock quickstart small/chain2/aent/seed0
     """
     from entrobench.lock import lock_run
-    from entrobench.study import load_study
+    from entrobench.study import load_part
 
-    lock_run(load_study(study).run(run), replace)
+    lock_run(load_part(study, tuning).run(run), replace)
 
 
 @jobs.command("lock-evaluation")
 def lock_evaluation(
     study: StudyName,
     only: Annotated[str | None, typer.Option(metavar="FILE", help="one of several, by its name")] = None,
+    tuning: Tuning = False,
 ) -> None:
     """Write a study's evaluation.json; or evaluation-<base model>.json of each, where they are sampled differently.
 
     Example: entrobench lock-evaluation quickstart
     """
     from entrobench.lock import lock_evaluation
-    from entrobench.study import load_study
+    from entrobench.study import load_part
 
-    lock_evaluation(load_study(study), only)
+    lock_evaluation(load_part(study, tuning), only)
 
 
 @jobs.command("base-model")

@@ -18,7 +18,7 @@ from entrobench.hub import Shape
 from entrobench.recipes import benchmark_split
 from entrobench.registry import load_method
 from entrobench.schedule import Schedule, study_jobs
-from entrobench.study import subjects
+from entrobench.study import RESULTS, subjects
 
 if TYPE_CHECKING:
     from entrobench.study import Run, Study
@@ -52,6 +52,7 @@ class Plan:
     snapshot_bytes: int  # weights for evaluation along the way, float32 as trained
     needs: list[Need]
     unpinned: list[str]  # recipes that `entrobench pin` has to see first
+    tuning: Plan | None = None  # of the trials behind tuned values, beside what is above
 
 
 def plan_study(study: Study) -> Plan:
@@ -59,7 +60,7 @@ def plan_study(study: Study) -> Plan:
     stages = [stage(run, study.benchmarks) for run in study.runs]
     shapes = study_shapes(study)
     tokens = benchmark_tokens(study)
-    jobs = study_jobs(study, shapes, tokens or {})
+    jobs = study_jobs(study, shapes, tokens or {}, trial_tokens(study))
     return Plan(
         runs={name: stages.count(name) for name in STAGES},
         jobs=dict(Counter(job.rule for job in jobs)),
@@ -70,6 +71,7 @@ def plan_study(study: Study) -> Plan:
         snapshot_bytes=sum(len(run.snapshots) * 4 * parameters(shapes[run.model]) for run in study.runs),
         needs=_needs(study, shapes),
         unpinned=_unpinned(study),
+        tuning=plan_study(study.tuning) if study.tuning else None,
     )
 
 
@@ -102,6 +104,11 @@ def benchmark_tokens(study: Study) -> dict[str, int] | None:
     return tokens
 
 
+def trial_tokens(study: Study) -> dict[str, int]:
+    """The same for the validation splits of a study that tunes; empty where nothing is known or tuned."""
+    return (benchmark_tokens(study.tuning) if study.tuning else None) or {}
+
+
 def _answering(study: Study) -> list[str]:
     """The model behind every set of answers: base models, last steps and snapshots."""
     return [*study.base_models, *(run.model for run in study.runs for _ in subjects(run))]
@@ -109,7 +116,7 @@ def _answering(study: Study) -> list[str]:
 
 def _rows(study: Study, dataset: str, split: str) -> int | None:
     """The size of a split: of the prepared data, else what the recipe states."""
-    manifest = study.folder.parent / "data" / dataset / "manifest.json"
+    manifest = RESULTS / "data" / dataset / "manifest.json"
     if manifest.exists():
         return int(json.loads(manifest.read_text())["splits"][split]["rows"])
     stated = study.datasets[dataset].spec.get("splits", {}).get(split, {})
@@ -184,6 +191,8 @@ def describe(study: Study, plan: Plan) -> str:
         *((f"one {need.setting}", _need_text(need)) for need in plan.needs),
         ("weights on disk", f"at most {plan.disk_bytes / GIB:,.1f} GiB"),
     ]
+    if plan.tuning:
+        rows.append(("tuning, beside it", _tuning_text(plan.tuning)))
     if plan.snapshot_bytes:
         count = sum(len(run.snapshots) for run in study.runs)
         size = f"{plan.snapshot_bytes / GIB:,.1f} GiB for {count} evaluations along the way"
@@ -196,6 +205,15 @@ def describe(study: Study, plan: Plan) -> str:
     ]
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name + ':':<{width}}{value}" for name, value in rows)
+
+
+def _tuning_text(trials: Plan) -> str:
+    """What the trials take, and how far they are."""
+    states = ", ".join(f"{count} {name}" for name, count in trials.runs.items() if count)
+    hours = ", ".join(f"{hours:,.3g} {device} hours" for device, hours in trials.hours.items())
+    tokens = _known(trials.evaluation_tokens, "{:,}", "the data are prepared")
+    spent = f"at most {trials.training_tokens:,} training tokens, validation tokens {tokens}"
+    return f"{sum(trials.runs.values())} runs: {states}; {spent}; {hours}"
 
 
 def _hours_text(device: str, hours: float) -> str:

@@ -131,7 +131,8 @@ def find_twin(
     `besides` names a folder that does not count: the one about to be made; `snapshots` what its snapshots/ must hold.
     """
     identity = (config_hash, method_sha256, package)
-    for path in sorted(results_root.glob("*/runs/*/*/*/seed*/provenance.json")):
+    places = ("*/runs", "*/tuning/runs")  # of studies, and of the trials of tuned ones
+    for path in sorted(path for place in places for path in results_root.glob(f"{place}/*/*/*/seed*/provenance.json")):
         folder = path.parent
         kept = all((folder / "snapshots" / name).is_dir() for name in snapshots)
         if kept and (besides is None or folder.resolve() != besides.resolve()) and _finished(folder):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from entrobench import decontamination, recipes, variants
+from entrobench import decontamination, derived, recipes, variants
 from entrobench.config import Hardware, TrainerConfig, canonical_hash, parse, stored
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
@@ -21,6 +21,7 @@ from entrobench.published import check_published
 from entrobench.recipes import Recipe, Recipes
 from entrobench.sampling import Evaluation, evaluations, resolve_benchmarks
 from entrobench.snapshots import snapshot_name, snapshot_steps
+from entrobench.trials import trial_content
 from entrobench.variants import Variant
 
 RESULTS = Path("results")
@@ -74,6 +75,7 @@ class Study:
     graders: list[str]
     primary: str
     warnings: list[str] = field(default_factory=list)
+    tuning: Study | None = None  # the trials behind tuned values
 
     @property
     def folder(self) -> Path:
@@ -110,7 +112,8 @@ class Study:
         datasets = [run.config["dataset"] for run in self.runs]
         needed += [(data["name"], data["decontaminated"]) for data in datasets if "decontaminated" in data]
         root = RESULTS / "data"
-        return {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
+        own = {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
+        return own | (self.tuning.reduced_data if self.tuning else {})
 
     def run(self, key: str) -> Run:
         """Find a run by model/dataset/method/seed<k>."""
@@ -131,6 +134,14 @@ def load_study(name_or_path: str) -> Study:
     Raises InputError, one line that names file and key, for everything wrong with it.
     """
     return _load(_find(str(name_or_path), "STUDY"), ())
+
+
+def load_part(name_or_path: str, tuning: bool) -> Study:
+    """Load a study, or its trials."""
+    study = load_study(name_or_path)
+    if tuning and study.tuning is None:
+        raise InputError(f"{study.path}: no method has a value {{tune: [...]}}, so there are no trials")
+    return study.tuning if tuning and study.tuning else study
 
 
 def _find(name_or_path: str, where: str) -> Path:
@@ -156,10 +167,16 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
     content = read_yaml(path)
     check_schema(content, "study", str(path))
     included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]
+    return _study(content, included, path)
+
+
+def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Study:
     _check_parts(content, path)
     benchmarks = _benchmarks(content, included, path)
     found = Recipes(str(path))
     own = list(_own_runs(content, benchmarks, found, path))
+    tuning = _tuning(content, own, included, path)
+    own = derived.bind(own, tuning, str(path))
     runs = _join(own, included, path)
     base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
     by_model = evaluations(content, [run.model for run in own], [study.evaluations for study in included], str(path))
@@ -172,12 +189,27 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
         description=" ".join(content.get("description", "").split()),
         runs=runs,
         base_models=base_models,
-        datasets=_datasets(runs, base_models, benchmarks, found),
+        datasets=_datasets(runs, base_models, benchmarks, found) | (tuning.datasets if tuning else {}),
         evaluations={name: by_model[name] for name in base_models},
         graders=_graders(content, included, path),
         primary=primary,
         warnings=_warnings(own, path) + [line for study in included for line in study.warnings],
+        tuning=tuning,
     )
+
+
+def _tuning(content: Mapping[str, Any], own: list[Run], included: list[Study], path: Path) -> Study | None:
+    """The trials behind the tuned values of a study's own runs, placed in a folder of its own."""
+    derived.tuned(own, str(path))
+    for study in included:
+        if study.tuning:
+            raise InputError(f"{path}: include: {study.name} tunes values: run it as a study of its own")
+    made = trial_content(content, str(path))
+    if made is None:
+        return None
+    trials, name = _study(made, [], path), f"{path.stem}/tuning"
+    runs = [dataclasses.replace(run, folder=RESULTS / name / "runs" / run.key) for run in trials.runs]
+    return dataclasses.replace(trials, name=name, runs=runs)
 
 
 def _check_parts(content: Mapping[str, Any], path: Path) -> None:
@@ -189,7 +221,7 @@ def _check_parts(content: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: names no runs: give settings, or {', '.join(SHORTHAND)}, or include")
     if own and "seeds" not in content:
         raise InputError(f"{path}: the key 'seeds' is missing: a list of whole numbers, one run each")
-    for key in ("seeds", "trainer", "hardware", "decontaminate", "evaluate_every", "published"):
+    for key in ("seeds", "trainer", "hardware", "decontaminate", "evaluate_every", "published", "tuning"):
         if not own and key in content:
             raise InputError(f"{path}: {key} has no effect: included studies bring their own")
     for key in SHORTHAND:
@@ -249,11 +281,16 @@ def _run_config(
     config: dict[str, Any] = {
         "model": {"name": model.name, "recipe_hash": model.recipe_hash},
         "dataset": {**data, "decontaminated": compared} if compared else data,
-        "method": {"name": method.name, "use": method.use, "values": method.values},
+        "method": {"name": method.name, "use": method.use, "values": method.values, **_found_by_runs(method)},
         "seed": seed,
         "trainer": stored(trainer),
     }
     return {**config, "hash": canonical_hash(config)}
+
+
+def _found_by_runs(method: Variant) -> dict[str, Any]:
+    """The declarations of values that are found by runs; absent where there are none, as before there were any."""
+    return {"derived": method.derived} if method.derived else {}
 
 
 def _place(run: Run, path: Path) -> Run:

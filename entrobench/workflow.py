@@ -10,17 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from entrobench import published, recipes
+from entrobench import derived, published, recipes
 from entrobench.config import canonical_hash
 from entrobench.decontamination import reduced_folder, training_folder
 from entrobench.errors import InputError, nearest
 from entrobench.launch import options
 from entrobench.lock import different_configs
 from entrobench.registry import method_infos
-from entrobench.study import RESULTS, Run, Study, load_study, subjects
+from entrobench.study import RESULTS, Run, Study, load_part, subjects
 
 DEFAULT_STUDY = "quickstart"
 KEYS = ("study", "changed")  # of `snakemake --config`
+TRIALS = "tuning"  # the key with which tune.smk loads the trials of the study instead of it
 
 
 def load_workflow(config: Mapping[str, Any]) -> Workflow:
@@ -30,12 +31,13 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     runs of another config (unless `changed=rerun`).
     """
     for key in config:
-        if key not in KEYS:
+        if key not in (*KEYS, TRIALS):
             raise InputError(
                 f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
             )
     argument = str(config.get("study", DEFAULT_STUDY))
-    study = load_study(argument)
+    tuning = bool(config.get(TRIALS))
+    study = load_part(argument, tuning)
     _check_sources(study)
     if config.get("changed") != "rerun":
         _check_results(study)
@@ -43,7 +45,8 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
-    return Workflow(study, study.name if named else shlex.quote(argument), replace=config.get("changed") == "rerun")
+    argument = study.path.stem if named else shlex.quote(argument)
+    return Workflow(study, argument + tuning * " --tuning", replace=config.get("changed") == "rerun")
 
 
 def _check_sources(study: Study) -> None:
@@ -101,6 +104,10 @@ class Workflow:
     def along(self) -> bool:
         """Whether any run is evaluated before its last step; then every run publishes a folder of snapshots."""
         return any(run.hardware.snapshot_every for run in self.study.runs)
+
+    def lock_inputs(self, key: str) -> list[str]:
+        """The results of earlier jobs that decide a run's values."""
+        return [str(file) for file in derived.source_files(self.runs[key])]
 
     @property
     def lock_options(self) -> str:
@@ -213,6 +220,11 @@ class Workflow:
         return [str(run.folder / "provenance.json") for run in self.study.runs]
 
     @property
+    def run_grades(self) -> list[str]:
+        """The grades of the runs, without those of the untrained base models."""
+        return [path for path in self.grades if path.startswith(f"{self.study.folder}/runs/")]
+
+    @property
     def published(self) -> list[str]:
         """The published numbers that the study is compared with."""
         places = dict.fromkeys(run.published for run in self.study.runs if run.published)
@@ -225,8 +237,9 @@ class Workflow:
 
     @property
     def reference_sweep(self) -> list[str]:
-        """The committed sweep that the tables and figures show, where there is one."""
-        return self._reference("sweep.csv")
+        """The sweep that the tables and figures show, where there is one: of the study's own trials, or committed."""
+        own = [f"{self.study.folder}/tuning/sweep.csv"] if self.study.tuning else []
+        return own or self._reference("sweep.csv")
 
     @property
     def statistics_audit(self) -> list[str]:

@@ -111,10 +111,10 @@ def read_curves(study: Study, folder: Path) -> DataFrame:
 
 
 def read_sweep(study: Study) -> DataFrame | None:
-    """The committed sweep that the study's coefficient comes from; None where the study has none."""
+    """The sweep that the study's values come from, of its own trials or committed; None where the study has none."""
     import pandas
 
-    file = REFERENCE / study.name / "sweep.csv"
+    file = study.folder / "tuning" / "sweep.csv" if study.tuning else REFERENCE / study.name / "sweep.csv"
     return pandas.read_csv(file) if file.is_file() else None
 
 

@@ -54,7 +54,7 @@ def write_figures(
     """Draw every figure of a study as .svg and .png into `folder`; returns the files.
 
     `curves` are the joined steps of all runs, `scores` the tidy scores, `primary` the headline metric in them, `sweep`
-    the committed sweep (or None) and `used` the values the study runs with, marked in it, `along` the evaluations of
+    the sweep behind it (or None) and `used` the values the study runs with, marked in it, `along` the evaluations of
     all steps (or None). The coefficient is drawn only where a method adapts one.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -228,6 +228,11 @@ def sweep_figure(sweep: DataFrame, used: UsedValues) -> Figure:
         axes[1][column].set(xlabel=str(key), ylabel="final entropy (nats/token)")
     caption(figure, "dots: seeds   ·   line: their mean   ·   dashed: used in the study")
     return figure
+
+
+def write_sweep_figure(sweep: DataFrame, used: UsedValues, folder: Path) -> list[Path]:
+    """Draw a sweep alone as sweep.svg and sweep.png into `folder`; returns the files."""
+    return _save(lambda: sweep_figure(sweep, used), "sweep", folder)
 
 
 def _value_axis(axes: Axes, values: Floats) -> None:

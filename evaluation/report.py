@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.decontamination import reduced_folder
 from entrobench.errors import InputError
 
+from .clamps import clamp_tables
 from .compare import REFERENCE, read_sweep, used_values
 from .entries import p_text, signed
 from .figure_style import colour
@@ -19,6 +20,7 @@ from .reference_check import compare_with_reference
 from .report_page import PAGE, SCRIPT, STYLE
 from .table_formats import Entry, Table, new_block
 from .tables import read_tables
+from .tuning import tuning_lines
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -84,7 +86,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         "statements": [
             _statement(row, statistics["baseline"]) for row in statistics["comparisons"] if row["scope"] == "study"
         ],
-        "tables": read_tables(folder)[1],
+        "tables": [*read_tables(folder)[1], *clamp_tables(study, folder)],
         "reference": compare_with_reference(folder, reference) if (reference / "scores.csv").is_file() else [],
         "figures": _figures(folder, FIGURES),
         "curves": _figures(folder, CURVES),
@@ -139,7 +141,7 @@ def _figures(folder: Path, wanted: Mapping[str, tuple[str, str]]) -> list[dict[s
 
 
 def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
-    """The committed sweep: what it says, its figure and its numbers."""
+    """The sweep behind the study's values: what it says, its figure and its numbers."""
     sweep = read_sweep(study)
     if sweep is None:
         return None
@@ -160,7 +162,7 @@ def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
     metric = str(sweep["metric"].iloc[0])
     columns = [*groups, "seeds", f"validation {metric}", "final entropy (nats/token)"]
     return {
-        "lines": _sweep_lines(means, used_values(study), metric),
+        "lines": [*_sweep_lines(means, used_values(study), metric), *(tuning_lines(folder) if study.tuning else [])],
         "figures": _figures(folder, SWEEP),
         "table": Table("sweep", "Sweep", columns, rows, "Means over the tuning seeds."),
     }

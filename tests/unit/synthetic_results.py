@@ -172,6 +172,7 @@ def make_study(
         benchmarks=list(benchmarks),
         graders=["entrobench"],
         compared={},
+        tuning=None,
         evaluations=dict.fromkeys(
             models, Evaluation(EvaluationConfig(**evaluation), {name: {} for name in benchmarks})
         ),

@@ -261,7 +261,7 @@ def test_settings_are_complete_and_graded() -> None:
 
 
 def test_removed_tokens_follow_from_p_and_the_vocabulary() -> None:
-    from entrobench.selection import removed_count
+    from entrobench.clamping import removed_count
 
     assert [removed_count(p, 151_936) for p in (0.33, 0.25)] == [50_138, 37_984]
 

@@ -3,6 +3,8 @@
 
 
 rule lock:
+    input:
+        lambda wildcards: WORKFLOW.lock_inputs(wildcards.run),
     output:
         f"{FOLDER}/runs/{{run}}/config.json",
     params:
