@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 from mlflow import MlflowClient
 
-# columns that two runs need not share: clocks, costs, and outcomes, where an answer that a busy machine found no time to grade
-# is a timeout and not wrong; rewards are compared
+# columns that two runs need not share: clocks, costs, and outcomes, where an answer that a busy machine found no time
+# to grade is a timeout and not wrong; rewards are compared
 CLOCK = ("time", "seconds_", "outcome/", "cost/")
 
 
