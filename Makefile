@@ -1,7 +1,7 @@
 # One command each; `make study` and `make test` set up .venv by themselves. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-vllm bench ui lint
+.PHONY: help setup study test test-vllm test-cluster bench gpu-check ui lint
 
 PYTHON ?= python3
 STUDY ?= quickstart
@@ -15,7 +15,9 @@ help:
 	@echo "make ui             browse the runs in MLflow: PORT=5000"
 	@echo "make test           run the tests"
 	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
+	@echo "make test-cluster   run a study on a Slurm of this machine (installs Slurm; Debian or Ubuntu)"
 	@echo "make bench          measure speed and memory"
+	@echo "make gpu-check      what a GPU does in 8 minutes: PYTHON=python3 with CUDA torch; needs no setup"
 	@echo "make lint           ruff, mypy and snakemake --lint"
 	@echo "make setup          only install into .venv"
 
@@ -53,8 +55,18 @@ $(VLLM)/.installed: requirements-vllm.lock pyproject.toml
 	@$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+test-cluster: $(READY)
+	BIN=$(CURDIR)/$(BIN) tests/cluster/slurm.sh
+
 bench: $(READY)
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	@set -e; for file in $(filter-out benchmarks/gpu_check.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file; done
+
+# With a python of the user's: the package is put together from links, for its parts lie in folders of other names.
+SOURCES := results/benchmarks/gpu/sources
+gpu-check:
+	@rm -rf $(SOURCES) && mkdir -p $(SOURCES)/entrobench
+	@ln -s $(filter-out %__pycache__,$(wildcard $(CURDIR)/entrobench/*)) $(CURDIR)/methods $(CURDIR)/evaluation $(SOURCES)/entrobench/
+	PYTHONPATH=$(abspath $(SOURCES)) $(PYTHON) benchmarks/gpu_check.py $(OPTIONS)
 
 lint: $(READY)
 	$(BIN)/ruff check

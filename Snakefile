@@ -22,6 +22,7 @@ rule all:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tune.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/track.smk"
 
@@ -32,6 +33,7 @@ localrules: # on a cluster: too short for a job of their own
     lock_evaluation,
     mlflow_ready,
     check,
+    track,
 
 
 onsuccess:

@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for micro_batch, cache in TRL_VARIANTS:
             turns = Turns(our_trainer(model_folder, data_folder, Path(folder)))
-            trl_trainer(model_folder, data_folder, Path(folder), micro_batch, cache, turns).train()
+            their_trainer(model_folder, data_folder, Path(folder), micro_batch, cache, turns).train()
             lines.append([f"{micro_batch} {cache}", *turns.line()])
     print(describe_machine())
     print(f"{model_folder}, {data_folder}: seconds per step, medians of {ROUNDS} steps in turns")
@@ -108,16 +108,13 @@ class Turns:
         return [f"{median(theirs):.3f}", f"{median(ours):.3f}", f"{ratio(theirs, ours):.2f}x", *parts, *lengths]
 
 
-def trl_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache: str, turns: Turns) -> Any:
+def their_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache: str, turns: Turns) -> Any:
     """TRL's trainer on the same model, data and settings."""
-    from datasets import Dataset
-    from transformers import PrinterCallback
-    from trl import GRPOConfig, GRPOTrainer
+    from shared.trl import trl_trainer
 
     from entrobench.data import load_rows
     from entrobench.model import encode_prompt, end_tokens, load_model, load_tokenizer
 
-    ours = turns.ours.trainer
     tokenizer, network = load_tokenizer(model), load_model(model)
     ends = end_tokens(network.generation_config, tokenizer)
     rows = load_rows(data, "train")
@@ -129,45 +126,20 @@ def trl_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache: 
         judge = turns.ours.collector.sampler.reward
         return [float(judge(*each, "").correct) for each in zip(completions, answer, ended, strict=True)]
 
-    per_update = ours.prompts * ours.group_size // ours.updates
-    settings = GRPOConfig(
-        output_dir=str(folder / "trl"),
-        max_steps=(WARM_UP + ROUNDS) * ours.updates,
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=per_update // micro_batch,
-        generation_batch_size=ours.prompts * ours.group_size,
-        num_generations=ours.group_size,
-        max_completion_length=ours.max_response_tokens,
-        temperature=ours.temperature,
+    return trl_trainer(
+        network,
+        tokenizer,
+        (prompts, [row.answer for row in rows]),
+        reward,
+        turns.ours.trainer,
+        WARM_UP + ROUNDS,
+        micro_batch,
+        folder,
+        turns.callback(),
         cache_implementation=None if cache == "dynamic" else cache,
-        loss_type="dapo",  # token mean over the whole update
-        beta=0.0,
-        epsilon=ours.clip_low,
-        epsilon_high=ours.clip_high,
-        learning_rate=ours.learning_rate,
-        adam_beta1=ours.beta1,
-        adam_beta2=ours.beta2,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=ours.warmup_updates,
-        max_grad_norm=ours.grad_clip,
         use_cpu=True,
         bf16=False,
-        gradient_checkpointing=False,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
     )
-    trainer = GRPOTrainer(
-        model=network,
-        processing_class=tokenizer,
-        reward_funcs=reward,
-        args=settings,
-        train_dataset=Dataset.from_dict({"prompt": prompts, "answer": [row.answer for row in rows]}),
-        callbacks=[turns.callback()],
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 if __name__ == "__main__":

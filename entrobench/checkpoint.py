@@ -35,13 +35,27 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
             draft / f"{name}.safetensors",
         )
     (draft / "state.json").write_text(json.dumps(state))
+    put_in_place(draft, final)
+    for old in _complete(folder)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def put_in_place(draft: Path, final: Path) -> None:
+    """Rename a finished folder of files, or replace one by it, once the disk has all of it."""
     for path in [*draft.iterdir(), draft]:
         synchronise(path)
     shutil.rmtree(final, ignore_errors=True)
     draft.rename(final)
-    synchronise(folder)
-    for old in _complete(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    synchronise(final.parent)
+
+
+def discard(folder: Path) -> None:
+    """Delete all checkpoints at once: a kill must not leave one whose snapshots are gone."""
+    if folder.is_dir():
+        leaving = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(leaving, ignore_errors=True)
+        folder.rename(leaving)
+        shutil.rmtree(leaving)
 
 
 def synchronise(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from entrobench.cli_jobs import StudyName, jobs
+from entrobench.cli_jobs import DATA, StudyName, jobs
 from entrobench.errors import InputError
 
 app = typer.Typer(
@@ -96,10 +96,27 @@ def compare(study: StudyName) -> None:
     Example: entrobench compare quickstart
     """
     from entrobench.evaluation.compare import compare
+    from entrobench.lock import locked
+    from entrobench.study import load_study
+
+    loaded = locked(load_study(study))
+    compare(loaded, loaded.folder)
+
+
+@app.command()
+def tune(study: StudyName) -> None:
+    """Choose a study's tuned values, {tune: [...]}, from its graded trials; write tuning.json, sweep.csv and a figure.
+
+    Example: entrobench tune ablation-factorial-small
+    """
+    from entrobench.evaluation.tuning import tune, tuning_lines
     from entrobench.study import load_study
 
     loaded = load_study(study)
-    compare(loaded, loaded.folder)
+    found = tune(loaded, loaded.folder, DATA)
+    for name, chosen in found["methods"].items():
+        print(f"{name}: {chosen['key']} {chosen['value']:g}, {found['metric']} {chosen['score']:.4f}")
+    print("\n".join(tuning_lines(loaded.folder)))
 
 
 @app.command()
@@ -168,9 +185,10 @@ def report(study: StudyName) -> None:
     Example: entrobench report quickstart
     """
     from entrobench.evaluation.report import write_report
+    from entrobench.lock import locked
     from entrobench.study import load_study
 
-    loaded = load_study(study)
+    loaded = locked(load_study(study))
     write_report(loaded, loaded.folder)
 
 
@@ -197,9 +215,10 @@ def track(
         return
     if study is None:
         raise InputError("entrobench track: name a STUDY, or give --initialise or --follow")
+    from entrobench.lock import locked
     from entrobench.study import load_study
 
-    loaded = load_study(study)
+    loaded = locked(load_study(study))
     tracking.track(loaded, loaded.folder, DATABASE, rebuild=rebuild)
 
 
@@ -269,7 +288,8 @@ def plan(
     planned = plan.plan_study(loaded)
     print(plan.as_json(loaded, planned) if json else plan.describe(loaded, planned))
     if simulate:
-        jobs = schedule.study_jobs(loaded, plan.study_shapes(loaded), plan.benchmark_tokens(loaded) or 0)
+        tokens = plan.benchmark_tokens(loaded) or {}, plan.trial_tokens(loaded)
+        jobs = schedule.study_jobs(loaded, plan.study_shapes(loaded), *tokens)
         print(plan.describe_schedule(schedule.simulate(jobs, simulate), simulate))
     plan.check_memory(loaded, planned, int(gpu_memory * GIB))
 

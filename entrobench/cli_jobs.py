@@ -17,6 +17,7 @@ jobs = typer.Typer()
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False)]
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="name in config/studies, or path of a YAML file")]
+Tuning = Annotated[bool, typer.Option("--tuning", help="of the study's trials of tuned values")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 DATA = Path("results/data")
@@ -40,6 +41,7 @@ def train(
     engine_devices: Annotated[int, typer.Option(help="GPUs among which vLLM cuts each layer")] = 1,
     engine_resident: Annotated[bool, typer.Option(help="vLLM keeps its memory during updates")] = False,
     engine_address: Annotated[str, typer.Option(help="of the vLLM server")] = "http://127.0.0.1:8000",
+    snapshot_every: Annotated[int, typer.Option(help="steps between weights kept for evaluation; 0: none")] = 0,
 ) -> None:
     """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
 
@@ -47,7 +49,7 @@ def train(
     accelerate launch --num_machines 2 … -m entrobench.cli train FOLDER
     """
     from entrobench import launch
-    from entrobench.config import Hardware, parse
+    from entrobench.config import Hardware, TrainerConfig, parse
     from entrobench.lock import read_config
     from entrobench.reuse import reuse_finished_run
 
@@ -66,9 +68,11 @@ def train(
         "engine_devices": engine_devices,
         "engine_resident": engine_resident,
         "engine_address": engine_address,
+        "snapshot_every": snapshot_every,
     }
     config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
-    if not launch.launched() and (source := reuse_finished_run(config, folder)):
+    launch.check_processes(hardware.processes, parse(TrainerConfig, config["trainer"], str(folder)), str(folder))
+    if not launch.launched() and (source := reuse_finished_run(config, folder, hardware.snapshot_every)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
     if hardware.processes > 1 and not launch.launched():
@@ -104,27 +108,32 @@ def lock(
     study: StudyName,
     run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")],
     replace: Annotated[bool, typer.Option("--replace", help="delete checkpoints of another config")] = False,
+    tuning: Tuning = False,
 ) -> None:
     """Write the resolved config.json of one run.
 
     Example: entrobench lock quickstart small/chain2/aent/seed0
     """
     from entrobench.lock import lock_run
-    from entrobench.study import load_study
+    from entrobench.study import load_part
 
-    lock_run(load_study(study).run(run), replace)
+    lock_run(load_part(study, tuning).run(run), replace)
 
 
 @jobs.command("lock-evaluation")
-def lock_evaluation(study: StudyName) -> None:
-    """Write a study's evaluation.json.
+def lock_evaluation(
+    study: StudyName,
+    only: Annotated[str | None, typer.Option(metavar="FILE", help="one of several, by its name")] = None,
+    tuning: Tuning = False,
+) -> None:
+    """Write a study's evaluation.json; or evaluation-<base model>.json of each, where they are sampled differently.
 
     Example: entrobench lock-evaluation quickstart
     """
     from entrobench.lock import lock_evaluation
-    from entrobench.study import load_study
+    from entrobench.study import load_part
 
-    lock_evaluation(load_study(study))
+    lock_evaluation(load_part(study, tuning), only)
 
 
 @jobs.command("base-model")

@@ -201,6 +201,7 @@ class Hardware:
     engine_devices: int = setting(1, low=1, source="ours; GPUs among which vLLM cuts each layer (tensor parallel)")
     engine_resident: bool = setting(False, source="ours; vLLM keeps its memory while the trainer updates")
     engine_address: str = setting("http://127.0.0.1:8000", source="vLLM's default; where engine vllm_server listens")
+    snapshot_every: int = setting(0, low=0, source="off: ours; steps; a study says it as evaluate_every")
 
     def __post_init__(self) -> None:
         for clamp in self.clamp_diagnostics:

@@ -20,7 +20,7 @@ from entrobench.logits import TokenStat, entropy
 from entrobench.memory import Memory
 from entrobench.objective import rollout_weights
 from entrobench.rollout import Engine
-from entrobench.sharding import Whole
+from entrobench.sharding import Whole, whole_weights
 from entrobench.update import keyed_generator, minibatch_of
 
 
@@ -100,7 +100,8 @@ class Collector:
     ) -> Experience:
         """Sample G answers to each prompt at this temperature and record them; `refill` see `Sampler.sample`."""
         start = time.perf_counter()
-        self.engine.load(self.whole.refresh(self.model) if self.whole else self.model)
+        with whole_weights(self.whole, self.model) as weights:
+            self.engine.load(weights)
         loaded = time.perf_counter()
         sampled = self.sampler.sample(prompts, step, temperature, refill)
         clock = time.perf_counter()

@@ -1,15 +1,21 @@
 """How much GPU memory a training run takes at most, counted in bytes of tensors; imports no torch.
 
-P parameters with float32 master weights, gradients and AdamW's two moments take 16P bytes. To these come, by phase:
+P parameters with float32 master weights and AdamW's two moments take 12P bytes, all the time; so do the engine's
+bfloat16 weights, the reference model where a method has one, and the step's records. To these come, by phase:
 
-    update     bfloat16 copies of all matrices, the activations of a micro-batch, a chunk of logits
-    optimizer  4P: the square roots that AdamW takes of all parameters at once
-    rollout    the keys and values of the answers decoded side by side; no gradients (-4P)
+    update      the gradients (4P) if an earlier micro-batch left them, and the output layer's apart; bfloat16 copies of
+                all matrices, the activations of a micro-batch, a chunk of logits
+    its end     the embedding's gradient, which a tied output layer's is added to, and all others
+    optimizer   the gradients, and the square roots that AdamW takes of a group of parameters at once
+    loading     of the engine: a bfloat16 copy of the model where its weights are sharded
+    prefill     the prompts' keys and values, the activations of a layer, the mask
+    decoding    keys and values of the answers decoded side by side, and their logits
+    compaction  finished rows are dropped: the old cache and the new one
 
-and in all phases the engine's bfloat16 weights, the reference model where a method has one, and the step's records.
 Activations per token and layer, by what autograd saves of the forward under bfloat16 autocast (d width, h·s heads,
-k·s key-value heads, f inner width): 2·(5d + 2hs + 2ks + 4f) + 4·(4d + 2 + h) bytes. What the device's allocator adds by
-fragmentation, and the libraries' own buffers, are `ALLOWANCE`.
+k·s key-value heads, f inner width): 2·(5d + 2hs + 2ks + 4f) + 4·(4d + 2 + h) bytes. Logits are counted for the
+statistics of `entrobench.logits`, at most one per method; a method's own function takes up to 20 bytes a logit more.
+What the device's allocator adds by fragmentation, and the libraries' own buffers, are `ALLOWANCE`.
 """
 
 from __future__ import annotations
@@ -21,29 +27,34 @@ from entrobench.errors import InputError
 from entrobench.hub import Shape
 
 GIB = 2**30
-LOGIT_BYTES = 24  # per logit of a chunk: float32 logits, log-probabilities, one statistic, and their gradients
-SAMPLING_BYTES = 16  # per logit of the rows decoded: logits, probabilities, truncated ones, running sums
+LOGIT_BYTES, LOGIT_BYTES_DIVIDED = 2, 10  # per logit of a chunk, whose gradient is written over it; by a temperature
+SAMPLING_BYTES, SAMPLING_BYTES_DIVIDED = 8, 12  # per logit of the rows decoded: float32 logits and probabilities
 RECORD_BYTES = 24  # per response token of a step: log-probabilities, entropies, advantages, mask
-COMPACTION = 1.7  # rows are dropped when 30 % have finished: the old cache and the new one
+KEPT_SHARE = 0.7  # rows that compaction keeps at most
+GATHERED_LAYERS = 3  # of sharded weights: the one computed, the next on its way, a gradient to be summed
+ROLLOUT_PHASES = ("prefill", "decoding", "compaction")
 ALLOWANCE = 0.9  # ours: share of a GPU's memory that tensors may fill
 
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes by part, for each phase; `update`, `optimizer` and `rollout` map names to bytes."""
+    """Bytes by part, for each phase."""
 
-    update: dict[str, int]
-    optimizer: dict[str, int]
-    rollout: dict[str, int]
+    phases: dict[str, dict[str, int]]
 
     @property
     def phase(self) -> str:
         """The phase that takes most."""
-        return max(vars(self), key=lambda name: sum(getattr(self, name).values()))
+        return max(self.phases, key=lambda name: sum(self.phases[name].values()))
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """What that phase is made of."""
+        return self.phases[self.phase]
 
     @property
     def bytes(self) -> int:
-        return sum(getattr(self, self.phase).values())
+        return sum(self.parts.values())
 
 
 def parameters(shape: Shape) -> int:
@@ -89,38 +100,84 @@ def engine_bytes(shape: Shape) -> int:
 
 def peak_memory(shape: Shape, trainer: TrainerConfig, hardware: Hardware, reference: bool = False) -> Peak:
     """The bytes of tensors on the GPU at most, with prompts and answers of the greatest length."""
-    count = parameters(shape)
-    own = count // hardware.processes if hardware.weights == "sharded" else count
+    sharded = hardware.weights == "sharded" and hardware.processes > 1
+    layers = shape.layers * (_layer_matrices(shape) + _layer_vectors(shape))
+    rest = parameters(shape) - layers
+    layers = -(-layers // hardware.processes) if sharded else layers
+    always = {
+        "master weights": 4 * (layers + rest),
+        "moments": 8 * (layers + rest),
+        "engine": engine_bytes(shape),
+        "reference": 4 * parameters(shape) if reference else 0,
+        "records": RECORD_BYTES * trainer.prompts * trainer.group_size * trainer.max_response_tokens,
+    }
+    gradients, head = 4 * (layers + rest), 4 * shape.vocabulary * shape.hidden_size
+    loading = {"whole copy": 2 * parameters(shape)} if sharded else {}
+    update = always | _update(shape, trainer, hardware, gradients)
+    return Peak(
+        {
+            "update": update,
+            "update's end": {
+                **{name: size for name, size in update.items() if name not in ("activations", "logits")},
+                "gradients": gradients,
+                "output layer's gradient": head if shape.tied else 0,
+                "embedding's gradient": 2 * head if shape.tied else head,
+            },
+            "optimizer": always | {"gradients": gradients, "square roots": 4 * max(layers, rest)},
+            "loading": always | loading,
+            **{phase: always | parts for phase, parts in _rollout(shape, trainer, hardware).items()},
+        }
+    )
+
+
+def _update(shape: Shape, trainer: TrainerConfig, hardware: Hardware, gradients: int) -> dict[str, int]:
+    """What the backward pass of an update's last micro-batch finds when it begins."""
+    head = shape.vocabulary * shape.hidden_size
     length = trainer.max_prompt_tokens + trainer.max_response_tokens
-    records = RECORD_BYTES * trainer.prompts * trainer.group_size * trainer.max_response_tokens
-    always = {"engine": engine_bytes(shape), "reference": 4 * count if reference else 0, "records": records}
-    weights = {"master weights": 4 * own, "moments": 8 * own}
-    tokens = hardware.micro_batch * length
+    rows = -(-trainer.prompts * trainer.group_size // (trainer.updates * hardware.processes))
+    tokens = min(hardware.micro_batch, rows) * length
     if hardware.micro_batch_tokens:
         tokens = max(length, min(tokens, hardware.micro_batch_tokens))
     activations = activation_bytes(shape, tokens)
     if hardware.activation_checkpointing:  # the inputs of all layers, and one layer whole
         activations = 4 * tokens * shape.hidden_size * shape.layers + activations // shape.layers
     chunk = min(hardware.head_chunk, tokens)
-    casts = 2 * (shape.layers * _layer_matrices(shape) + shape.vocabulary * shape.hidden_size)
-    cache = round(COMPACTION * cache_bytes(shape, hardware.rollout_rows, length))
-    return Peak(
-        update={
-            **weights,
-            "gradients": 4 * own,
-            **always,
-            "bfloat16 weights": casts,
-            "activations": activations,
-            "logits": LOGIT_BYTES * chunk * shape.vocabulary,
-        },
-        optimizer={**weights, "gradients": 4 * own, **always, "square roots": 4 * own},
-        rollout={
-            **weights,
-            **always,
-            "keys and values": cache,
-            "logits": SAMPLING_BYTES * hardware.rollout_rows * shape.vocabulary,
-        },
-    )
+    per_logit = LOGIT_BYTES if trainer.temperature == 1 else LOGIT_BYTES_DIVIDED
+    sharded = hardware.weights == "sharded" and hardware.processes > 1
+    return {
+        "gradients": gradients if tokens < rows * length else 0,
+        "output layer's gradient": 4 * head,
+        "bfloat16 weights": 2 * (shape.layers * _layer_matrices(shape) + head),
+        "gathered layers": 4 * GATHERED_LAYERS * _layer_matrices(shape) if sharded else 0,
+        "activations": activations,
+        "logits": per_logit * chunk * shape.vocabulary,
+    }
+
+
+def _rollout(shape: Shape, trainer: TrainerConfig, hardware: Hardware) -> dict[str, dict[str, int]]:
+    """The parts of prefill, decoding and compaction."""
+    answers = -(-trainer.prompts // hardware.processes) * trainer.group_size
+    rows = min(hardware.rollout_rows, answers)
+    prompts = min(-(-rows // trainer.group_size) + (1 if rows < answers and rows % trainer.group_size else 0), rows)
+    slots = trainer.max_prompt_tokens + trainer.max_response_tokens
+    cache, prompt_cache = cache_bytes(shape, rows, slots), cache_bytes(shape, prompts, slots)
+    per_logit = SAMPLING_BYTES if trainer.temperature == 1 else SAMPLING_BYTES_DIVIDED
+    prefill = {
+        "keys and values": prompt_cache,
+        "activations": _prefill_bytes(shape, prompts * trainer.max_prompt_tokens),
+        "mask": prompts * trainer.max_prompt_tokens**2,
+    }
+    decoding = {"keys and values": cache, "logits": per_logit * rows * shape.vocabulary}
+    compaction = {"keys and values": cache + max(round(KEPT_SHARE * cache), prompt_cache)}
+    return dict(zip(ROLLOUT_PHASES, (prefill, decoding, compaction), strict=True))
+
+
+def _prefill_bytes(shape: Shape, tokens: int) -> int:
+    """The states of all prompt tokens and the larger half of a layer."""
+    d, (queries, keys) = shape.hidden_size, _attention_widths(shape)
+    attention = 4 * (queries + 2 * keys) + 2 * queries + 12 * queries
+    inner = 6 * shape.intermediate_size + 2 * d
+    return tokens * (2 * d + max(attention, inner))
 
 
 def refuse_too_small(peak: Peak, capacity: int, where: str) -> None:
@@ -128,11 +185,13 @@ def refuse_too_small(peak: Peak, capacity: int, where: str) -> None:
     usable = int(ALLOWANCE * capacity)
     if peak.bytes <= usable:
         return
-    parts = getattr(peak, peak.phase)
-    largest = max(parts, key=parts.__getitem__)
-    setting = {"activations": "micro_batch", "logits": "head_chunk", "keys and values": "rollout_rows"}.get(largest)
+    largest = max(peak.parts, key=peak.parts.__getitem__)
+    cures = {"activations": "micro_batch", "logits": "head_chunk"}
+    if peak.phase in ROLLOUT_PHASES:
+        cures = dict.fromkeys(("activations", "logits", "keys and values", "mask"), "rollout_rows")
+    setting = cures.get(largest)
     cure = f"lower hardware.{setting}" if setting else "it takes a larger GPU"
     raise InputError(
-        f"{where}: {peak.phase} takes {peak.bytes / GIB:.1f} GiB ({largest} alone {parts[largest] / GIB:.1f} GiB), but "
-        f"of a GPU of {capacity / GIB:.1f} GiB tensors may fill {usable / GIB:.1f} GiB: {cure}"
+        f"{where}: {peak.phase} takes {peak.bytes / GIB:.1f} GiB ({largest} alone {peak.parts[largest] / GIB:.1f} "
+        f"GiB), but of a GPU of {capacity / GIB:.1f} GiB tensors may fill {usable / GIB:.1f} GiB: {cure}"
     )

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from entrobench.config import Hardware
+from entrobench.config import Hardware, TrainerConfig
+from entrobench.errors import InputError
 
 
 def options(hardware: Hardware) -> list[str]:
@@ -22,6 +23,13 @@ def options(hardware: Hardware) -> list[str]:
             for item in value if isinstance(value, list) else [value]:
                 named += [option, str(item)]
     return named
+
+
+def check_processes(count: int, trainer: TrainerConfig, where: str) -> None:
+    """Raise InputError where an update has fewer sequences than there are processes to share them."""
+    sequences = trainer.prompts * trainer.group_size // trainer.updates
+    if count > sequences:
+        raise InputError(f"{where}: {count} processes share {sequences} sequences of an update: use fewer processes")
 
 
 def launched() -> bool:

@@ -1,6 +1,6 @@
-"""The rows of a run that still trains, one JSON line each in <run>/live.jsonl: what the MLflow view follows.
+"""The rows of a run: while it trains one JSON line each in <run>/live.jsonl, which the MLflow view follows.
 
-The file is no output: it is written anew when training starts or resumes, and gone once steps.parquet is there.
+That file is no output: it is written anew when training starts or resumes, and gone once steps.parquet is there.
 """
 
 from __future__ import annotations
@@ -43,3 +43,15 @@ def read_live(path: Path) -> list[dict[str, float]]:
     """The whole lines of a live file; a last one that is just being written is left for the next look."""
     whole, _, _ = path.read_text().rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]
+
+
+def write_steps(rows: list[dict[str, float]], path: Path) -> None:
+    """Write the rows of a finished run as steps.parquet, whole or not at all."""
+    import pyarrow
+    import pyarrow.parquet
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name, 0.0 if name.startswith("outcome/") else None) for row in rows] for name in names}
+    draft = path.with_name(f".{path.name}.part")
+    pyarrow.parquet.write_table(pyarrow.table(columns), draft)
+    draft.rename(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from entrobench import derived
 from entrobench.config import canonical_hash
-from entrobench.errors import InputError
+from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
 from entrobench.study import Run, Study
 
@@ -19,19 +21,27 @@ SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 
 
 def lock_run(run: Run, replace: bool = False) -> None:
-    """Write a run's config.json, the only thing that `train` reads of a study.
+    """Write a run's config.json, the only thing that `train` reads of a study, with the values that other runs found.
 
     Checkpoints of another config stay, so that `train` refuses them, unless `replace` says that they may go.
     """
+    config = derived.resolve(run)
     states = sorted((run.folder / "checkpoints").glob("step*/state.json"))
-    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != run.config["hash"]:
+    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != config["hash"]:
         shutil.rmtree(run.folder / "checkpoints")
-    _write(run.folder / "config.json", run.config)
+    _write(run.folder / "config.json", config)
 
 
-def lock_evaluation(study: Study) -> None:
-    """Write a study's evaluation.json: what `generate` reads of it."""
-    _write(study.folder / "evaluation.json", study.locked_evaluation)
+def lock_evaluation(study: Study, only: str | None = None) -> None:
+    """Write a study's evaluation.json, what `generate` reads of it; one per model where these are sampled apart.
+
+    `only` names one of the files.
+    """
+    files = {study.evaluation_file(model).name: evaluation for model, evaluation in study.evaluations.items()}
+    if only is not None and only not in files:
+        raise unknown("evaluation file", only, files, str(study.path))
+    for name in files if only is None else [only]:
+        _write(study.folder / name, files[name].locked)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -53,6 +63,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def locked(study: Study) -> Study:
+    """The study with the values that its runs were locked with, in place of declarations."""
+    files = {run.key: run.folder / "config.json" for run in study.runs if "derived" in run.config["method"]}
+    there = {key: read_config(file.parent) for key, file in files.items() if file.is_file()}
+    runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]
+    return dataclasses.replace(study, runs=runs)
+
+
 def different_configs(study: Study) -> list[Run]:
     """The runs whose folder holds work under another config than the study now says."""
     return [run for run in study.runs if _holds_other_work(run)]
@@ -60,7 +78,8 @@ def different_configs(study: Study) -> list[Run]:
 
 def _holds_other_work(run: Run) -> bool:
     path = run.folder / "config.json"
-    if not path.is_file() or json.loads(path.read_text()).get("hash") == run.config["hash"]:
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    if not stored or stored.get("declared", stored.get("hash")) == run.config["hash"]:
         return False
     return (run.folder / "checkpoints").is_dir() or (run.folder / "final").is_dir()
 

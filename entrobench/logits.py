@@ -57,15 +57,23 @@ def top_p_entropy(logits: Tensor, p: float, include_crossing: bool = True) -> Te
 
 def rule_of(stat: TokenStat, vocabulary: int) -> Rule | None:
     """Which tokens one of the entropies above keeps, given as it is or as a `partial`; None for other statistics."""
+    if not is_own(stat):
+        return None
     call = stat if isinstance(stat, partial) else partial(stat)
-    if call.func is entropy:
-        return Everything()
-    known: list[tuple[Any, Callable[..., Rule]]] = [
-        (clamped_entropy, clamp_rule),
-        (top_k_entropy, top_k_rule),
-        (top_p_entropy, top_p_rule),
-    ]
-    return next((rule(vocabulary, *call.args, **call.keywords) for own, rule in known if call.func is own), None)
+    return _RULES[call.func](vocabulary, *call.args, **call.keywords)
+
+
+def is_own(stat: TokenStat) -> bool:
+    """Whether a statistic is one of the entropies above, given as it is or as a `partial`."""
+    return (stat.func if isinstance(stat, partial) else stat) in _RULES
+
+
+_RULES: dict[Any, Callable[..., Rule]] = {
+    entropy: lambda vocabulary: Everything(),
+    clamped_entropy: clamp_rule,
+    top_k_entropy: top_k_rule,
+    top_p_entropy: top_p_rule,
+}
 
 
 def engine(device: torch.device) -> Any:
@@ -177,10 +185,12 @@ class _ChunkedHead(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, head: _Head
     ) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(hidden, weight, bias, labels)
         ctx.head = head
         kind = hidden.device.type
         ctx.precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        # cast once: on a GPU every autocast that the backward thread leaves empties the cache of casts
+        ctx.weight_dtype, weight = weight.dtype, weight.to(ctx.precision or weight.dtype)
+        ctx.save_for_backward(hidden, weight, bias, labels)
         pieces = [
             logit_statistics(head.logits(h, weight, bias), y, head.stats)
             for h, y in zip(hidden.split(head.chunk), labels.split(head.chunk), strict=True)
@@ -193,15 +203,16 @@ class _ChunkedHead(torch.autograd.Function):
         wanted = [place for place, gradient in enumerate(gradients[1:]) if bool(gradient.any())]
         stats = [ctx.head.stats[place] for place in wanted]
         at_values = [gradients[0], *(gradients[1 + place] for place in wanted)]
+        dtypes = hidden.dtype, ctx.weight_dtype, None if bias is None else bias.dtype
         at_hidden, at_weight, at_bias = (
-            torch.zeros_like(tensor) if needed and tensor is not None else None
-            for tensor, needed in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
+            torch.zeros_like(tensor, dtype=dtype) if needed and tensor is not None else None
+            for tensor, dtype, needed in zip((hidden, weight, bias), dtypes, ctx.needs_input_grad, strict=False)
         )
         chunks = torch.arange(len(labels)).split(ctx.head.chunk) if wanted or bool(gradients[0].any()) else ()
         for rows in (slice(int(chunk[0]), int(chunk[-1]) + 1) for chunk in chunks):
             slope = _chunk_slope(ctx, rows, stats, [gradient[rows] for gradient in at_values])
             if at_hidden is not None:
-                at_hidden[rows] = slope @ weight.to(slope.dtype)
+                at_hidden[rows] = slope @ weight
             if at_weight is not None:
                 _add_product(at_weight, slope.T, hidden[rows].to(slope.dtype))
             if at_bias is not None:

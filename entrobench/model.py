@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,10 @@ def _refuse_scaled_logits(model: Any, folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load a tokenizer from a local folder; raises InputError when there is none or it has no end token."""
+    """Load a tokenizer from a model folder.
+
+    Raises InputError when there is none, it has no end token, or one of its tokens has no row in the embedding.
+    """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     folder = Path(folder)
@@ -64,7 +68,25 @@ def load_tokenizer(folder: Path) -> Any:
         raise InputError(f"{folder}: a model folder without tokenizer (tokenizer.json is missing)")
     if tokenizer.eos_token_id is None:
         raise InputError(f"{folder}: the tokenizer names no end token (eos_token)")
+    _check_vocabulary(tokenizer, folder)
     return tokenizer
+
+
+def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
+    """Every token and every end token needs a row; rows without a token are padding, as usual."""
+    path = folder / "config.json"
+    if not path.exists():  # `load_model` says so
+        return
+    rows = int(json.loads(path.read_text())["vocab_size"])
+    word, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    stated = f"the model has {rows} (config.json: vocab_size)"
+    if last >= rows:
+        raise InputError(f"{folder}: the tokenizer is another model's: its token {word!r} is number {last}, {stated}")
+    settings = folder / "generation_config.json"
+    ends = _listed(json.loads(settings.read_text()).get("eos_token_id")) if settings.exists() else []
+    for end in ends:
+        if not 0 <= end < rows:
+            raise InputError(f"{settings}: eos_token_id {end} is no token: {stated}")
 
 
 def encode_prompt(tokenizer: Any, text: str) -> list[int]:
@@ -95,8 +117,12 @@ def generation_settings(folder: Path) -> Any:
 def end_tokens(settings: Any, tokenizer: Any) -> list[int]:
     """Every token that ends a response: the tokenizer's and those of the generation settings (of a model or None)."""
     configured = settings.eos_token_id if settings is not None else None
-    listed = configured if isinstance(configured, list) else [] if configured is None else [configured]
-    return sorted({int(tokenizer.eos_token_id), *map(int, listed)})
+    return sorted({int(tokenizer.eos_token_id), *_listed(configured)})
+
+
+def _listed(tokens: int | list[int] | None) -> list[int]:
+    """What settings give as one token, several or none."""
+    return list(map(int, tokens)) if isinstance(tokens, list) else [] if tokens is None else [int(tokens)]
 
 
 def head(model: Any) -> tuple[Tensor, Tensor | None]:

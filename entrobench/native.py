@@ -85,7 +85,7 @@ class NativeModel:
         with torch.no_grad():
             self.floor = self._floor(config.hidden_size, config.rms_norm_eps)
             self.head_floor = self._floor(self.head_size, config.rms_norm_eps)
-            self.embedding = model.get_input_embeddings().weight.to(dtype)
+            self.embedding = model.get_input_embeddings().weight.detach().to(dtype)
             self.head_weight = (head(model)[0] * _scale(model.model.norm)).to(dtype)
             self.layers = [_layer(block, self.head_size, dtype) for block in model.model.layers]
             rotary = model.model.rotary_emb
@@ -210,11 +210,11 @@ def _layer(block: Any, head_size: int, dtype: torch.dtype) -> Layer:
         qkv_bias=_joined([paired(query.bias), paired(key.bias), value.bias], dtype) if biased else None,
         query_norm=None if query_norm is None else paired(_scale(query_norm)).to(dtype),
         key_norm=None if key_norm is None else paired(_scale(key_norm)).to(dtype),
-        output=attention.o_proj.weight.to(dtype),
+        output=attention.o_proj.weight.detach().to(dtype),
         output_bias=_joined([attention.o_proj.bias], dtype),
         gate_up=(gate_up * _scale(block.post_attention_layernorm)).to(dtype),
         gate_up_bias=_joined([mlp.gate_proj.bias, mlp.up_proj.bias], dtype),
-        down=mlp.down_proj.weight.to(dtype),
+        down=mlp.down_proj.weight.detach().to(dtype),
         down_bias=_joined([mlp.down_proj.bias], dtype),
     )
 

@@ -18,6 +18,7 @@ from entrobench.hub import Shape
 from entrobench.recipes import benchmark_split
 from entrobench.registry import load_method
 from entrobench.schedule import Schedule, study_jobs
+from entrobench.study import RESULTS, subjects
 
 if TYPE_CHECKING:
     from entrobench.study import Run, Study
@@ -48,8 +49,10 @@ class Plan:
     evaluation_tokens: int | None
     hours: dict[str, float]  # by device, training and evaluation
     disk_bytes: int
+    snapshot_bytes: int  # weights for evaluation along the way, float32 as trained
     needs: list[Need]
     unpinned: list[str]  # recipes that `entrobench pin` has to see first
+    tuning: Plan | None = None  # of the trials behind tuned values, beside what is above
 
 
 def plan_study(study: Study) -> Plan:
@@ -57,17 +60,18 @@ def plan_study(study: Study) -> Plan:
     stages = [stage(run, study.benchmarks) for run in study.runs]
     shapes = study_shapes(study)
     tokens = benchmark_tokens(study)
-    jobs = study_jobs(study, shapes, tokens or 0)
-    evaluated = len(study.runs) + len(study.base_models)
+    jobs = study_jobs(study, shapes, tokens or {}, trial_tokens(study))
     return Plan(
         runs={name: stages.count(name) for name in STAGES},
         jobs=dict(Counter(job.rule for job in jobs)),
         training_tokens=sum(training_tokens(run.config["trainer"]) for run in study.runs),
-        evaluation_tokens=None if tokens is None else evaluated * tokens,
-        hours=_hours(study, shapes, tokens or 0),
+        evaluation_tokens=None if tokens is None else sum(tokens[model] for model in _answering(study)),
+        hours=_hours(study, shapes, tokens or {}),
         disk_bytes=sum(WEIGHT_COPIES * 4 * parameters(shapes[run.model]) for run in study.runs),
+        snapshot_bytes=sum(len(run.snapshots) * 4 * parameters(shapes[run.model]) for run in study.runs),
         needs=_needs(study, shapes),
         unpinned=_unpinned(study),
+        tuning=plan_study(study.tuning) if study.tuning else None,
     )
 
 
@@ -78,30 +82,41 @@ def study_shapes(study: Study) -> dict[str, Shape]:
 
 def stage(run: Run, benchmarks: Collection[str]) -> str:
     """How far a run has come: one of STAGES."""
-    if all((run.folder / "grades" / f"{name}.parquet").exists() for name in benchmarks):
+    places = [run.folder, *(run.folder / "evaluations" / name for name in run.snapshots)]
+    if all((place / "grades" / f"{name}.parquet").exists() for place in places for name in benchmarks):
         return "graded"
-    if all((run.folder / "generations" / f"{name}.jsonl.zst").exists() for name in benchmarks):
+    if all((place / "generations" / f"{name}.jsonl.zst").exists() for place in places for name in benchmarks):
         return "answered"
     if (run.folder / "provenance.json").exists():
         return "trained"
     return "started" if (run.folder / "checkpoints").is_dir() else "waiting"
 
 
-def benchmark_tokens(study: Study) -> int | None:
-    """Problems x samples x longest answer of all benchmarks, for one model; None where a size is not known yet."""
-    tokens = 0
-    for name, settings in study.sampling.items():
-        dataset, split = benchmark_split(name)
-        rows = _rows(study, dataset, split)
-        if rows is None:
-            return None
-        tokens += min(rows, settings.problems or rows) * settings.samples * settings.max_tokens
+def benchmark_tokens(study: Study) -> dict[str, int] | None:
+    """Problems x samples x longest answer of all benchmarks, by model; None where a size is not known yet."""
+    rows = {name: _rows(study, *benchmark_split(name)) for name in study.benchmarks}
+    tokens = dict.fromkeys(study.evaluations, 0)
+    for model, evaluation in study.evaluations.items():
+        for name, settings in evaluation.sampling.items():
+            if (size := rows[name]) is None:
+                return None
+            tokens[model] += min(size, settings.problems or size) * settings.samples * settings.max_tokens
     return tokens
+
+
+def trial_tokens(study: Study) -> dict[str, int]:
+    """The same for the validation splits of a study that tunes; empty where nothing is known or tuned."""
+    return (benchmark_tokens(study.tuning) if study.tuning else None) or {}
+
+
+def _answering(study: Study) -> list[str]:
+    """The model behind every set of answers: base models, last steps and snapshots."""
+    return [*study.base_models, *(run.model for run in study.runs for _ in subjects(run))]
 
 
 def _rows(study: Study, dataset: str, split: str) -> int | None:
     """The size of a split: of the prepared data, else what the recipe states."""
-    manifest = study.folder.parent / "data" / dataset / "manifest.json"
+    manifest = RESULTS / "data" / dataset / "manifest.json"
     if manifest.exists():
         return int(json.loads(manifest.read_text())["splits"][split]["rows"])
     stated = study.datasets[dataset].spec.get("splits", {}).get(split, {})
@@ -109,10 +124,9 @@ def _rows(study: Study, dataset: str, split: str) -> int | None:
     return None if rows is None else int(rows)
 
 
-def _hours(study: Study, shapes: Mapping[str, Shape], tokens: int) -> dict[str, float]:
+def _hours(study: Study, shapes: Mapping[str, Shape], tokens: Mapping[str, int]) -> dict[str, float]:
     costs = [cost(shapes[run.model], training_tokens(run.config["trainer"])) for run in study.runs]
-    evaluated = [run.model for run in study.runs] + list(study.base_models)
-    costs += [cost(shapes[model], tokens, SAMPLED_SHARE) for model in evaluated]
+    costs += [cost(shapes[model], tokens.get(model, 0), SAMPLED_SHARE) for model in _answering(study)]
     devices = dict.fromkeys(found.device for found in costs)
     return {name: sum(found.seconds for found in costs if found.device == name) / 3600 for name in devices}
 
@@ -156,7 +170,10 @@ def as_json(study: Study, plan: Plan) -> str:
         }
         for run in study.runs
     ]
-    sampling = {name: asdict(settings) for name, settings in study.sampling.items()}
+    sampling = {
+        model: {name: asdict(settings) for name, settings in evaluation.sampling.items()}
+        for model, evaluation in study.evaluations.items()
+    }
     return json.dumps({"study": study.name, **asdict(plan), "sampling": sampling, "list": runs}, indent=2)
 
 
@@ -174,6 +191,12 @@ def describe(study: Study, plan: Plan) -> str:
         *((f"one {need.setting}", _need_text(need)) for need in plan.needs),
         ("weights on disk", f"at most {plan.disk_bytes / GIB:,.1f} GiB"),
     ]
+    if plan.tuning:
+        rows.append(("tuning, beside it", _tuning_text(plan.tuning)))
+    if plan.snapshot_bytes:
+        count = sum(len(run.snapshots) for run in study.runs)
+        size = f"{plan.snapshot_bytes / GIB:,.1f} GiB for {count} evaluations along the way"
+        rows.append(("snapshots", f"{size}; results/*/runs/**/snapshots may be deleted once they are graded"))
     if plan.unpinned:
         rows.append(("not pinned yet", f"{', '.join(plan.unpinned)}: run `entrobench pin {study.name}` with network"))
     rows += [
@@ -182,6 +205,15 @@ def describe(study: Study, plan: Plan) -> str:
     ]
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name + ':':<{width}}{value}" for name, value in rows)
+
+
+def _tuning_text(trials: Plan) -> str:
+    """What the trials take, and how far they are."""
+    states = ", ".join(f"{count} {name}" for name, count in trials.runs.items() if count)
+    hours = ", ".join(f"{hours:,.3g} {device} hours" for device, hours in trials.hours.items())
+    tokens = _known(trials.evaluation_tokens, "{:,}", "the data are prepared")
+    spent = f"at most {trials.training_tokens:,} training tokens, validation tokens {tokens}"
+    return f"{sum(trials.runs.values())} runs: {states}; {spent}; {hours}"
 
 
 def _hours_text(device: str, hours: float) -> str:

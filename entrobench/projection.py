@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 NOTE = "mlflow.note.content"  # shown as the description in the UI
 NOTE_LENGTH = 8000  # MLflow's limit for a tag
-STUDY_ARTIFACTS = ("report.html", "table.md", "table.csv", "statistics.json", "figures/*")
+STUDY_ARTIFACTS = ("report.html", "table.md", "table.csv", "paper_comparison.csv", "statistics.json", "figures/*")
 COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes")
 
 Metric = tuple[str, float, int, int]  # name, value, time (unix milliseconds), step
 Scores = dict[
     tuple[str, str, str, int], dict[str, float]
 ]  # (model, dataset, method, seed) -> {benchmark/metric: value}
+
+Evaluations = dict[tuple[str, str, str, int], list[tuple[str, int, float]]]  # run -> eval/<benchmark>, step, score
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Entry:
 def entries(study: Study, folder: Path) -> list[Entry]:
     """Describe everything finished in a study's folder; a run that is still training is left out."""
     scores = _read_scores(folder / "scores.parquet")
-    runs = [_run_entry(study, run, folder, scores) for run in study.runs if _finished(run, folder)]
+    along = _read_evaluations(folder / "evaluations.parquet")
+    runs = [_run_entry(study, run, folder, scores, along) for run in study.runs if _finished(run, folder)]
     moment = max((entry.ended for entry in runs), default=0)
     return [
         *runs,
@@ -88,12 +91,26 @@ def _read_scores(path: Path) -> Scores:
     return scores
 
 
-def _run_entry(study: Study, run: Run, folder: Path, scores: Scores) -> Entry:
+def _read_evaluations(path: Path) -> Evaluations:
+    import pyarrow.parquet
+
+    found: Evaluations = {}
+    for row in pyarrow.parquet.read_table(path).to_pylist() if path.is_file() else []:
+        run = (row["model"], row["dataset"], row["method"], int(row["seed"]))
+        metric = (metric_name(f"eval/{row['benchmark']}"), int(row["step"]), float(row["score"]))
+        found.setdefault(run, []).append(metric)
+    return found
+
+
+def _run_entry(study: Study, run: Run, folder: Path, scores: Scores, along: Evaluations) -> Entry:
     place = _run_folder(run, folder)
     provenance = json.loads((place / "provenance.json").read_text())
     steps = step_metrics(_read_steps(place / "steps.parquet"))
     ended, last = max((time, step) for _, _, time, step in steps)
-    final = scores.get((run.model, run.dataset, run.method, run.seed), {})
+    moments = {step: time for _, _, time, step in steps}
+    identity = (run.model, run.dataset, run.method, run.seed)
+    evaluated = [(name, score, moments[step], step) for name, step, score in along.get(identity, [])]
+    final = scores.get(identity, {})
     costs = {f"cost/{name}": float(provenance[name]) for name in COSTS}
     return Entry(
         key=run_identity(run.key, run.config),
@@ -106,7 +123,7 @@ def _run_entry(study: Study, run: Run, folder: Path, scores: Scores) -> Entry:
             **flatten(provenance, "provenance."),
         },
         params=run_params(run.config),
-        metrics=[*steps, *((name, value, ended, last) for name, value in (final | costs).items())],
+        metrics=[*steps, *evaluated, *((name, value, ended, last) for name, value in (final | costs).items())],
     )
 
 

@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -124,16 +124,23 @@ def peak_memory_bytes() -> int:
 
 
 def find_twin(
-    results_root: Path, config_hash: str, method_sha256: str, package: str, besides: Path | None = None
+    results_root: Path,
+    config_hash: str,
+    method_sha256: str,
+    package: str,
+    besides: Path | None = None,
+    snapshots: Sequence[str] = (),
 ) -> Path | None:
     """Folder of a finished run of any study with the same settings, method source and package version, or None.
 
-    `besides` names a folder that does not count: the one about to be made.
+    `besides` names a folder that does not count: the one about to be made; `snapshots` what its snapshots/ must hold.
     """
     identity = (config_hash, method_sha256, package)
-    for path in sorted(results_root.glob("*/runs/*/*/*/seed*/provenance.json")):
+    places = ("*/runs", "*/tuning/runs")  # of studies, and of the trials of tuned ones
+    for path in sorted(path for place in places for path in results_root.glob(f"{place}/*/*/*/seed*/provenance.json")):
         folder = path.parent
-        if (besides is None or folder.resolve() != besides.resolve()) and _finished(folder):
+        kept = all((folder / "snapshots" / name).is_dir() for name in snapshots)
+        if kept and (besides is None or folder.resolve() != besides.resolve()) and _finished(folder):
             found = json.loads(path.read_text())
             if (found["config_hash"], found["method"]["source_sha256"], found["package_version"]) == identity:
                 return folder

@@ -75,9 +75,10 @@ class NativeEngine:
         self.end_tokens = list(end_tokens)
         self.dtype = dtype
         self.batch_rows = batch_rows
-        self.load(model)
+        self.model = NativeModel(model, dtype)
 
     def load(self, model: Any) -> None:
+        del self.model  # its copy of the weights goes before the next is made
         self.model = NativeModel(model, self.dtype)
 
     @torch.inference_mode()

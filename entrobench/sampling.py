@@ -1,19 +1,86 @@
 """How a study's benchmarks are sampled: `evaluation` for all of them, own values for some, presets for both.
 
+A base model and all runs from it are sampled alike; the models of a study that includes others may differ in it.
+
 A preset is config/evaluation/<name>.yaml; `use: NAME` among the values takes it over, and the values beside it win.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from entrobench.config import EvaluationConfig, parse
+from entrobench.config import EvaluationConfig, parse, stored
 from entrobench.documents import check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 
 PER_BENCHMARK = ("samples", "temperature", "top_p", "top_k", "max_tokens", "problems")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a base model and its runs are sampled: settings for all benchmarks, and what some have of their own."""
+
+    shared: EvaluationConfig
+    benchmarks: dict[str, dict[str, Any]]
+
+    @cached_property
+    def sampling(self) -> dict[str, EvaluationConfig]:
+        """All settings of each benchmark."""
+        return sampling_of(self.shared, self.benchmarks, "benchmarks")
+
+    @property
+    def locked(self) -> dict[str, Any]:
+        """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and what is their own."""
+        own = {name: values for name, values in self.benchmarks.items() if values}
+        locked = {**stored(self.shared), "benchmarks": list(self.benchmarks)}
+        return {**locked, "sampling": own} if own else locked
+
+
+def evaluations(
+    content: Mapping[str, Any], own_models: Iterable[str], included: Sequence[Mapping[str, Evaluation]], where: str
+) -> dict[str, Evaluation]:
+    """The evaluation of every base model of a study, from its file and those of the studies that it includes.
+
+    What the file says holds for all models. Else a model keeps what its included study says, and one of the file's own
+    is sampled as the included ones. Raises InputError where these disagree about one model.
+    """
+    shared = resolve_evaluation(content.get("evaluation"), f"{where}: evaluation")
+    benchmarks = resolve_benchmarks(content.get("benchmarks", []), f"{where}: benchmarks")
+    everywhere = [evaluation for study in included for evaluation in study.values()]
+    found = {}
+    for model in dict.fromkeys([*own_models, *(model for study in included for model in study)]):
+        own = [study[model] for study in included if model in study] or everywhere
+        if own and "evaluation" not in content:
+            if any(other.shared != own[0].shared for other in own):
+                raise InputError(
+                    f"{where}: the included studies evaluate {model} differently: give the key 'evaluation'"
+                )
+            shared = own[0].shared
+        if "benchmarks" not in content:
+            benchmarks = _joined_benchmarks(own, everywhere, where)
+        found[model] = Evaluation(shared, benchmarks)
+        sampling_of(shared, benchmarks, f"{where}: benchmarks")
+    if len({tuple(evaluation.shared.pass_k) for evaluation in found.values()}) > 1:
+        raise InputError(f"{where}: the included studies have different pass_k: give the key 'evaluation'")
+    return found
+
+
+def _joined_benchmarks(
+    own: Sequence[Evaluation], everywhere: Sequence[Evaluation], where: str
+) -> dict[str, dict[str, Any]]:
+    """All benchmarks of the included studies; one that several sample is sampled as `own` say, if they do."""
+    joined: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(name for evaluation in everywhere for name in evaluation.benchmarks):
+        said = [e.benchmarks[name] for e in own if name in e.benchmarks]
+        said = said or [e.benchmarks[name] for e in everywhere if name in e.benchmarks]
+        if any(values != said[0] for values in said):
+            raise InputError(f"{where}: the included studies sample {name} differently: give the key 'benchmarks'")
+        joined[name] = said[0]
+    return joined
 
 
 def resolve_evaluation(values: Mapping[str, Any] | None, where: str) -> EvaluationConfig:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from entrobench.cost import SAMPLED_SHARE, Cost, cost, training_tokens
 from entrobench.decontamination import training_folder
+from entrobench.derived import source_files
 from entrobench.recipes import benchmark_split
+from entrobench.study import RESULTS, subjects
 
 if TYPE_CHECKING:
     from entrobench.hub import Shape
-    from entrobench.study import Study
+    from entrobench.study import Run, Study
 
 # ours: seconds of jobs that are no training and no sampling
 FIXED = {
@@ -29,7 +31,9 @@ FIXED = {
     "lock_evaluation": 2,
     "mlflow_ready": 10,
 }
-FIXED |= {"grade": 120, "compare": 60, "check": 5, "report": 20, "track": 30}
+FIXED |= {"tune": 60, "grade": 120, "compare": 60, "check": 5, "report": 20, "track": 30}
+
+TRIAL_RULES = ("lock", "train", "lock_evaluation", "generate", "grade")  # tune.smk uses them for the trials as well
 
 
 @dataclass(frozen=True)
@@ -52,22 +56,48 @@ class Schedule:
     busy: list[tuple[float, float, str]]
 
 
-def study_jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> list[Job]:
+def study_jobs(
+    study: Study,
+    shapes: Mapping[str, Shape],
+    evaluation_tokens: Mapping[str, int],
+    trial_tokens: Mapping[str, int] | None = None,
+) -> list[Job]:
     """Every job of a study's graph, as the rules in workflow/ make them; finished ones are in it too.
 
-    `evaluation_tokens`: of all benchmarks, for one model.
+    `evaluation_tokens`: of all benchmarks, by the name of the model that answers them; `trial_tokens`: the same of the
+    validation splits of a study that tunes.
     """
-    return list(_jobs(study, shapes, evaluation_tokens))
+    jobs = list(_jobs(study, shapes, evaluation_tokens))
+    if study.tuning is None:
+        return jobs
+    trials = list(_trial_jobs(_jobs(study.tuning, shapes, trial_tokens or {})))
+    graded = tuple(job.name for job in trials if job.rule == "tuning_grade")
+    data = tuple(f"prepare_data {name}" for name in study.datasets)
+    return [*jobs, *trials, Job("tune", "tune", FIXED["tune"], False, (*graded, *data))]
 
 
-def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> Iterator[Job]:
+def _trial_jobs(jobs: Iterator[Job]) -> Iterator[Job]:
+    """The jobs of the trials under their names in the graph; data and base models are the study's."""
+    own = {job.name: job for job in jobs if job.rule in TRIAL_RULES and " base/" not in job.name}
+    for name, job in own.items():
+        inputs = tuple(f"tuning_{other}" if other in own else other for other in job.inputs)
+        yield replace(job, name=f"tuning_{name}", rule=f"tuning_{job.rule}", inputs=inputs)
+
+
+def _decided_by(study: Study, run: Run) -> list[str]:
+    """The jobs that decide the declared values of a run."""
+    trained = {other.folder: f"train {other.key}" for other in study.runs}
+    return [trained.get(file.parent, "tune") for file in source_files(run)]
+
+
+def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: Mapping[str, int]) -> Iterator[Job]:
     def plain(rule: str, name: str, *inputs: str) -> Job:
         return Job(f"{rule} {name}".strip(), rule, FIXED[rule], False, inputs)
 
     def timed(rule: str, name: str, found: Cost, *inputs: str) -> Job:
         return Job(f"{rule} {name}", rule, found.seconds, True, inputs)
 
-    root = study.folder.parent
+    root = RESULTS
     for name in study.datasets:
         yield plain("prepare_data", name)
     for folder, (dataset, compared) in study.reduced_data.items():
@@ -75,23 +105,25 @@ def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: int) -> 
         yield plain("decontaminate", str(folder), *(f"prepare_data {source}" for source in sources))
     for name, recipe in study.base_models.items():
         yield plain("base_model", name, *(f"prepare_data {dataset}" for dataset in recipe.datasets))
-    yield plain("lock_evaluation", "")
+    for name in dict.fromkeys(study.evaluation_file(model).name for model in study.evaluations):
+        yield plain("lock_evaluation", name)
     yield plain("mlflow_ready", "")
     benchmark_data = list(dict.fromkeys(f"prepare_data {benchmark_split(name)[0]}" for name in study.benchmarks))
-    subjects = [(f"base/{name}", name, f"base_model {name}") for name in study.base_models]
+    answering = [(f"base/{name}", name, f"base_model {name}") for name in study.base_models]
     for run in study.runs:
-        yield plain("lock", run.key)
+        yield plain("lock", run.key, *_decided_by(study, run))
         data = training_folder(root / "data", run.config["dataset"])
         made = f"decontaminate {data}" if data in study.reduced_data else f"prepare_data {run.dataset}"
         found = cost(shapes[run.model], training_tokens(run.config["trainer"]))
         inputs = (f"lock {run.key}", f"base_model {run.model}", made, "mlflow_ready")
         yield timed("train", run.key, found, *inputs)
-        subjects.append((f"runs/{run.key}", run.model, f"train {run.key}"))
-    for subject, model, weights in subjects:
-        found = cost(shapes[model], evaluation_tokens, SAMPLED_SHARE)
-        yield timed("generate", subject, found, weights, "lock_evaluation", *benchmark_data)
+        answering += [(subject, run.model, f"train {run.key}") for subject in subjects(run)]
+    for subject, model, weights in answering:
+        found = cost(shapes[model], evaluation_tokens.get(model, 0), SAMPLED_SHARE)
+        locked = f"lock_evaluation {study.evaluation_file(model).name}"
+        yield timed("generate", subject, found, weights, locked, *benchmark_data)
         yield plain("grade", subject, f"generate {subject}")
-    grades = [f"grade {subject}" for subject, _, _ in subjects]
+    grades = [f"grade {subject}" for subject, _, _ in answering]
     trained = [f"train {run.key}" for run in study.runs]
     yield plain("compare", "", *grades, *trained)
     overlaps = [f"decontaminate {folder}" for folder in study.reduced_data]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 import numpy
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from entrobench.clamping import removed_count
 
 LOG2_E = 1.4426950408889634
 HEAD_SHARE = 16  # a nucleus is first looked for among the V / 16 most likely tokens
@@ -51,11 +52,6 @@ class Selected(NamedTuple):
     values: Tensor  # [n,K] z - max; only these need an exponential
     inside: Tensor | None  # [n,K] bool, which of `values` are kept; None: all
     cut: Cut
-
-
-def removed_count(clamp: float, vocabulary: int) -> int:
-    """floor(clamp·V) in exact decimal arithmetic: 0.29 of 100 is 29, where int(100 · 0.29) is 28."""
-    return int((Decimal(str(clamp)) * vocabulary).to_integral_value(ROUND_FLOOR))
 
 
 def clamp_rule(vocabulary: int, clamp: float) -> Rule:

@@ -6,7 +6,8 @@ The output layer is read without its module's forward, so it stays whole; at 1.5
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -42,18 +43,30 @@ def like(value: Tensor, place: Tensor) -> Tensor:
 
 
 class Whole:
-    """A whole copy of a sharded model for the rollout engine."""
+    """A whole copy of a sharded model for the rollout engine, whose weights are there only while it loads."""
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         """Make the copy before the model is sharded."""
         self.copy = copy.deepcopy(model).to(dtype).requires_grad_(False)
+        self._let_go()
 
-    @torch.no_grad()
-    def refresh(self, model: Any) -> Any:
-        """Take over the model's weights; returns the copy."""
-        for mine, other in zip(self.copy.parameters(), model.parameters(), strict=True):
-            mine.copy_(full(other))
-        return self.copy
+    @contextmanager
+    def of(self, model: Any) -> Iterator[Any]:
+        """The copy with the model's weights; every process has to ask."""
+        with torch.no_grad():
+            for mine, other in zip(self.copy.parameters(), model.parameters(), strict=True):
+                mine.data = full(other).to(mine.dtype)
+        yield self.copy
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for mine in self.copy.parameters():
+            mine.data = mine.data.new_empty(0)
+
+
+def whole_weights(whole: Whole | None, model: Any) -> AbstractContextManager[Any]:
+    """What the rollout engine loads: the model, or where it is sharded a copy put together for the while."""
+    return nullcontext(model) if whole is None else whole.of(model)
 
 
 def parameter_groups(model: Any) -> list[dict[str, Any]]:

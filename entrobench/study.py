@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from entrobench import decontamination, recipes, variants
-from entrobench.config import EvaluationConfig, Hardware, TrainerConfig, canonical_hash, parse, stored
+from entrobench import decontamination, derived, recipes, variants
+from entrobench.config import Hardware, TrainerConfig, canonical_hash, parse, stored
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
+from entrobench.launch import check_processes
+from entrobench.published import check_published
 from entrobench.recipes import Recipe, Recipes
-from entrobench.sampling import resolve_benchmarks, resolve_evaluation, sampling_of
+from entrobench.sampling import Evaluation, evaluations, resolve_benchmarks
+from entrobench.snapshots import snapshot_name, snapshot_steps
+from entrobench.trials import trial_content
 from entrobench.variants import Variant
 
 RESULTS = Path("results")
@@ -40,6 +44,13 @@ class Run:
     config: dict[str, Any]
     hardware: Hardware
     folder: Path
+    published: str = ""  # what the report compares the run's cell with: folder of results/reference / setting
+
+    @property
+    def snapshots(self) -> list[str]:
+        """The folders below snapshots/ and evaluations/, one for each step evaluated before the last."""
+        steps = snapshot_steps(self.config["trainer"]["steps"], self.hardware.snapshot_every)
+        return [snapshot_name(step) for step in steps]
 
     @property
     def key(self) -> str:
@@ -51,7 +62,7 @@ class Run:
 class Study:
     """A resolved study; `base_models` and `datasets` are recipes by name, datasets those that any step reads.
 
-    `benchmarks` maps each name to what its sampling has of its own, `sampling` to all its settings.
+    `evaluations` says how a base model and its runs are sampled, by the model's name.
     """
 
     name: str
@@ -60,28 +71,31 @@ class Study:
     runs: list[Run]
     base_models: dict[str, Recipe]
     datasets: dict[str, Recipe]
-    benchmarks: dict[str, dict[str, Any]]
-    evaluation: EvaluationConfig
-    sampling: dict[str, EvaluationConfig]
+    evaluations: dict[str, Evaluation]
     graders: list[str]
     primary: str
     warnings: list[str] = field(default_factory=list)
+    tuning: Study | None = None  # the trials behind tuned values
 
     @property
     def folder(self) -> Path:
         return RESULTS / self.name
 
     @property
-    def metrics(self) -> list[str]:
-        """The accuracies by their names in scores.parquet."""
-        return _metrics(self.evaluation, self.sampling)
+    def benchmarks(self) -> list[str]:
+        """The names of the benchmarks, the same for all models."""
+        return list(next(iter(self.evaluations.values())).benchmarks)
 
     @property
-    def locked_evaluation(self) -> dict[str, Any]:
-        """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and what is their own."""
-        own = {name: values for name, values in self.benchmarks.items() if values}
-        locked = {**stored(self.evaluation), "benchmarks": list(self.benchmarks)}
-        return {**locked, "sampling": own} if own else locked
+    def metrics(self) -> list[str]:
+        """The accuracies by their names in scores.parquet."""
+        return _metrics(self.evaluations)
+
+    def evaluation_file(self, model: str) -> Path:
+        """What `generate` reads for this base model: evaluation.json, or one per model where they are sampled apart."""
+        first, *others = self.evaluations.values()
+        alike = all(other == first for other in others)
+        return self.folder / ("evaluation.json" if alike else f"evaluation-{model}.json")
 
     @property
     def compared(self) -> dict[str, dict[str, Any]]:
@@ -98,7 +112,8 @@ class Study:
         datasets = [run.config["dataset"] for run in self.runs]
         needed += [(data["name"], data["decontaminated"]) for data in datasets if "decontaminated" in data]
         root = RESULTS / "data"
-        return {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
+        own = {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
+        return own | (self.tuning.reduced_data if self.tuning else {})
 
     def run(self, key: str) -> Run:
         """Find a run by model/dataset/method/seed<k>."""
@@ -108,12 +123,25 @@ class Study:
         return runs[key]
 
 
+def subjects(run: Run) -> list[str]:
+    """What of a run answers the benchmarks: its last step, then its snapshots; folders below results/<study>."""
+    return [f"runs/{run.key}", *(f"runs/{run.key}/evaluations/{name}" for name in run.snapshots)]
+
+
 def load_study(name_or_path: str) -> Study:
     """Load a study by its name in config/studies or by the path of its file.
 
     Raises InputError, one line that names file and key, for everything wrong with it.
     """
     return _load(_find(str(name_or_path), "STUDY"), ())
+
+
+def load_part(name_or_path: str, tuning: bool) -> Study:
+    """Load a study, or its trials."""
+    study = load_study(name_or_path)
+    if tuning and study.tuning is None:
+        raise InputError(f"{study.path}: no method has a value {{tune: [...]}}, so there are no trials")
+    return study.tuning if tuning and study.tuning else study
 
 
 def _find(name_or_path: str, where: str) -> Path:
@@ -139,28 +167,49 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
     content = read_yaml(path)
     check_schema(content, "study", str(path))
     included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]
+    return _study(content, included, path)
+
+
+def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Study:
     _check_parts(content, path)
     benchmarks = _benchmarks(content, included, path)
-    evaluation = _evaluation(content, included, path)
-    sampling = sampling_of(evaluation, benchmarks, f"{path}: benchmarks")
     found = Recipes(str(path))
     own = list(_own_runs(content, benchmarks, found, path))
+    tuning = _tuning(content, own, included, path)
+    own = derived.bind(own, tuning, str(path))
     runs = _join(own, included, path)
     base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
+    by_model = evaluations(content, [run.model for run in own], [study.evaluations for study in included], str(path))
+    primary = _primary(content, _metrics(by_model), path)
+    if any(run.published for run in runs) and not primary.startswith("avg@"):
+        raise InputError(f"{path}: published scores are means over answers: primary must be avg@n, got {primary}")
     return Study(
         name=path.stem,
         path=path,
         description=" ".join(content.get("description", "").split()),
         runs=runs,
         base_models=base_models,
-        datasets=_datasets(runs, base_models, benchmarks, found),
-        benchmarks=benchmarks,
-        evaluation=evaluation,
-        sampling=sampling,
+        datasets=_datasets(runs, base_models, benchmarks, found) | (tuning.datasets if tuning else {}),
+        evaluations={name: by_model[name] for name in base_models},
         graders=_graders(content, included, path),
-        primary=_primary(content, _metrics(evaluation, sampling), path),
+        primary=primary,
         warnings=_warnings(own, path) + [line for study in included for line in study.warnings],
+        tuning=tuning,
     )
+
+
+def _tuning(content: Mapping[str, Any], own: list[Run], included: list[Study], path: Path) -> Study | None:
+    """The trials behind the tuned values of a study's own runs, placed in a folder of its own."""
+    derived.tuned(own, str(path))
+    for study in included:
+        if study.tuning:
+            raise InputError(f"{path}: include: {study.name} tunes values: run it as a study of its own")
+    made = trial_content(content, str(path))
+    if made is None:
+        return None
+    trials, name = _study(made, [], path), f"{path.stem}/tuning"
+    runs = [dataclasses.replace(run, folder=RESULTS / name / "runs" / run.key) for run in trials.runs]
+    return dataclasses.replace(trials, name=name, runs=runs)
 
 
 def _check_parts(content: Mapping[str, Any], path: Path) -> None:
@@ -172,7 +221,7 @@ def _check_parts(content: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: names no runs: give settings, or {', '.join(SHORTHAND)}, or include")
     if own and "seeds" not in content:
         raise InputError(f"{path}: the key 'seeds' is missing: a list of whole numbers, one run each")
-    for key in ("seeds", "trainer", "hardware", "decontaminate"):
+    for key in ("seeds", "trainer", "hardware", "decontaminate", "evaluate_every", "published", "tuning"):
         if not own and key in content:
             raise InputError(f"{path}: {key} has no effect: included studies bring their own")
     for key in SHORTHAND:
@@ -194,9 +243,11 @@ def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Map
             yield str(path), {"name": name, "model": model, "dataset": dataset, "methods": content["methods"]}
 
 
-def _own_runs(content: Mapping[str, Any], benchmarks: Mapping[str, Any], found: Recipes, path: Path) -> Iterator[Run]:
+def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Recipes, path: Path) -> Iterator[Run]:
     shared = content.get("trainer", {})
     parse(TrainerConfig, shared, f"{path}: trainer")
+    if "snapshot_every" in content.get("hardware", {}):
+        raise InputError(f"{path}: hardware: snapshot_every is said by the study's key evaluate_every")
     hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
     handling = content.get("decontaminate", "remove")
     if handling not in decontamination.SETTINGS:
@@ -205,14 +256,16 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Mapping[str, Any], found: 
     for where, setting in _settings(content, path):
         trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
         recipes.check_reward(trainer.reward, where)
+        check_processes(hardware.processes, trainer, f"{path}: hardware")
+        every, beside = _along({**content, **setting}, where)
+        kept = dataclasses.replace(hardware, snapshot_every=every)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
         compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
                 config = _run_config(model, dataset, compared, method, seed, trainer)
-                name = setting["name"]
-                run = Run(name, model.name, dataset.name, method.name, seed, config, hardware, Path())
-                yield _place(run, path)
+                names = setting["name"], model.name, dataset.name, method.name
+                yield _place(Run(*names, seed, config, kept, Path(), beside), path)
 
 
 def _run_config(
@@ -228,11 +281,16 @@ def _run_config(
     config: dict[str, Any] = {
         "model": {"name": model.name, "recipe_hash": model.recipe_hash},
         "dataset": {**data, "decontaminated": compared} if compared else data,
-        "method": {"name": method.name, "use": method.use, "values": method.values},
+        "method": {"name": method.name, "use": method.use, "values": method.values, **_found_by_runs(method)},
         "seed": seed,
         "trainer": stored(trainer),
     }
     return {**config, "hash": canonical_hash(config)}
+
+
+def _found_by_runs(method: Variant) -> dict[str, Any]:
+    """The declarations of values that are found by runs; absent where there are none, as before there were any."""
+    return {"derived": method.derived} if method.derived else {}
 
 
 def _place(run: Run, path: Path) -> Run:
@@ -253,18 +311,25 @@ def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
     return [_place(run, path) for run in joined.values()]
 
 
-def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -> dict[str, dict[str, Any]]:
-    """The benchmarks with their own sampling; where the study names none, those of the included studies."""
+def _along(content: Mapping[str, Any], where: str) -> tuple[int, str]:
+    """Steps between two evaluations (0: the last step alone), and the published numbers to compare them with."""
+    every, published = content.get("evaluate_every", 0), content.get("published", "")
+    if published:
+        check_published(published, f"{where}: published")
+        if not every:
+            raise InputError(f"{where}: published: the scores were chosen along the way: give the key 'evaluate_every'")
+    return every, published
+
+
+def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
+    """The benchmarks; where the study names none, those of the included studies."""
     where = f"{path}: benchmarks"
     if "benchmarks" not in content:
-        joined: dict[str, dict[str, Any]] = {}
-        for name, values in (item for study in included for item in study.benchmarks.items()):
-            if joined.setdefault(name, values) != values:
-                raise InputError(f"{path}: the included studies sample {name} differently: give the key 'benchmarks'")
+        joined = list(dict.fromkeys(name for study in included for name in study.benchmarks))
         if not joined:
             raise InputError(f"{path}: the key 'benchmarks' is missing")
         return joined
-    benchmarks = resolve_benchmarks(content["benchmarks"], where)
+    benchmarks = list(resolve_benchmarks(content["benchmarks"], where))
     for name in benchmarks:
         recipes.check_benchmark(name, where)
     return benchmarks
@@ -274,15 +339,6 @@ def _sources(benchmarks: Iterable[str], dataset: Callable[[str], Recipe]) -> lis
     """The recipe and the split behind each benchmark."""
     places = map(recipes.benchmark_split, benchmarks)
     return [(dataset(name), split) for name, split in dict.fromkeys(places)]
-
-
-def _evaluation(content: Mapping[str, Any], included: list[Study], path: Path) -> EvaluationConfig:
-    if "evaluation" not in content and included:
-        first, *others = [study.evaluation for study in included]
-        if any(other != first for other in others):
-            raise InputError(f"{path}: the included studies evaluate differently: give the key 'evaluation'")
-        return first
-    return resolve_evaluation(content.get("evaluation"), f"{path}: evaluation")
 
 
 def _graders(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
@@ -305,11 +361,11 @@ def _primary(content: Mapping[str, Any], metrics: list[str], path: Path) -> str:
     return name
 
 
-def _metrics(evaluation: EvaluationConfig, sampling: Mapping[str, EvaluationConfig]) -> list[str]:
+def _metrics(by_model: Mapping[str, Evaluation]) -> list[str]:
     """The accuracies; where benchmarks have different numbers of samples, avg@n and maj@n keep the n."""
-    samples = {settings.samples for settings in sampling.values()}
+    samples = {settings.samples for evaluation in by_model.values() for settings in evaluation.sampling.values()}
     n = str(samples.pop()) if len(samples) == 1 else "n"
-    return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in evaluation.pass_k)]
+    return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in next(iter(by_model.values())).shared.pass_k)]
 
 
 def _datasets(

@@ -29,13 +29,15 @@ from entrobench.errors import InputError
 from entrobench.experience import Collector, Experience, draw_prompts, minibatches
 from entrobench.footprint import peak_memory, refuse_too_small
 from entrobench.hub import shape_in
-from entrobench.live import LIVE, LiveRows
+from entrobench.launch import check_processes
+from entrobench.live import LIVE, LiveRows, write_steps
 from entrobench.memory import Memory
 from entrobench.model import encode_prompt, load_model, load_tokenizer, recompute_layers, resolve_device
 from entrobench.progress import StepProgress
 from entrobench.ranks import Ranks
 from entrobench.registry import load_method, method_infos
 from entrobench.sharding import Whole, clip_gradients, parameter_groups, shard, sum_gradients
+from entrobench.snapshots import Snapshots
 from entrobench.update import Measures, accumulate_gradients
 
 
@@ -60,19 +62,22 @@ def train(
     identity = {"config_hash": config["hash"], "method_source": sha256_file(method.source)}
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, reward, identity)
     rows = trainer.run()
-    trainer.save_final(folder / "final")
+    trainer.save_weights(folder / "final")
     if not trainer.ranks.first:
         return
-    _write_steps(rows, folder / "steps.parquet")
+    trainer.snapshots.publish()
+    write_steps(rows, folder / "steps.parquet")
     device = {**vars(hardware), "device": trainer.accelerator.device.type, "processes": trainer.ranks.count}
     provenance = collect(config, method.source, device, started, method.origin)
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
     (folder / LIVE).unlink()
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    checkpoint.discard(folder / "checkpoints")
 
 
 class Trainer:
     """One run's model, optimizer, method and position."""
+
+    precision: str | None = None  # accelerate's name; None: bf16 on a GPU, no on a CPU
 
     def __init__(
         self,
@@ -91,19 +96,16 @@ class Trainer:
         check_engine(self.trainer.engine, f"{folder}/config.json")
         device = resolve_device(hardware.device)
         make_deterministic(device)
-        precision = "bf16" if device.type == "cuda" else "no"  # master weights stay float32
+        precision = self.precision or ("bf16" if device.type == "cuda" else "no")  # master weights stay float32
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
         device = self.accelerator.device
         self.ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
         if self.ranks.first:
             print(f"training on {_described(device, self.ranks)}", flush=True)
-        smallest = self.trainer.prompts * self.trainer.group_size // self.trainer.updates
-        if self.ranks.count > smallest:
-            raise InputError(
-                f"{self.ranks.count} processes share {smallest} sequences of an update: use fewer processes"
-            )
+        check_processes(self.ranks.count, self.trainer, str(folder))
         self.memory = Memory(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, self.ranks)
         self.checkpoint_every = hardware.checkpoint_every
+        self.snapshots = Snapshots(folder, self.trainer.steps, hardware.snapshot_every)
         self.method_name = config["method"]["name"]
         self.method = build_method(config["method"], self.trainer, f"{folder}/config.json: method")
         self.tokenizer = load_tokenizer(model_folder)
@@ -115,7 +117,7 @@ class Trainer:
         if hardware.activation_checkpointing:
             recompute_layers(self.model)
         self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
-        dtype = torch.bfloat16 if device.type == "cuda" else self.model.dtype
+        dtype = torch.bfloat16 if precision == "bf16" else self.model.dtype
         engine = training_engine(
             self.model, self.tokenizer, model_folder, self.prompts, dtype, self.trainer, hardware, folder, self.ranks
         )
@@ -163,6 +165,7 @@ class Trainer:
                 kept = "training stops here, the last checkpoint is intact"
                 raise InputError(f"{self.folder}: {place}: {error}; {kept}") from error
             yield self.rows[-1]
+            self.snapshots.save(self.step, self.save_weights)
             if self.step % self.checkpoint_every == 0 and self.step < self.trainer.steps:
                 self._save_checkpoint()
 
@@ -285,11 +288,13 @@ class Trainer:
         """Go on from the newest checkpoint; one that another version of the method made is of no use and removed."""
         if checkpoint.stale(self.folder / "checkpoints", self.identity):
             print("the method's source has changed since the last checkpoint: starting afresh", flush=True)
-            shutil.rmtree(self.folder / "checkpoints")
+            checkpoint.discard(self.folder / "checkpoints")
         found = checkpoint.latest(self.folder / "checkpoints", self.identity)
+        state: dict[str, Any] = {"step": 0} if found is None else checkpoint.load_state(found)
+        if self.ranks.first:
+            self.snapshots.resume(state["step"])
         if found is None:
             return
-        state = checkpoint.load_state(found)
         checkpoint.restore_model(self.model, checkpoint.load_tensors(found, "model"))
         checkpoint.restore_optimizer(self.optimizer, checkpoint.load_tensors(found, "optimizer"))
         if self.reference is not None:
@@ -299,17 +304,16 @@ class Trainer:
         self.batches = state.get("batches", self.step)  # older checkpoints drew one batch a step
         print(f"resuming after step {self.step}", flush=True)
 
-    def save_final(self, folder: Path) -> None:
+    def save_weights(self, folder: Path) -> None:
         """Write the weights and the tokenizer in the usual format, whole or not at all."""
         tensors = checkpoint.model_tensors(self.model)
         if not self.ranks.first:
             return
         draft = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
         self.model.save_pretrained(draft, state_dict=tensors)
         self.tokenizer.save_pretrained(draft)
-        draft.rename(folder)
+        checkpoint.put_in_place(draft, folder)
 
 
 def build_method(section: Mapping[str, Any], trainer: TrainerConfig, where: str) -> Method:
@@ -382,14 +386,3 @@ def _optimizer(model: Any, config: TrainerConfig) -> torch.optim.Optimizer:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float))
-
-
-def _write_steps(rows: list[dict[str, float]], path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name, 0.0 if name.startswith("outcome/") else None) for row in rows] for name in names}
-    draft = path.with_name(f".{path.name}.part")
-    pyarrow.parquet.write_table(pyarrow.table(columns), draft)
-    draft.rename(path)

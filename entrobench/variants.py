@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from entrobench.config import parse, stored
+from entrobench.derived import Declarations, candidates, split
 from entrobench.documents import check_schema, named_files, read_yaml
 from entrobench.errors import InputError, unknown
 from entrobench.registry import load_method, method_infos
@@ -15,11 +16,15 @@ from entrobench.registry import load_method, method_infos
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with all its settings: `name` stands in paths and tables, `use` is the registered method."""
+    """A method with all its settings: `name` stands in paths and tables, `use` is the registered method.
+
+    `derived` holds the declarations of values that runs decide; `values` all others.
+    """
 
     name: str
     use: str
     values: dict[str, Any]
+    derived: Declarations = field(default_factory=dict)
 
 
 def resolve(methods: Sequence[str] | Mapping[str, Mapping[str, Any] | None], where: str) -> list[Variant]:
@@ -38,8 +43,12 @@ def _resolve(name: str, values: Mapping[str, Any], where: str) -> Variant:
     if source not in files and source not in method_infos():
         raise unknown("method", source, {*files, *method_infos()}, where)
     preset = load_variant(source, files[source]) if source in files else Variant(source, source, {})
-    config = parse(load_method(preset.use, where).Config, {**preset.values, **own}, f"{where}: {name}")
-    return Variant(name, preset.use, stored(config))
+    given, declared = split(own, f"{where}: {name}")
+    settings = load_method(preset.use, where).Config
+    for possible in candidates(declared):
+        config = parse(settings, {**preset.values, **given, **possible}, f"{where}: {name}")
+    values = {key: value for key, value in stored(config).items() if key not in declared}
+    return Variant(name, preset.use, values, declared)
 
 
 def load_variant(name: str, path: Path) -> Variant:

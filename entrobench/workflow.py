@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from entrobench import recipes
+from entrobench import derived, published, recipes
 from entrobench.config import canonical_hash
 from entrobench.decontamination import reduced_folder, training_folder
 from entrobench.engines import check_engine
@@ -18,10 +18,11 @@ from entrobench.errors import InputError, nearest
 from entrobench.launch import options
 from entrobench.lock import different_configs
 from entrobench.registry import method_infos
-from entrobench.study import RESULTS, Run, Study, load_study
+from entrobench.study import RESULTS, Run, Study, load_part, subjects
 
 DEFAULT_STUDY = "quickstart"
 KEYS = ("study", "changed")  # of `snakemake --config`
+TRIALS = "tuning"  # the key with which tune.smk loads the trials of the study instead of it
 
 
 def load_workflow(config: Mapping[str, Any]) -> Workflow:
@@ -31,25 +32,29 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     runs of another config (unless `changed=rerun`).
     """
     for key in config:
-        if key not in KEYS:
+        if key not in (*KEYS, TRIALS):
             raise InputError(
                 f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
             )
     argument = str(config.get("study", DEFAULT_STUDY))
-    study = load_study(argument)
+    tuning = bool(config.get(TRIALS))
+    study = load_part(argument, tuning)
     _check_engines(study)
     _check_sources(study)
     if config.get("changed") != "rerun":
         _check_results(study)
+    _check_snapshots(study)
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
-    return Workflow(study, study.name if named else shlex.quote(argument), replace=config.get("changed") == "rerun")
+    argument = study.path.stem if named else shlex.quote(argument)
+    return Workflow(study, argument + tuning * " --tuning", replace=config.get("changed") == "rerun")
 
 
 def _check_engines(study: Study) -> None:
     """Refuse a study whose engine is missing here; jobs run in this environment."""
-    for name in {run.config["trainer"]["engine"] for run in study.runs} | {study.evaluation.engine}:
+    sampling = {evaluation.shared.engine for evaluation in study.evaluations.values()}
+    for name in {run.config["trainer"]["engine"] for run in study.runs} | sampling:
         check_engine(name, str(study.path))
 
 
@@ -71,9 +76,24 @@ def _check_results(study: Study) -> None:
         )
 
 
+def _check_snapshots(study: Study) -> None:
+    """Refuse to evaluate snapshots that a finished run did not keep; those evaluated before may be gone."""
+    for run in study.runs:
+        kept, evaluated = run.folder / "snapshots", run.folder / "evaluations"
+        missing = [name for name in run.snapshots if not ((kept / name).is_dir() or (evaluated / name).is_dir())]
+        if missing and kept.is_dir():
+            raise InputError(
+                f"{study.path}: {kept} has no {missing[0]}: the run was trained with another evaluate_every; "
+                f"restore it, or delete {run.folder} to train the run again"
+            )
+
+
 @dataclass(frozen=True)
 class Workflow:
-    """A study as its rules see it; `argument` is how jobs name it. A subject is runs/<run> or base/<model>."""
+    """A study as its rules see it; `argument` is how jobs name it.
+
+    A subject is what answers benchmarks: runs/<run>, runs/<run>/evaluations/<snapshot> or base/<model>.
+    """
 
     study: Study
     argument: str
@@ -85,7 +105,18 @@ class Workflow:
 
     @cached_property
     def subjects(self) -> list[str]:
-        return [*(f"runs/{key}" for key in self.runs), *(f"base/{model}" for model in self.study.base_models)]
+        return [subject for run in self.study.runs for subject in subjects(run)] + [
+            f"base/{model}" for model in self.study.base_models
+        ]
+
+    @property
+    def along(self) -> bool:
+        """Whether any run is evaluated before its last step; then every run publishes a folder of snapshots."""
+        return any(run.hardware.snapshot_every for run in self.study.runs)
+
+    def lock_inputs(self, key: str) -> list[str]:
+        """The results of earlier jobs that decide a run's values."""
+        return [str(file) for file in derived.source_files(self.runs[key])]
 
     @property
     def lock_options(self) -> str:
@@ -122,7 +153,9 @@ class Workflow:
         return [f"{reduced_folder(root, *item)}/manifest.json" for item in self.study.compared.items()]
 
     def hardware_options(self, key: str) -> str:
-        return " ".join(options(self.runs[key].hardware))
+        run = self.runs[key]
+        every = run.hardware.snapshot_every or (run.config["trainer"]["steps"] if self.along else 0)
+        return " ".join(options(replace(run.hardware, snapshot_every=every)))
 
     def processes(self, key: str) -> int:
         """How many processes train a run together, one device each."""
@@ -134,9 +167,14 @@ class Workflow:
 
     def device(self, subject: str) -> str:
         """The device that a study sets for a run; a base model is evaluated where the first of its runs is."""
+        return self._first_run(subject).hardware.device
+
+    def _first_run(self, subject: str) -> Run:
+        """The run of a subject, or the first one of a base model."""
         kind, _, name = subject.partition("/")
-        runs = [self.runs[name]] if kind == "runs" else [run for run in self.study.runs if run.model == name]
-        return runs[0].hardware.device
+        if kind == "runs":
+            return self.runs[name.partition("/evaluations/")[0]]
+        return next(run for run in self.study.runs if run.model == name)
 
     def gpus(self, subject: str) -> int:
         """How many GPUs a job takes: one if the study says cuda, or auto on a machine that has any."""
@@ -146,11 +184,20 @@ class Workflow:
     def weights(self, subject: str) -> str:
         """The input that stands for a subject's weights."""
         folder = self.model_folder(subject)
-        return folder if subject.startswith("runs/") else f"{folder}/model.json"
+        if subject.startswith("base/"):
+            return f"{folder}/model.json"
+        return folder.partition("/snapshots/")[0] + "/snapshots" if "/evaluations/" in subject else folder
 
     def model_folder(self, subject: str) -> str:
         kind, _, name = subject.partition("/")
-        return f"{self.study.folder}/{subject}/final" if kind == "runs" else f"results/models/{name}"
+        if kind == "base":
+            return f"results/models/{name}"
+        run, _, snapshot = name.partition("/evaluations/")
+        return f"{self.study.folder}/runs/{run}/" + (f"snapshots/{snapshot}" if snapshot else "final")
+
+    def evaluation(self, subject: str) -> str:
+        """The file that says how a subject is sampled."""
+        return str(self.study.evaluation_file(self._first_run(subject).model))
 
     @property
     def benchmark_datasets(self) -> list[str]:
@@ -161,9 +208,11 @@ class Workflow:
         """A change of a benchmark's version samples it anew."""
         return ", ".join(f"{name} {recipes.benchmark_version(name)}" for name in self.study.benchmarks)
 
-    @property
-    def evaluation_hash(self) -> str:
-        return canonical_hash(self.study.locked_evaluation)
+    def evaluation_hash(self, name: str) -> str:
+        """Of the evaluation file with this name."""
+        study = self.study
+        model = next(model for model in study.evaluations if study.evaluation_file(model).stem == name)
+        return canonical_hash(study.evaluations[model].locked)
 
     @property
     def grader_version(self) -> str:
@@ -184,14 +233,26 @@ class Workflow:
         return [str(run.folder / "provenance.json") for run in self.study.runs]
 
     @property
+    def run_grades(self) -> list[str]:
+        """The grades of the runs, without those of the untrained base models."""
+        return [path for path in self.grades if path.startswith(f"{self.study.folder}/runs/")]
+
+    @property
+    def published(self) -> list[str]:
+        """The published numbers that the study is compared with."""
+        places = dict.fromkeys(run.published for run in self.study.runs if run.published)
+        return list(dict.fromkeys(str(path) for place in places for path in published.files(place)))
+
+    @property
     def reference_scores(self) -> list[str]:
         """Committed scores to check against, where there are any."""
         return self._reference("scores.csv")
 
     @property
     def reference_sweep(self) -> list[str]:
-        """The committed sweep that the tables and figures show, where there is one."""
-        return self._reference("sweep.csv")
+        """The sweep that the tables and figures show, where there is one: of the study's own trials, or committed."""
+        own = [f"{self.study.folder}/tuning/sweep.csv"] if self.study.tuning else []
+        return own or self._reference("sweep.csv")
 
     @property
     def statistics_audit(self) -> list[str]:

@@ -13,7 +13,7 @@ from entrobench.errors import InputError
 from .admission import read_audit
 from .analysis import analyse
 from .marks import method_marks
-from .scores import RUN, locked_pass_k, noisy_pass_k, problem_column, problem_table, read_grades, score_table
+from .scores import RUN, noisy_pass_k, problem_column, problem_table, read_grades, score_table
 from .table_formats import show
 from .tables import write_tables
 
@@ -28,6 +28,7 @@ REFERENCE = Path("results/reference")
 def compare(study: Study, folder: Path) -> None:
     """Write scores.parquet, problems.parquet, curves.parquet, statistics.json, table.* and figures/ into `folder`.
 
+    Where runs are evaluated along the way also evaluations.parquet, and paper_comparison.csv beside published numbers.
     Reads the grades and steps.parquet of the study's runs below `folder`, prints the tables to the terminal. Raises
     InputError if a run is not trained or not graded yet.
     """
@@ -46,18 +47,38 @@ def compare(study: Study, folder: Path) -> None:
     scores.to_parquet(folder / "scores.parquet", index=False)
     problems.to_parquet(folder / "problems.parquet", index=False)
     curves.to_parquet(folder / "curves.parquet", index=False)
+    along = _evaluated_along(study, folder, problems, curves, column)
     (folder / "statistics.json").write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
-    write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study))
+    write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study), along)
     show(tables[:2])
     for warning in noisy_pass_k(scores):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}")
 
 
+def _evaluated_along(
+    study: Study, folder: Path, problems: DataFrame, curves: DataFrame, column: str
+) -> DataFrame | None:
+    """Write evaluations.parquet and paper_comparison.csv, or remove what an earlier version of the study left."""
+    from . import evaluations, paper_comparison
+
+    for name in (evaluations.FILE, paper_comparison.FILE):
+        (folder / name).unlink(missing_ok=True)
+    if not any(run.hardware.snapshot_every for run in study.runs):
+        return None
+    along = evaluations.collect_evaluations(study, folder, problems, curves, column)
+    along.to_parquet(folder / evaluations.FILE, index=False)
+    if any(run.published for run in study.runs):
+        compared = paper_comparison.compare_with_published(study, along, problems)
+        compared.to_csv(folder / paper_comparison.FILE, index=False)
+    return along
+
+
 def _graded(study: Study, folder: Path) -> DataFrame:
     """The per-problem scores of the study's own runs and base models; InputError names what is not graded."""
-    problems = problem_table(read_grades(folder), locked_pass_k(folder))
+    pass_k = next(iter(study.evaluations.values())).shared.pass_k  # the same for all models
+    problems = problem_table(read_grades(folder), pass_k)
     wanted = {(run.model, run.dataset, run.method, run.seed) for run in study.runs}
     wanted |= {(model, "none", "base", 0) for model in study.base_models}
     needed = {(*run, benchmark) for run in wanted for benchmark in study.benchmarks}
@@ -90,10 +111,10 @@ def read_curves(study: Study, folder: Path) -> DataFrame:
 
 
 def read_sweep(study: Study) -> DataFrame | None:
-    """The committed sweep that the study's coefficient comes from; None where the study has none."""
+    """The sweep that the study's values come from, of its own trials or committed; None where the study has none."""
     import pandas
 
-    file = REFERENCE / study.name / "sweep.csv"
+    file = study.folder / "tuning" / "sweep.csv" if study.tuning else REFERENCE / study.name / "sweep.csv"
     return pandas.read_csv(file) if file.is_file() else None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .analysis import baseline_of
 from .budgets import spending
 from .curve_figures import curve_figure
+from .evaluations import averages
 from .figure_style import (
     COLOURS,
     CROWDED,
@@ -42,13 +43,19 @@ UsedValues = Mapping[tuple[str, str], Sequence[float]]  # (method, key) -> the v
 
 
 def write_figures(
-    curves: DataFrame, scores: DataFrame, primary: str, folder: Path, sweep: DataFrame | None, used: UsedValues
+    curves: DataFrame,
+    scores: DataFrame,
+    primary: str,
+    folder: Path,
+    sweep: DataFrame | None,
+    used: UsedValues,
+    along: DataFrame | None = None,
 ) -> list[Path]:
     """Draw every figure of a study as .svg and .png into `folder`; returns the files.
 
     `curves` are the joined steps of all runs, `scores` the tidy scores, `primary` the headline metric in them, `sweep`
-    the committed sweep (or None) and `used` the values the study runs with, marked in it. The coefficient is drawn only
-    where a method adapts one.
+    the sweep behind it (or None) and `used` the values the study runs with, marked in it, `along` the evaluations of
+    all steps (or None). The coefficient is drawn only where a method adapts one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in [*folder.glob("*.svg"), *folder.glob("*.png")]:
@@ -66,6 +73,9 @@ def write_figures(
     if "method/coefficient" in curves:
         adaptive = curves.dropna(subset=["method/coefficient"])
         drawings["coefficient"] = lambda: curve_figure(adaptive, "method/coefficient", "coefficient λ")
+    if along is not None:
+        evaluated = averages(along)
+        drawings["evaluations"] = lambda: curve_figure(evaluated, "score", f"mean {primary}")
     if sweep is not None:
         drawings["sweep"] = lambda: sweep_figure(sweep, used)
     return [file for name, draw in drawings.items() for file in _save(draw, name, folder)]
@@ -218,6 +228,11 @@ def sweep_figure(sweep: DataFrame, used: UsedValues) -> Figure:
         axes[1][column].set(xlabel=str(key), ylabel="final entropy (nats/token)")
     caption(figure, "dots: seeds   ·   line: their mean   ·   dashed: used in the study")
     return figure
+
+
+def write_sweep_figure(sweep: DataFrame, used: UsedValues, folder: Path) -> list[Path]:
+    """Draw a sweep alone as sweep.svg and sweep.png into `folder`; returns the files."""
+    return _save(lambda: sweep_figure(sweep, used), "sweep", folder)
 
 
 def _value_axis(axes: Axes, values: Floats) -> None:

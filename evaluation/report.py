@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.decontamination import reduced_folder
 from entrobench.errors import InputError
 
+from .clamps import clamp_tables
 from .compare import REFERENCE, read_sweep, used_values
 from .entries import p_text, signed
 from .figure_style import colour
@@ -19,6 +20,7 @@ from .reference_check import compare_with_reference
 from .report_page import PAGE, SCRIPT, STYLE
 from .table_formats import Entry, Table, new_block
 from .tables import read_tables
+from .tuning import tuning_lines
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,9 +33,14 @@ PILLS = {
     "no difference shown": "none",
     "too few seeds": "few",
     "no audited interval": "few",
+    "agrees": "better",
+    "higher": "worse",
+    "lower": "worse",
+    "cannot tell": "few",
 }
 FIGURES = {
     "scores": ("Final scores", "After the last training step; no checkpoint is picked."),
+    "evaluations": ("Scores along the way", "On the benchmarks, at every evaluated step; none is picked."),
     "entropy": ("Entropy of the policy", "Full-vocabulary entropy at the sampling temperature, over training."),
     "score_by_entropy": ("Score against final entropy", "Does keeping entropy go with a better score?"),
     "coefficient": ("Coefficient", "The weight λ of the entropy term, where a method adapts it."),
@@ -79,7 +86,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         "statements": [
             _statement(row, statistics["baseline"]) for row in statistics["comparisons"] if row["scope"] == "study"
         ],
-        "tables": read_tables(folder)[1],
+        "tables": [*read_tables(folder)[1], *clamp_tables(study, folder)],
         "reference": compare_with_reference(folder, reference) if (reference / "scores.csv").is_file() else [],
         "figures": _figures(folder, FIGURES),
         "curves": _figures(folder, CURVES),
@@ -134,7 +141,7 @@ def _figures(folder: Path, wanted: Mapping[str, tuple[str, str]]) -> list[dict[s
 
 
 def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
-    """The committed sweep: what it says, its figure and its numbers."""
+    """The sweep behind the study's values: what it says, its figure and its numbers."""
     sweep = read_sweep(study)
     if sweep is None:
         return None
@@ -155,7 +162,7 @@ def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
     metric = str(sweep["metric"].iloc[0])
     columns = [*groups, "seeds", f"validation {metric}", "final entropy (nats/token)"]
     return {
-        "lines": _sweep_lines(means, used_values(study), metric),
+        "lines": [*_sweep_lines(means, used_values(study), metric), *(tuning_lines(folder) if study.tuning else [])],
         "figures": _figures(folder, SWEEP),
         "table": Table("sweep", "Sweep", columns, rows, "Means over the tuning seeds."),
     }
@@ -183,18 +190,13 @@ def _used_line(rows: DataFrame, value: float) -> str:
 def _settings(study: Study) -> list[dict[str, Any]]:
     """Trainer and evaluation settings; a setting that differs between cells names them."""
     trainer = [(name, _by_cell(study, name)) for name in study.runs[0].config["trainer"]]
-    evaluation = [(name, _plain(value)) for name, value in asdict(study.evaluation).items()]
-    evaluation += [
-        (f"{name}, of its own", ", ".join(f"{key} {_plain(value)}" for key, value in own.items()))
-        for name, own in study.benchmarks.items()
-        if own
-    ]
-    evaluation += [("graders", ", ".join(study.graders))]
+    evaluation = [*_sampling(study), ("graders", ", ".join(study.graders))]
     general = [
         ("models", ", ".join(dict.fromkeys(run.model for run in study.runs))),
         ("datasets", ", ".join(dict.fromkeys(run.dataset for run in study.runs))),
         ("seeds", ", ".join(map(str, sorted({run.seed for run in study.runs})))),
         ("benchmarks", ", ".join(study.benchmarks)),
+        ("evaluated", _grouped((_along(run), f"{run.model} · {run.dataset}") for run in study.runs)),
     ]
     return [
         {"title": "Study", "entries": general},
@@ -223,13 +225,35 @@ def _overlap(study: Study) -> dict[str, Any]:
     return {"lines": lines or none, "table": Table("overlap", "Matching rows", columns, rows) if rows else None}
 
 
+def _along(run: Any) -> str:
+    every = run.hardware.snapshot_every
+    return f"every {every} steps and after the last" if every else "after the last step"
+
+
+def _sampling(study: Study) -> Iterable[tuple[str, str]]:
+    """How answers are sampled; what differs between base models names them, and what a benchmark has of its own it."""
+    evaluations = study.evaluations
+    for key in asdict(next(iter(evaluations.values())).shared):
+        yield key, _grouped((_plain(getattr(said.shared, key)), model) for model, said in evaluations.items())
+    for name in study.benchmarks:
+        own = {model: said.benchmarks[name] for model, said in evaluations.items()}
+        if any(own.values()):
+            texts = {model: ", ".join(f"{k} {_plain(v)}" for k, v in said.items()) for model, said in own.items()}
+            yield f"{name}, of its own", _grouped((text or "none", model) for model, text in texts.items())
+
+
 def _by_cell(study: Study, name: str) -> str:
-    values: dict[str, dict[str, None]] = {}
-    for run in study.runs:
-        values.setdefault(_plain(run.config["trainer"][name]), {})[f"{run.model} · {run.dataset}"] = None
-    if len(values) == 1:
-        return next(iter(values))
-    return "; ".join(f"{value} ({', '.join(cells)})" for value, cells in values.items())
+    return _grouped((_plain(run.config["trainer"][name]), f"{run.model} · {run.dataset}") for run in study.runs)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> str:
+    """One value where all agree, else each value with its holders."""
+    holders: dict[str, dict[str, None]] = {}
+    for value, holder in pairs:
+        holders.setdefault(value, {})[holder] = None
+    if len(holders) == 1:
+        return next(iter(holders))
+    return "; ".join(f"{value} ({', '.join(named)})" for value, named in holders.items())
 
 
 def _plain(value: Any) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import evaluations, paper_comparison
 from .analysis import comparison, mean_over_cells
 from .budgets import budget_table
 from .entries import (
@@ -234,13 +235,22 @@ def _training_table(rows: list[dict[Any, Any]]) -> Table:
 
 
 def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
-    """Build the tables from scores.parquet, problems.parquet, curves.parquet and statistics.json of a study."""
+    """Build the tables from scores.parquet, problems.parquet, curves.parquet and statistics.json of a study.
+
+    And, where it has them, from evaluations.parquet and paper_comparison.csv.
+    """
     import pandas
 
     scores, problems, curves = (pandas.read_parquet(folder / f"{n}.parquet") for n in ("scores", "problems", "curves"))
     statistics = json.loads((folder / "statistics.json").read_text())
     wide = wide_table(scores, problems, run_costs(curves), statistics, statistics["metric"])
-    return wide, make_tables(wide, scores, curves, statistics, statistics["metric"])
+    tables = make_tables(wide, scores, curves, statistics, statistics["metric"])
+    if (folder / evaluations.FILE).is_file():
+        along = pandas.read_parquet(folder / evaluations.FILE)
+        tables.append(evaluations.readings_table(along, statistics["metric"]))
+    if (folder / paper_comparison.FILE).is_file():
+        tables += paper_comparison.comparison_tables(folder)
+    return wide, tables
 
 
 def write_tables(folder: Path) -> list[Table]:

@@ -120,8 +120,11 @@ class WorkerPool:
             self._give_back(worker)
         return reply
 
-    def warm_up(self, seconds: float = 30.0) -> None:
-        """Start a worker and the spare, and wait until the worker answers; raises Overrun after `seconds`."""
+    def warm_up(self, seconds: float = 600.0) -> None:
+        """Start a worker and the spare, and wait until the worker answers; raises Overrun after `seconds`.
+
+        They import sympy, which takes minutes from a cold network disk or on a machine with much else to do.
+        """
         self.run({"job": "ping"}, time.monotonic() + seconds)
 
     def prepare(self) -> None:

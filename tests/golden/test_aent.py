@@ -14,6 +14,7 @@ from golden_records import method, slope, summary, token_batch
 from torch import Tensor
 
 from entrobench.api import Method
+from entrobench.clamping import removed_count
 from entrobench.rehearsal import (
     MINIBATCH,
     TRAINER,
@@ -24,7 +25,6 @@ from entrobench.rehearsal import (
     fixed_prompts,
     tiny_tokenizer,
 )
-from entrobench.selection import removed_count
 
 LN2, LN3, LN7 = math.log(2), math.log(3), math.log(7)
 

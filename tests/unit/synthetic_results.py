@@ -11,8 +11,10 @@ from typing import Any
 import numpy
 import pandas
 
-from entrobench.config import EvaluationConfig
+from entrobench.config import EvaluationConfig, Hardware
 from entrobench.evaluation.admission import FILE, Audit
+from entrobench.sampling import Evaluation
+from entrobench.snapshots import snapshot_name, snapshot_steps
 
 
 def write_grades(file: Path, rng: numpy.random.Generator, skill: float, problems: int, draws: int) -> None:
@@ -118,6 +120,8 @@ def make_study(
     draws: int = 8,
     steps: int = 20,
     name: str = "fake",
+    evaluate_every: int = 0,
+    published: str = "",
 ) -> SimpleNamespace:
     """Write results/<study> below `root`; returns a study like entrobench.study.Study, with `results` its folder."""
     results = root / "results" / name
@@ -129,10 +133,13 @@ def make_study(
             seed=seed,
             config={
                 "method": {"name": method, "use": method, "values": {"coefficient": 0.02}},
-                "trainer": {"updates": 2},
+                "trainer": {"updates": 2, "steps": steps},
                 "hash": "0123456789abcdef" * 4,
             },
             folder=results / "runs" / model / dataset / method / f"seed{seed}",
+            hardware=Hardware(snapshot_every=evaluate_every),
+            snapshots=[snapshot_name(step) for step in snapshot_steps(steps, evaluate_every)],
+            published=published,
         )
         for model in models
         for dataset in datasets
@@ -146,6 +153,9 @@ def make_study(
         skill = skills[run.method] + rng.normal(0, 0.01)
         for benchmark in benchmarks:
             write_grades(run.folder / "grades" / f"{benchmark}.parquet", rng, skill, problems, draws)
+            for snapshot in run.snapshots:
+                file = run.folder / "evaluations" / snapshot / "grades" / f"{benchmark}.parquet"
+                write_grades(file, rng, skill, problems, draws)
     for model in models:
         for benchmark in benchmarks:
             file = results / "base" / model / "grades" / f"{benchmark}.parquet"
@@ -159,10 +169,13 @@ def make_study(
         runs=runs,
         base_models=list(models),
         datasets=list(datasets),
-        benchmarks={benchmark: {} for benchmark in benchmarks},
+        benchmarks=list(benchmarks),
         graders=["entrobench"],
         compared={},
-        evaluation=EvaluationConfig(**evaluation),
+        tuning=None,
+        evaluations=dict.fromkeys(
+            models, Evaluation(EvaluationConfig(**evaluation), {name: {} for name in benchmarks})
+        ),
         primary="avg@n",
         results=results,
     )

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
+from counted import storage_bytes, tensors_of
+from tiny import run_config, tiny_model, tiny_trainer
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
+from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from entrobench.config import Hardware, TrainerConfig
 from entrobench.errors import InputError
 from entrobench.footprint import GIB, activation_bytes, parameters, peak_memory, refuse_too_small
 from entrobench.hub import Shape
+from entrobench.native import NativeModel
+from entrobench.ranks import Ranks
+from entrobench.sharding import Whole, shard
 
 SHAPES = {
     "0.5B": Shape("qwen2", 896, 24, 14, 2, 4864, 151_936, True),
@@ -56,15 +66,75 @@ def test_weights_and_activations_against_counted_bytes(name: str) -> None:
 
 def test_what_does_not_fit_is_refused_with_its_figure() -> None:
     peak = peak_memory(SHAPES["7B"], TrainerConfig(max_response_tokens=3072), Hardware(micro_batch=1))
-    with pytest.raises(InputError, match=r"here: \w+ takes \d+\.\d GiB \(.* alone .*of a GPU of 80\.0 GiB"):
+    with pytest.raises(InputError, match=r"here: [\w' ]+ takes \d+\.\d GiB \(.* alone .*of a GPU of 80\.0 GiB"):
         refuse_too_small(peak, 80 * GIB, "here")
     refuse_too_small(peak, 400 * GIB, "here")
 
 
+@pytest.mark.parametrize(
+    ("hardware", "cure"),
+    [
+        (Hardware(micro_batch=64), "activations alone .*: lower hardware.micro_batch"),
+        (Hardware(micro_batch=1, rollout_rows=8192), "keys and values alone .*: lower hardware.rollout_rows"),
+        (
+            Hardware(micro_batch=1, rollout_rows=8, activation_checkpointing=True),
+            "moments alone .*: it takes a larger GPU",
+        ),
+    ],
+)
+def test_the_line_names_the_setting_that_helps(hardware: Hardware, cure: str) -> None:
+    peak = peak_memory(SHAPES["1.5B"], TrainerConfig(prompts=1024, max_response_tokens=3072), hardware)
+    with pytest.raises(InputError, match=cure):
+        refuse_too_small(peak, 24 * GIB, "here")
+
+
+def test_training_refuses_a_gpu_that_is_too_small_before_it_loads_the_model(
+    tiny_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that seems to have a GPU of one MiB."""
+    gpu = SimpleNamespace(device=torch.device("cuda"), process_index=0, num_processes=1)
+    monkeypatch.setattr("accelerate.Accelerator", lambda **settings: gpu)
+    monkeypatch.setattr("entrobench.trainer.resolve_device", lambda name: gpu.device)
+    monkeypatch.setattr("entrobench.trainer.load_model", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (2**19, 2**20))
+    with pytest.raises(InputError, match=r"run/config.json: .* of a GPU of 0\.0 GiB tensors may fill"):
+        tiny_trainer(*tiny_folders, tmp_path / "run", run_config())
+
+
 def test_sharding_and_checkpointing_lower_the_peak() -> None:
     trainer = TrainerConfig(max_response_tokens=3072)
-    whole = peak_memory(SHAPES["1.5B"], trainer, Hardware(micro_batch=4)).update
-    sharded = peak_memory(SHAPES["1.5B"], trainer, Hardware(micro_batch=4, processes=4, weights="sharded")).update
-    recomputed = peak_memory(SHAPES["1.5B"], trainer, Hardware(micro_batch=4, activation_checkpointing=True)).update
-    assert sharded["moments"] == pytest.approx(whole["moments"] / 4, abs=8)
+    whole, sharded, recomputed = (
+        peak_memory(SHAPES["1.5B"], trainer, Hardware(micro_batch=4, **changes)).phases["update"]
+        for changes in ({}, {"processes": 4, "weights": "sharded"}, {"activation_checkpointing": True})
+    )
+    assert sharded["moments"] < whole["moments"] / 2
     assert recomputed["activations"] < whole["activations"] / 4
+
+
+@pytest.mark.parametrize("name", ["0.5B", "7B"])
+def test_what_a_process_holds_of_sharded_weights(name: str) -> None:
+    """The real sharding of a small model with the shape's proportions, among 4 processes that are only pretended."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    shape = replace(SHAPES[name], hidden_size=64, heads=4, kv_heads=2, intermediate_size=256, vocabulary=1000, layers=4)
+    model = tiny_model(
+        "qwen2",
+        hidden_size=64,
+        num_hidden_layers=4,
+        intermediate_size=256,
+        head_dim=16,
+        vocab_size=1000,
+        tie_word_embeddings=shape.tied,
+    )
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=4)
+    try:
+        whole = Whole(model, torch.bfloat16)
+        shard(model, Ranks(0, 4))
+        with whole.of(model) as copy:
+            engine = NativeModel(copy, torch.bfloat16)
+        own = [weight.to_local() if isinstance(weight, DTensor) else weight for weight in model.parameters()]
+    finally:
+        torch.distributed.destroy_process_group()
+    parts = peak_memory(shape, TrainerConfig(), Hardware(processes=4, weights="sharded")).phases["optimizer"]
+    assert parts["master weights"] == pytest.approx(storage_bytes(own), rel=0.01)
+    assert parts["engine"] == pytest.approx(storage_bytes(tensors_of([engine, *whole.copy.parameters()])), rel=0.01)

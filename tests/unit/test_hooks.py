@@ -15,11 +15,12 @@ import torch
 from tiny import save_data, save_tiny, weights
 from torch import Tensor
 
-from entrobench import checkpoint
+from entrobench import checkpoint, hooks
 from entrobench.api import Method
 from entrobench.cli import main
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError
+from entrobench.logits import entropy, is_own
 
 
 class Late(Method):
@@ -206,3 +207,10 @@ def test_the_command_line_says_it_in_one_line(
         main()
     assert not stopped.value.code
     assert (run / "final").is_dir(), "of a mended source: it starts afresh"
+
+
+def test_an_entropy_of_ours_stays_itself_and_so_shares_the_log_probabilities_work(make_trainer: Any) -> None:
+    for method, stat in (("aent", "clamped_entropy"), ("siren", "nucleus_entropy"), ("entropy_bonus", "entropy")):
+        trainer = make_trainer(method, method)
+        assert is_own(hooks.token_stats(trainer.method)[stat]), method
+    assert not is_own(lambda logits: entropy(logits))

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from entrobench.clamping import removed_count
 from entrobench.logits import clamped_entropy, entropy, log_probs, token_statistics
-from entrobench.selection import removed_count
 
 INFINITY = float("inf")
 ROWS = st.lists(st.one_of(st.floats(-30, 30, width=32), st.integers(-2, 2).map(float)), min_size=1, max_size=12)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import BEGIN, END, save_tiny, tiny_model, tiny_tokenizer
+from tiny import BEGIN, END, WORDS, run_config, save_tiny, tiny_model, tiny_tokenizer, tiny_trainer
 
 from entrobench.errors import InputError
 from entrobench.model import (
@@ -55,6 +55,28 @@ def test_folders_that_cannot_be_loaded_are_one_line(tmp_path: Path) -> None:
     (endless / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": None}))
     with pytest.raises(InputError, match="no end token"):
         load_tokenizer(endless)
+
+
+def test_a_tokenizer_that_is_not_the_models_is_one_line_before_training_and_evaluation(
+    tiny_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from entrobench.evaluation.lm_eval import NativeLM
+
+    foreign = save_tiny(tmp_path / "foreign", vocab_size=len(WORDS) - 1)
+    line = rf"foreign: the tokenizer is another model's: its token 'w42' is number {len(WORDS) - 1}, the model has"
+    with pytest.raises(InputError, match=line):
+        tiny_trainer(foreign, tiny_folders[1], tmp_path / "run", run_config())
+    with pytest.raises(InputError, match=line):
+        NativeLM(str(foreign), "cpu")
+    padded = save_tiny(tmp_path / "padded", vocab_size=len(WORDS) + 7)
+    assert len(load_tokenizer(padded)) == len(WORDS)
+
+
+def test_an_end_token_that_the_model_does_not_have_is_one_line(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [END, len(WORDS)]}))
+    with pytest.raises(InputError, match=rf"generation_config.json: eos_token_id {len(WORDS)} is no token: the model"):
+        load_tokenizer(folder)
 
 
 def test_scaled_logits_are_refused(tmp_path: Path) -> None:

@@ -120,14 +120,16 @@ CORRECT = {  # AIME24, of 120, ten points a line from step 0 on
 @pytest.mark.parametrize("method", ["grpo", "entreg", "aent"])
 def test_curves(method: str) -> None:
     scores = [int(value) / 1000 for value in SCORES[method].split()]
-    assert series("scores.csv", method, "average_score") == dict(zip(range(50, 951, 25), scores, strict=True))
+    assert series("average_scores.csv", method, "average_score") == dict(zip(range(50, 951, 25), scores, strict=True))
     correct = [int(value) for value in CORRECT[method].split()]
     assert series("aime24.csv", method, "correct") == dict(zip(range(0, 951, 25), correct, strict=True))
 
 
 def test_hidden_markers_are_marked_with_their_larger_error() -> None:
     hidden = [
-        (row["method"], row["step"], row["read_off_error"]) for row in rows("scores.csv") if row["marker"] != "read"
+        (row["method"], row["step"], row["read_off_error"])
+        for row in rows("average_scores.csv")
+        if row["marker"] != "read"
     ]
     assert hidden == [("grpo", "475", "0.002"), ("entreg", "300", "0.002")]
     assert [(row["method"], row["step"]) for row in rows("aime24.csv") if row["marker"] != "read"] == [
@@ -142,7 +144,7 @@ def test_hidden_markers_are_marked_with_their_larger_error() -> None:
 def test_stars_and_means_of_the_last_ten_evaluations(
     method: str, best_step: int, best: float, score_mean: float, aime_mean: float
 ) -> None:
-    scores, correct = series("scores.csv", method, "average_score"), series("aime24.csv", method, "correct")
+    scores, correct = series("average_scores.csv", method, "average_score"), series("aime24.csv", method, "correct")
     assert max(scores.values()) == scores[best_step] == best
     last = range(725, 951, 25)
     assert sum(scores[step] for step in last) / 10 == pytest.approx(score_mean, abs=0.0006)
@@ -259,7 +261,7 @@ def test_settings_are_complete_and_graded() -> None:
 
 
 def test_removed_tokens_follow_from_p_and_the_vocabulary() -> None:
-    from entrobench.selection import removed_count
+    from entrobench.clamping import removed_count
 
     assert [removed_count(p, 151_936) for p in (0.33, 0.25)] == [50_138, 37_984]
 
@@ -273,7 +275,7 @@ def test_every_number_has_a_source_and_a_grade() -> None:
     assert graded == {
         "aime24.csv": {"FIG"},
         "gpu_hours.csv": {"PB"},
-        "scores.csv": {"FIG"},
+        "average_scores.csv": {"FIG"},
         "table1.csv": {"PN"},
         "table3.csv": {"PB"},
     }

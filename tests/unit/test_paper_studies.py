@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from entrobench.errors import InputError
 from entrobench.plan import benchmark_tokens, check_memory, plan_study, study_shapes
 from entrobench.schedule import Job, simulate, study_jobs
 from entrobench.study import load_study
@@ -30,6 +31,13 @@ def test_every_study_loads_plans_and_fits_80_gib(name: str) -> None:
     assert sum(plan.runs.values()) == len(study.runs) > 0
 
 
+def test_a_gpu_that_is_too_small_is_refused_with_the_figure_that_does_not_fit() -> None:
+    study = load_study("paper-math")
+    line = r"config/studies/paper-math.yaml: \S+: \S+: [\w' ]+ takes [\d.]+ GiB \([\w' ]+ alone .* of a GPU of 16.0 GiB"
+    with pytest.raises(InputError, match=line):
+        check_memory(study, plan_study(study), 16 * 2**30)
+
+
 @pytest.mark.parametrize("setting", ["math", "openr1"])
 def test_the_papers_values_stand_in_its_studies(setting: str) -> None:
     run = next(run for run in load_study(f"paper-{setting}").runs if run.method == "aent")
@@ -51,9 +59,31 @@ def test_the_papers_values_stand_in_its_studies(setting: str) -> None:
         assert run.config["method"]["values"][key] == paper("aent", key), key
 
 
+def test_evaluation_along_the_way_is_in_the_plan() -> None:
+    study = load_study("paper-math")
+    plan = plan_study(study)
+    assert {len(run.snapshots) for run in study.runs} == {420 // 15 - 1}, "the last evaluation is that of the last step"
+    assert plan.jobs["generate"] == plan.jobs["grade"] == 12 * 28 + 1
+    assert plan.snapshot_bytes == 12 * 27 * 4 * 1_543_714_304  # parameters of Qwen2.5-1.5B, output layer tied
+    tokens = benchmark_tokens(study)
+    assert tokens is not None
+    assert plan.evaluation_tokens == (12 * 28 + 1) * tokens["qwen2.5-math-1.5b"]
+
+
+def test_both_settings_keep_the_papers_sampling() -> None:
+    study = load_study("paper")
+    shared = {model: evaluation.shared for model, evaluation in study.evaluations.items()}
+    for model, setting in (("qwen2.5-math-1.5b", "math"), ("r1-distill-qwen-1.5b", "openr1")):
+        paper = {key: said.get(setting, said.get("value")) for key, said in SETTINGS["evaluation"].items()}
+        own = shared[model]
+        assert (own.samples, own.temperature, own.top_p) == (paper["samples"], paper["temperature"], paper["top_p"])
+        assert own.top_k == (0 if paper["top_k"] == "off" else paper["top_k"])
+    assert study.evaluation_file("qwen2.5-math-1.5b") != study.evaluation_file("r1-distill-qwen-1.5b")
+
+
 def test_eight_gpus_are_kept_busy() -> None:
     study = load_study("paper")
-    jobs = study_jobs(study, study_shapes(study), benchmark_tokens(study) or 0)
+    jobs = study_jobs(study, study_shapes(study), benchmark_tokens(study) or {})
     schedule = simulate(jobs, 8)
     assert schedule.makespan <= 1.10 * schedule.lower_bound
     device = {job.name for job in jobs if job.device}

@@ -13,9 +13,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import END, tiny_model
 
 from entrobench.memory import Memory
 from entrobench.ranks import Ranks
+from entrobench.rollout import NativeEngine, Sampling
+from entrobench.sharding import Whole, like, shard, whole_weights
 
 HERE = Path(__file__).parent
 SCRIPT = """
@@ -120,3 +123,24 @@ def test_without_a_limit_on_tokens_rows_stay_in_order() -> None:
 
 def test_with_a_limit_long_sequences_come_first_and_are_dealt_out() -> None:
     assert Memory(8, 4096, 10, Ranks(0, 2)).micro_batches([5, 9, 4, 8, 1]) == [[[1], [0, 4]], [[3], [2]]]
+
+
+def test_the_engine_of_sharded_weights_keeps_what_it_loaded_when_the_whole_copy_is_let_go() -> None:
+    """One process suffices: its weights are sharded tensors all the same."""
+    expected = NativeEngine(tiny_model("qwen2", seed=1), [END], torch.float32)
+    model = tiny_model("qwen2")
+    engine = NativeEngine(model, [END], torch.float32)
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        whole = Whole(model, torch.float32)
+        shard(model, Ranks())
+        with torch.no_grad():
+            for weight, other in zip(model.parameters(), tiny_model("qwen2", seed=1).parameters(), strict=True):
+                weight.copy_(like(other, weight))
+        with whole_weights(whole, model) as copy:
+            engine.load(copy)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert not any(weight.numel() for weight in whole.copy.parameters())
+    arguments = [[4, 5, 6], [7]], 3, Sampling(max_tokens=5), ["a", "b"], "seed"
+    assert engine.generate(*arguments) == expected.generate(*arguments)

@@ -176,7 +176,8 @@ def test_training_rows_that_a_benchmark_asks_are_listed(tmp_path: Path, monkeypa
 def test_a_benchmarks_own_sampling_and_the_graders_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=(0,))
     compare(study, study.results)
-    study.benchmarks, study.graders = {"chain2-test": {"samples": 32}}, ["entrobench", "paper"]
+    study.evaluations["tiny"].benchmarks["chain2-test"] = {"samples": 32}
+    study.graders = ["entrobench", "paper"]
     text = Page(write_report(study, study.results).read_text()).text
     assert re.search(r"chain2-test, of its own\s*samples 32", text)
     assert re.search(r"graders\s*entrobench, paper", text)

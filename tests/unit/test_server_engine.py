@@ -1,4 +1,4 @@
-"""What the engine `vllm_server` asks a server, and one line for one that will not do; tests/with_vllm has a real server."""
+"""What engine `vllm_server` asks a server, and one line for one that will not do; tests/with_vllm has a real one."""
 
 from __future__ import annotations
 

@@ -65,6 +65,29 @@ def test_cross_product() -> None:
     assert list(study.datasets) == ["chain2"]
 
 
+def test_evaluation_along_the_way_is_no_part_of_a_run() -> None:
+    plain, along = load(STUDY).runs[0], load({**STUDY, "trainer": {"steps": 60}, "evaluate_every": 25}).runs[0]
+    assert plain.config == along.config
+    assert (plain.snapshots, along.snapshots) == ([], ["step000025", "step000050"])
+    setting = {"name": "a", "model": "tiny", "dataset": "chain2", "methods": ["grpo"], "evaluate_every": 40}
+    own = load({"settings": [setting], "seeds": [0], "benchmarks": ["chain2"], "evaluate_every": 25}).runs[0]
+    assert own.snapshots == ["step000040"]
+    assert load({**STUDY, "evaluate_every": 60}).runs[0].snapshots == [], "the last step needs no snapshot"
+
+
+def test_published_numbers_are_named_by_folder_and_setting() -> None:
+    table = Path("results/reference/toy/table1.csv")
+    table.parent.mkdir(parents=True)
+    table.write_text("setting,method,benchmark,score\nlittle,grpo,chain2,0.5\n")
+    assert load({**STUDY, "evaluate_every": 9, "published": "toy/little"}).runs[0].published == "toy/little"
+    line = refused({**STUDY, "evaluate_every": 9, "published": "toi/little"})
+    assert "published: unknown folder of results/reference 'toi' (allowed: toy); did you mean 'toy'?" in line
+    assert "did you mean 'little'?" in refused({**STUDY, "evaluate_every": 9, "published": "toy/litle"})
+    assert "give the key 'evaluate_every'" in refused({**STUDY, "published": "toy/little"})
+    assert "evaluate_every" in refused({**STUDY, "evaluate_every": 0})
+    assert "said by the study's key evaluate_every" in refused({**STUDY, "hardware": {"snapshot_every": 3}})
+
+
 def test_config_hash_covers_the_content_and_nothing_else() -> None:
     run = load(STUDY).runs[0]
     content = {key: value for key, value in run.config.items() if key != "hash"}
@@ -197,7 +220,7 @@ def test_settings_faults() -> None:
 def test_included_studies_must_agree_where_it_matters() -> None:
     write(STUDY, "one")
     write({**STUDY, "evaluation": {"samples": 4, "pass_k": [1]}}, "two")
-    assert "the included studies evaluate differently" in refused({"include": ["one", "two"]})
+    assert "the included studies evaluate tiny differently" in refused({"include": ["one", "two"]})
     write({**STUDY, "trainer": {"steps": 5}}, "two")
     assert "hold the run tiny/chain2/grpo/seed0" in refused({"include": ["one", "two"]})
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 from tracked import content, expected_histories, histories, make_run, make_study, query, write_run
 
@@ -230,3 +231,15 @@ def test_describing_a_study_needs_no_mlflow(study_folder: Path) -> None:
         entry.content_hash for entry in entries(make_study(), study_folder)
     ]
     assert metric_name("chain2/avg@8") == "chain2/avg_at_8"
+
+
+def test_evaluations_along_the_way_are_metrics_by_step(database: Path, study_folder: Path) -> None:
+    steps = [(2, 0.25), (8, 0.5)]
+    rows = [("tiny", "chain2", "aent", 1, step, "chain2", score) for step, score in steps]
+    columns = ["model", "dataset", "method", "seed", "step", "benchmark", "score"]
+    pandas.DataFrame(rows, columns=columns).to_parquet(study_folder / "evaluations.parquet", index=False)
+    tracking.track(make_study(), study_folder, database)
+    found = histories(database)
+    times = {step: time for step, _, time in found["tiny/chain2/aent/seed1", "reward"]}
+    assert found["tiny/chain2/aent/seed1", "eval/chain2"] == [(step, score, times[step]) for step, score in steps]
+    assert ("tiny/chain2/aent/seed0", "eval/chain2") not in found

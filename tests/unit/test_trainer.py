@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import os
-import signal
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 import torch
-from tiny import coin_reward, run_config, weights
+from tiny import coin_reward, kill_once_there, run_config, weights
 from torch import Tensor
 
 from entrobench.api import Method, MiniBatch, Progress, StepSummary, TokenBatch, TrainerConfig
@@ -106,15 +103,7 @@ def test_a_run_survives_sigkill(tiny_folders: Folders, tmp_path: Path) -> None:
         target=train_run, args=(tiny_folders, tmp_path / "killed"), kwargs=settings
     )
     child.start()
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "killed" / "checkpoints" / "step000003").exists():
-        assert child.is_alive()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    assert child.pid is not None
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    kill_once_there(child, tmp_path / "killed" / "checkpoints" / "step000003")
     left = {path.name for path in (tmp_path / "killed").iterdir()}
     assert left == {"checkpoints", "live.jsonl"}, "results appear only when training ends"
     train_run(tiny_folders, tmp_path / "killed", **settings)

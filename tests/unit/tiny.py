@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 import zlib
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +118,19 @@ def tiny_trainer(model: Path, data: Path, folder: Path, config: dict[str, Any], 
     chosen = Hardware(**{"device": "cpu", "micro_batch": 4, "checkpoint_every": 1, **hardware})
     identity = {"config_hash": config["hash"], "method_source": "new"}
     return Trainer(config, folder, model, data, chosen, coin_reward, identity)
+
+
+def kill_once_there(child: BaseProcess, path: Path) -> None:
+    """Wait until the process has made a file or folder, then kill it."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert child.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
 
 
 def weights(trainer: Trainer) -> Tensor:

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from entrobench.config import EvaluationConfig, Hardware, canonical_hash
 from entrobench.recipes import Recipe
+from entrobench.sampling import Evaluation
 from entrobench.study import Run, Study
 
 COLUMNS = ("reward", "entropy", "kl", "method/coefficient", "outcome/correct", *(f"extra/{n}" for n in range(5)))
@@ -40,9 +41,8 @@ def make_study(name: str = "small") -> Study:
     runs = [make_run(method, seed) for method in ("grpo", "aent") for seed in (0, 1)]
     models = {"tiny": Recipe("tiny", {"kind": "trained"}, "m")}
     path = Path(f"config/studies/{name}.yaml")
-    settings = EvaluationConfig()
-    evaluated = ({"chain2": {}}, settings, {"chain2": settings}, ["entrobench"])
-    return Study(name, path, "A small study.", runs, models, {}, *evaluated, "avg@8")
+    evaluated = {"tiny": Evaluation(EvaluationConfig(), {"chain2": {}})}
+    return Study(name, path, "A small study.", runs, models, {}, evaluated, ["entrobench"], "avg@8")
 
 
 def write_run(folder: Path, run: Run, shift: float = 0.0) -> None:

@@ -21,6 +21,7 @@ from .conftest import BIN, Project
         ("aent: {warmup: 5}", "aent: {clamp: 1.2}", "clamp must be between 0.0 and 1.0, got 1.2"),
         ("seeds: [0, 1]", "seeds: []", "seeds: must name at least one, got none"),
         ("{steps: 2}", "{steps: 2, group_size: 1}", "group_size must be at least 2, got 1"),
+        ("{device: cpu}", "{device: cpu, processes: 500}", "hardware: 500 processes share 128 sequences of an update"),
         ("benchmarks: [chain2]", "benchmarks: [chain2, chain2]", "benchmarks: 'chain2' is given twice"),
     ],
 )

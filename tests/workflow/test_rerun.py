@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 
 from .conftest import Project
 
+OTHER = ("base/other", "runs/other/chain2/grpo/seed0")
 END = ["compare the methods of the study", "show the study in MLflow", "write the report"]
 
 
@@ -175,3 +177,32 @@ def test_lint(fresh: Project) -> None:
 def test_study_of_five_hundred_runs_is_planned(fresh: Project) -> None:
     fresh.edit("seeds: [0, 1]", f"seeds: {list(range(250))}")
     assert len([job for job in fresh.planned() if job.startswith("train")]) == 500
+
+
+def test_plan_counts_the_jobs_that_snakemake_makes(fresh: Project) -> None:
+    table = fresh.snakemake("--dry-run").partition("Job stats:")[2].partition("total")[0]
+    made = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    assert made.pop("all") == 1
+    fresh.environment["PYTHONPATH"] = str(fresh.folder / "site")  # without the fake steps
+    assert json.loads(fresh.call("entrobench", "plan", "quickstart", "--json").stdout)["jobs"] == made
+
+
+def test_included_studies_keep_their_sampling(fresh: Project) -> None:
+    studies = fresh.folder / "config" / "studies"
+    shutil.copy(fresh.folder / "config/models/tiny.yaml", fresh.folder / "config/models/other.yaml")
+    text = (
+        fresh.study.read_text().replace("{grpo: , aent: {warmup: 5}}", "[grpo]").replace("seeds: [0, 1]", "seeds: [0]")
+    )
+    (studies / "one.yaml").write_text(text)
+    (studies / "two.yaml").write_text(text.replace("[tiny]", "[other]").replace("samples: 2", "samples: 4"))
+    (studies / "both.yaml").write_text("include: [one, two]\n")
+    fresh.snakemake("--config", "study=both")
+    place = fresh.folder / "results" / "both"
+    assert json.loads((place / "evaluation-tiny.json").read_text())["samples"] == 2
+    assert json.loads((place / "evaluation-other.json").read_text())["samples"] == 4
+    answers = place / "runs/other/chain2/grpo/seed0/generations/chain2.jsonl.zst"
+    assert json.loads(answers.read_text())["samples"] == 4
+    assert fresh.planned("--config", "study=both") == []
+    (studies / "two.yaml").write_text(text.replace("[tiny]", "[other]").replace("samples: 2", "samples: 8"))
+    again = [f"{kind} the answers of {subject}" for kind in ("generate", "grade") for subject in OTHER]
+    assert fresh.planned("--config", "study=both") == sorted([*again, "lock the evaluation settings", *END])

@@ -22,7 +22,8 @@ FOLDER = STUDY.folder
 
 wildcard_constraints:
     run=r"[^/]+/[^/]+/[^/]+/seed\d+",
-    subject=r"runs/[^/]+/[^/]+/[^/]+/seed\d+|base/[^/]+",
+    subject=r"runs/[^/]+/[^/]+/[^/]+/seed\d+(/evaluations/step\d+)?|base/[^/]+",
+    evaluation=r"evaluation(-[^/]+)?",
     model=r"[^/]+",
     dataset=r"[^/]+",
     key=r"[0-9a-f]+",

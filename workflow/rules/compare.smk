@@ -8,6 +8,7 @@ rule compare:
         WORKFLOW.steps,
         WORKFLOW.reference_sweep,
         WORKFLOW.statistics_audit,
+        WORKFLOW.published,
     output:
         scores=f"{FOLDER}/scores.parquet",
         problems=f"{FOLDER}/problems.parquet",
@@ -15,6 +16,8 @@ rule compare:
         statistics=f"{FOLDER}/statistics.json",
         table=report(f"{FOLDER}/table.md", caption="../report/table.rst", category="Tables"),
         formats=multiext(f"{FOLDER}/table", ".csv", ".tex"),
+        along=f"{FOLDER}/evaluations.parquet" if WORKFLOW.along else [],
+        published=f"{FOLDER}/paper_comparison.csv" if WORKFLOW.published else [],
         figures=report(
             directory(f"{FOLDER}/figures"), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"
         ),

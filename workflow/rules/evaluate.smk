@@ -1,27 +1,28 @@
-# Evaluation: one job samples all benchmarks of a run or of an untrained base model, another grades them.
+# Evaluation: one job samples all benchmarks of a run, of one of its snapshots or of an untrained base model, another
+# grades them.
 
 
 rule lock_evaluation:
     output:
-        f"{FOLDER}/evaluation.json",
+        f"{FOLDER}/{{evaluation}}.json",
     params:
-        settings=WORKFLOW.evaluation_hash,
+        settings=lambda wildcards: WORKFLOW.evaluation_hash(wildcards.evaluation),
     log:
-        f"{FOLDER}/logs/lock_evaluation.log",
+        f"{FOLDER}/logs/lock_{{evaluation}}.log",
     conda:
         "../envs/analysis.yaml"
     message:
         "lock the evaluation settings"
     threads: 1
     shell:
-        f"entrobench lock-evaluation {ARGUMENT} > {{log}} 2>&1"
+        f"entrobench lock-evaluation {ARGUMENT} --only {{wildcards.evaluation}}.json > {{log}} 2>&1"
 
 
 rule generate:
     input:
         lambda wildcards: WORKFLOW.weights(wildcards.subject),
         WORKFLOW.manifests(WORKFLOW.benchmark_datasets),
-        evaluation=f"{FOLDER}/evaluation.json",
+        evaluation=lambda wildcards: WORKFLOW.evaluation(wildcards.subject),
     output:
         expand(f"{FOLDER}/{{{{subject}}}}/generations/{{benchmark}}.jsonl.zst", benchmark=STUDY.benchmarks),
     params:

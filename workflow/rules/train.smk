@@ -3,6 +3,8 @@
 
 
 rule lock:
+    input:
+        lambda wildcards: WORKFLOW.lock_inputs(wildcards.run),
     output:
         f"{FOLDER}/runs/{{run}}/config.json",
     params:
@@ -27,6 +29,7 @@ rule train:
         f"{FOLDER}/runs/{{run}}/steps.parquet",
         f"{FOLDER}/runs/{{run}}/provenance.json",
         directory(f"{FOLDER}/runs/{{run}}/final"),
+        directory(f"{FOLDER}/runs/{{run}}/snapshots") if WORKFLOW.along else [],
     log:
         f"{FOLDER}/logs/train/{{run}}.log",
     benchmark:

@@ -1,0 +1,80 @@
+"""Published numbers to compare a study with: results/reference/<folder>/ and a setting in it.
+
+A folder holds table<n>.csv (setting, method, benchmark, score) and, where they are known, average_scores.csv (by step),
+gpu_hours.csv and settings.yaml, what is known of how the numbers were made. UNKNOWN stays UNKNOWN.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from entrobench.errors import InputError, unknown
+
+REFERENCE = Path("results/reference")
+UNKNOWN = "UNKNOWN"
+
+
+def check_published(place: str, where: str) -> None:
+    """Raise InputError unless `place` is <folder>/<setting> of published numbers."""
+    folder, _, setting = place.partition("/")
+    known = {path.parent.name for path in REFERENCE.glob("*/table*.csv")}
+    if folder not in known:
+        raise unknown("folder of results/reference", folder, known, where)
+    settings = {row["setting"] for path in tables(place) for row in _rows(path)}
+    if setting not in settings:
+        raise unknown(f"setting of {REFERENCE / folder}", setting, settings, where)
+
+
+def files(place: str) -> list[Path]:
+    """The files of a folder of published numbers."""
+    folder = REFERENCE / place.partition("/")[0]
+    return [*tables(place), *(path for path in _further(folder) if path.is_file())]
+
+
+def tables(place: str) -> list[Path]:
+    return sorted((REFERENCE / place.partition("/")[0]).glob("table*.csv"))
+
+
+def _further(folder: Path) -> Iterator[Path]:
+    yield from (folder / name for name in ("average_scores.csv", "gpu_hours.csv", "settings.yaml"))
+
+
+def rows(place: str, name: str) -> list[dict[str, str]]:
+    """The rows of one file that are of this setting; none where the file is not there."""
+    folder, _, setting = place.partition("/")
+    path = REFERENCE / folder / name
+    return [row for row in _rows(path) if row["setting"] == setting] if path.is_file() else []
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    for key in ("setting", "method"):
+        if found and key not in found[0]:
+            raise InputError(f"{path}: the column {key!r} is missing")
+    return found
+
+
+def settings(place: str) -> dict[str, dict[str, Any]]:
+    """settings.yaml as {section: {key: value of this setting}}; {} where there is none."""
+    folder, _, setting = place.partition("/")
+    path = REFERENCE / folder / "settings.yaml"
+    content = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    return {
+        section: {key: said.get(setting, said.get("value")) for key, said in values.items()}
+        for section, values in content.items()
+    }
+
+
+def unknown_settings(place: str) -> dict[str, list[str]]:
+    """What settings.yaml calls UNKNOWN: {section: keys}; a section may be a method's name."""
+    found = {
+        section: [key for key, value in values.items() if value == UNKNOWN]
+        for section, values in settings(place).items()
+    }
+    return {section: keys for section, keys in found.items() if keys}

@@ -1,0 +1,61 @@
+"""Snapshots for evaluation: weights along the way, kept with the checkpoints and published when training ends.
+
+Snakemake deletes a job's outputs before it starts again, and checkpoints/ is none of them: what lies there outlives a
+kill. A snapshot is written before the checkpoint of its step, so a checkpoint finds all snapshots up to its own step.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from entrobench.errors import InputError
+
+
+def snapshot_steps(steps: int, every: int) -> range:
+    """The steps of a run after which a snapshot is kept; none at the last one, whose weights are the final ones."""
+    return range(every, steps, every) if every else range(0)
+
+
+def snapshot_name(step: int) -> str:
+    """The folder of a step's snapshot, and of what is evaluated with it."""
+    return f"step{step:06d}"
+
+
+class Snapshots:
+    """The snapshots of one run in training; `folder` is the run's."""
+
+    def __init__(self, folder: Path, steps: int, every: int) -> None:
+        self.every, self.steps = every, snapshot_steps(steps, every)
+        self.kept, self.published = folder / "checkpoints" / "snapshots", folder / "snapshots"
+
+    def save(self, step: int, write: Callable[[Path], None]) -> None:
+        """Let `write` put the weights into their folder, if this step is one of `steps`."""
+        if step in self.steps:
+            write(self.kept / snapshot_name(step))
+
+    def resume(self, step: int) -> None:
+        """Keep what belongs to a checkpoint of this step (0: there is none) and drop what came after it.
+
+        Raises InputError where the checkpoint's run kept no snapshots, or other ones.
+        """
+        wanted = [snapshot_name(s) for s in self.steps if s <= step]
+        missing = [name for name in wanted if not (self.kept / name).is_dir()]
+        if missing:
+            raise InputError(
+                f"{self.kept}: {missing[0]} is missing: training began without `evaluate_every: {self.every}`; delete "
+                "the checkpoints to start afresh, or take the key out of the study to go on"
+            )
+        for found in self.kept.glob("*"):
+            if found.name not in wanted:
+                shutil.rmtree(found)
+
+    def publish(self) -> None:
+        """Show the snapshots as an output of the run, by hard links: a kill from here on loses none of them."""
+        if not self.every:
+            return
+        shutil.rmtree(self.published, ignore_errors=True)
+        self.kept.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.kept, self.published, copy_function=os.link)

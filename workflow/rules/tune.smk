@@ -1,0 +1,39 @@
+# Tuning, where a study declares {tune: [...]}: its trials are made by the same rules, `tune` chooses among them.
+
+if STUDY.tuning:
+
+    TRIALS = load_workflow({**config, "tuning": "yes"})
+
+    module trials:
+        snakefile:
+            "trials.smk"
+        config:
+            {**config, "tuning": "yes"}
+
+    use rule lock, train, lock_evaluation, generate, grade from trials as tuning_*
+
+    rule tune:
+        input:
+            TRIALS.run_grades,
+            TRIALS.steps,
+            WORKFLOW.manifests(TRIALS.study.datasets),
+            WORKFLOW.manifests(WORKFLOW.benchmark_datasets),
+        output:
+            f"{FOLDER}/tuning/tuning.json",
+            f"{FOLDER}/tuning/sweep.csv",
+            report(
+                f"{FOLDER}/tuning/sweep.svg", caption="../report/figure.rst", category="Figures"
+            ),
+        log:
+            f"{FOLDER}/logs/tune.log",
+        conda:
+            "../envs/analysis.yaml"
+        message:
+            "choose the tuned values on the validation splits"
+        threads: 1
+        shell:
+            f"entrobench tune {ARGUMENT} > {{log}} 2>&1"
+
+    localrules: # as in the Snakefile
+        tuning_lock,
+        tuning_lock_evaluation,
