@@ -60,14 +60,14 @@ def test_folders_that_cannot_be_loaded_are_one_line(tmp_path: Path) -> None:
 def test_a_tokenizer_that_is_not_the_models_is_one_line_before_training_and_evaluation(
     tiny_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from entrobench.evaluation.lm_eval import NativeLM
+    from entrobench.evaluation.lm_eval import EngineLM
 
     foreign = save_tiny(tmp_path / "foreign", vocab_size=len(WORDS) - 1)
     line = rf"foreign: the tokenizer is another model's: its token 'w42' is number {len(WORDS) - 1}, the model has"
     with pytest.raises(InputError, match=line):
         tiny_trainer(foreign, tiny_folders[1], tmp_path / "run", run_config())
     with pytest.raises(InputError, match=line):
-        NativeLM(str(foreign), "cpu")
+        EngineLM(str(foreign), "cpu")
     padded = save_tiny(tmp_path / "padded", vocab_size=len(WORDS) + 7)
     assert len(load_tokenizer(padded)) == len(WORDS)
 
