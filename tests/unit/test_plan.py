@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entrobench.config import EvaluationConfig
+from entrobench.config import EvaluationConfig, Hardware
 from entrobench.cost import RATE, SPREAD
 from entrobench.plan import as_json, describe_schedule, plan_study, stage, study_shapes
 from entrobench.schedule import simulate, study_jobs
@@ -50,10 +50,10 @@ def test_the_rate_is_that_of_the_two_published_runs() -> None:
 
 
 def test_gpu_hours_of_a_study_by_hand(in_root: None) -> None:
-    """Training of 12 runs, and answers of these and of the base model to six benchmarks at half a token's cost."""
+    """Training of 12 runs; at half a token's cost six benchmarks, for the base and for each run every 15 of 420 steps."""
     rows = {"math_hard": 1324, "math500": 500, "aime24": 30, "minerva_math": 272, "olympiadbench": 675, "amc23": 40}
     training = 12 * 420 * MATH_STEP
-    evaluation = 13 * sum(rows.values()) * 4 * 3072
+    evaluation = (12 * 28 + 1) * sum(rows.values()) * 4 * 3072
     plan = plan_study(load_study("paper-math"))
     assert plan.training_tokens == training
     assert plan.evaluation_tokens == evaluation
@@ -75,8 +75,10 @@ def test_json_holds_every_runs_resolved_settings(in_root: None) -> None:
     for run in study.runs:
         assert listed[run.key]["config"] == run.config
         assert listed[run.key]["hardware"] == vars(run.hardware)
-    assert content["sampling"].keys() == study.benchmarks.keys()
-    assert all(settings.keys() == vars(EvaluationConfig()).keys() for settings in content["sampling"].values())
+    assert content["sampling"].keys() == study.base_models.keys()
+    for sampling in content["sampling"].values():
+        assert sampling.keys() == set(study.benchmarks)
+        assert all(settings.keys() == vars(EvaluationConfig()).keys() for settings in sampling.values())
     aent = listed["r1-distill-qwen-1.5b/openr1_math_40k/aent/seed0"]["config"]
     assert aent["trainer"]["max_response_tokens"] == 7168
     assert aent["method"]["use"] == "aent"
@@ -86,7 +88,7 @@ def test_json_holds_every_runs_resolved_settings(in_root: None) -> None:
 def test_the_simulated_schedule_says_how_far_it_is_from_its_bound(in_root: None) -> None:
     """12 equal runs on 8 GPUs take two rounds, where the bound allows one and a half."""
     study = load_study("paper-math")
-    jobs = study_jobs(study, study_shapes(study), 0)
+    jobs = study_jobs(study, study_shapes(study), {})
     training = 420 * MATH_STEP * 10 * QWEN_1_5B / 3.3e14 / 3600
     schedule = simulate(jobs, 8)
     assert schedule.makespan / 3600 == pytest.approx(2 * training, rel=0.01)  # and minutes for data, grades and tables
@@ -115,7 +117,8 @@ def made(path: Path) -> None:
     ],
 )
 def test_what_is_done_of_a_run(files: list[str], expected: str, tmp_path: Path) -> None:
-    run = Run("setting", "model", "dataset", "grpo", 0, {}, None, tmp_path / "run")  # type: ignore[arg-type]
+    config = {"trainer": {"steps": 1}}
+    run = Run("setting", "model", "dataset", "grpo", 0, config, Hardware(), tmp_path / "run")
     for name in files:
         made(run.folder / name)
     assert stage(run, ["one", "two"]) == expected

@@ -27,7 +27,7 @@ def test_written_method_works_in_a_study(project: Path) -> None:
         "method_infos.cache_clear()\n"
         "print(method_infos()['my_bonus'].hooks, load_method('my_bonus').neutral)\n"
         "from entrobench.variants import resolve\n"
-        "print(resolve(['my_bonus'], 'here'))\n"
+        "print(*((v.name, v.use, v.values) for v in resolve(['my_bonus'], 'here')))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(project / "site")}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
@@ -35,7 +35,7 @@ def test_written_method_works_in_a_study(project: Path) -> None:
     files, described, variant = done.stdout.splitlines()
     assert files == f"{project}/site/entrobench/methods/my_bonus.py config/methods/my_bonus.yaml"
     assert described == "('regularizer',) {'coefficient': 0.0}"
-    assert variant == "[Variant(name='my_bonus', use='my_bonus', values={'coefficient': 0.001})]"
+    assert variant == "('my_bonus', 'my_bonus', {'coefficient': 0.001})"
     formatted = [sys.executable, "-m", "ruff", "format", "--check", "--line-length", "120", files.split()[0]]
     assert subprocess.run(formatted, capture_output=True).returncode == 0
 
