@@ -50,7 +50,7 @@ def test_the_rate_is_that_of_the_two_published_runs() -> None:
 
 
 def test_gpu_hours_of_a_study_by_hand(in_root: None) -> None:
-    """Training of 12 runs; at half a token's cost six benchmarks, for the base and for each run every 15 of 420 steps."""
+    """Training of 12 runs; at half a token's cost six benchmarks, for the base and at every 15th of a run's steps."""
     rows = {"math_hard": 1324, "math500": 500, "aime24": 30, "minerva_math": 272, "olympiadbench": 675, "amc23": 40}
     training = 12 * 420 * MATH_STEP
     evaluation = (12 * 28 + 1) * sum(rows.values()) * 4 * 3072
