@@ -12,6 +12,9 @@ bfloat16 weights, the reference model where a method has one, and the step's rec
     decoding    keys and values of the answers decoded side by side, and their logits
     compaction  finished rows are dropped: the old cache and the new one
 
+So much with the engine `native`. `vllm` takes a share of the whole GPU instead, in the phase `sampling` and, where it
+stays resident, in every phase; `vllm_server` takes nothing here, as its GPU is another.
+
 Activations per token and layer, by what autograd saves of the forward under bfloat16 autocast (d width, h·s heads,
 k·s key-value heads, f inner width): 2·(5d + 2hs + 2ks + 4f) + 4·(4d + 2 + h) bytes. Logits are counted for the
 statistics of `entrobench.logits`, at most one per method; a method's own function takes up to 20 bytes a logit more.
@@ -20,7 +23,7 @@ What the device's allocator adds by fragmentation, and the libraries' own buffer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from entrobench.config import Hardware, TrainerConfig
 from entrobench.errors import InputError
@@ -38,9 +41,10 @@ ALLOWANCE = 0.9  # ours: share of a GPU's memory that tensors may fill
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes by part, for each phase."""
+    """Bytes by part, for each phase; beside them, the share of the GPU that vLLM holds in a phase."""
 
     phases: dict[str, dict[str, int]]
+    vllm: dict[str, float] = field(default_factory=dict)
 
     @property
     def phase(self) -> str:
@@ -104,30 +108,32 @@ def peak_memory(shape: Shape, trainer: TrainerConfig, hardware: Hardware, refere
     layers = shape.layers * (_layer_matrices(shape) + _layer_vectors(shape))
     rest = parameters(shape) - layers
     layers = -(-layers // hardware.processes) if sharded else layers
+    native = trainer.engine == "native"
     always = {
         "master weights": 4 * (layers + rest),
         "moments": 8 * (layers + rest),
-        "engine": engine_bytes(shape),
+        "engine": engine_bytes(shape) if native else 0,
         "reference": 4 * parameters(shape) if reference else 0,
         "records": RECORD_BYTES * trainer.prompts * trainer.group_size * trainer.max_response_tokens,
     }
     gradients, head = 4 * (layers + rest), 4 * shape.vocabulary * shape.hidden_size
-    loading = {"whole copy": 2 * parameters(shape)} if sharded else {}
     update = always | _update(shape, trainer, hardware, gradients)
-    return Peak(
-        {
-            "update": update,
-            "update's end": {
-                **{name: size for name, size in update.items() if name not in ("activations", "logits")},
-                "gradients": gradients,
-                "output layer's gradient": head if shape.tied else 0,
-                "embedding's gradient": 2 * head if shape.tied else head,
-            },
-            "optimizer": always | {"gradients": gradients, "square roots": 4 * max(layers, rest)},
-            "loading": always | loading,
-            **{phase: always | parts for phase, parts in _rollout(shape, trainer, hardware).items()},
-        }
-    )
+    phases = {
+        "update": update,
+        "update's end": {
+            **{name: size for name, size in update.items() if name not in ("activations", "logits")},
+            "gradients": gradients,
+            "output layer's gradient": head if shape.tied else 0,
+            "embedding's gradient": 2 * head if shape.tied else head,
+        },
+        "optimizer": always | {"gradients": gradients, "square roots": 4 * max(layers, rest)},
+    }
+    if native:
+        phases["loading"] = always | ({"whole copy": 2 * parameters(shape)} if sharded else {})
+        return Peak(phases | {phase: always | parts for phase, parts in _rollout(shape, trainer, hardware).items()})
+    phases["sampling"] = always
+    held = [] if trainer.engine == "vllm_server" else phases if hardware.engine_resident else ["sampling"]
+    return Peak(phases, dict.fromkeys(held, hardware.engine_memory))
 
 
 def _update(shape: Shape, trainer: TrainerConfig, hardware: Hardware, gradients: int) -> dict[str, int]:
@@ -183,15 +189,22 @@ def _prefill_bytes(shape: Shape, tokens: int) -> int:
 def refuse_too_small(peak: Peak, capacity: int, where: str) -> None:
     """Raise InputError, naming the figure that does not fit, if a GPU of `capacity` bytes cannot hold the peak."""
     usable = int(ALLOWANCE * capacity)
-    if peak.bytes <= usable:
+    held = {phase: int(share * capacity) for phase, share in peak.vllm.items()}
+    phase = max(peak.phases, key=lambda name: sum(peak.phases[name].values()) + held.get(name, 0))
+    parts = peak.phases[phase] | {"vLLM": held.get(phase, 0)}
+    if sum(parts.values()) <= usable:
         return
-    largest = max(peak.parts, key=peak.parts.__getitem__)
-    cures = {"activations": "micro_batch", "logits": "head_chunk"}
-    if peak.phase in ROLLOUT_PHASES:
-        cures = dict.fromkeys(("activations", "logits", "keys and values", "mask"), "rollout_rows")
-    setting = cures.get(largest)
-    cure = f"lower hardware.{setting}" if setting else "it takes a larger GPU"
+    largest = max(parts, key=parts.__getitem__)
     raise InputError(
-        f"{where}: {peak.phase} takes {peak.bytes / GIB:.1f} GiB ({largest} alone {peak.parts[largest] / GIB:.1f} "
-        f"GiB), but of a GPU of {capacity / GIB:.1f} GiB tensors may fill {usable / GIB:.1f} GiB: {cure}"
+        f"{where}: {phase} takes {sum(parts.values()) / GIB:.1f} GiB ({largest} alone {parts[largest] / GIB:.1f} "
+        f"GiB), but of a GPU of {capacity / GIB:.1f} GiB tensors may fill {usable / GIB:.1f} GiB: "
+        f"{_cure(phase, largest)}"
     )
+
+
+def _cure(phase: str, largest: str) -> str:
+    """What makes the largest part of a phase smaller."""
+    cures = {"vLLM": "engine_memory", "activations": "micro_batch", "logits": "head_chunk"}
+    if phase in ROLLOUT_PHASES:
+        cures = dict.fromkeys(("activations", "logits", "keys and values", "mask"), "rollout_rows")
+    return f"lower hardware.{cures[largest]}" if largest in cures else "it takes a larger GPU"

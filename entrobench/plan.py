@@ -226,7 +226,9 @@ def _need_text(need: Need) -> str:
     time = f"{need.runs} runs of {need.model}, {need.hours:,.3g} {need.device} hours each"
     if need.peak is None:
         return time
-    return f"{time}; {need.peak.bytes / GIB:.1f} GiB of GPU memory at most, in {need.peak.phase} (footprint.py)"
+    share = max(need.peak.vllm.values(), default=0)
+    beside = f", and vLLM's {share:.0%} of the GPU" if share else ""
+    return f"{time}; {need.peak.bytes / GIB:.1f} GiB of GPU memory at most, in {need.peak.phase}{beside} (footprint.py)"
 
 
 def describe_schedule(schedule: Schedule, gpus: int) -> str:

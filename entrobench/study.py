@@ -308,6 +308,8 @@ def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
             raise InputError(
                 f"{path}: two settings, {first.setting!r} and {run.setting!r}, hold the run {run.key}; rename a method"
             )
+        if first.hardware.snapshot_every != run.hardware.snapshot_every:
+            raise InputError(f"{path}: include: evaluate_every differs for the run {run.key}, which two studies share")
     return [_place(run, path) for run in joined.values()]
 
 

@@ -101,6 +101,39 @@ def test_training_refuses_a_gpu_that_is_too_small_before_it_loads_the_model(
         tiny_trainer(*tiny_folders, tmp_path / "run", run_config())
 
 
+@pytest.mark.parametrize(
+    ("engine", "hardware", "held"),
+    [
+        ("vllm", Hardware(micro_batch=1), {"sampling"}),
+        (
+            "vllm",
+            Hardware(micro_batch=1, engine_resident=True),
+            {"update", "update's end", "optimizer", "sampling"},
+        ),
+        ("vllm_server", Hardware(micro_batch=1), set()),
+    ],
+)
+def test_vllm_takes_its_share_of_the_gpu_and_no_engine_of_ours(engine: str, hardware: Hardware, held: set[str]) -> None:
+    native, peak = (
+        peak_memory(SHAPES["1.5B"], TrainerConfig(max_response_tokens=3072, engine=name), hardware)
+        for name in ("native", engine)
+    )
+    assert peak.vllm == dict.fromkeys(held, hardware.engine_memory)
+    assert native.phases["update"]["engine"] > 3 * GIB
+    for phase, parts in peak.phases.items():
+        assert parts.get("engine") == 0
+        assert phase == "sampling" or parts == native.phases[phase] | {"engine": 0}
+
+
+def test_vllm_beside_the_weights_must_fit() -> None:
+    """1.5B: 12 bytes a parameter, 17.3 GiB, stay while vLLM samples; with 24 GiB more, 40 are too few."""
+    trainer = TrainerConfig(max_response_tokens=64, engine="vllm")
+    peak = peak_memory(SHAPES["1.5B"], trainer, Hardware(micro_batch=1, engine_memory=0.6))
+    refuse_too_small(peak, 80 * GIB, "here")
+    with pytest.raises(InputError, match=r"sampling takes .*vLLM alone 24\.0 GiB.*lower hardware.engine_memory"):
+        refuse_too_small(peak, 40 * GIB, "here")
+
+
 def test_sharding_and_checkpointing_lower_the_peak() -> None:
     trainer = TrainerConfig(max_response_tokens=3072)
     whole, sharded, recomputed = (

@@ -223,6 +223,9 @@ def test_included_studies_must_agree_where_it_matters() -> None:
     assert "the included studies evaluate tiny differently" in refused({"include": ["one", "two"]})
     write({**STUDY, "trainer": {"steps": 5}}, "two")
     assert "hold the run tiny/chain2/grpo/seed0" in refused({"include": ["one", "two"]})
+    write({**STUDY, "evaluate_every": 1}, "two")
+    line = refused({"include": ["one", "two"]})
+    assert "include: evaluate_every differs for the run tiny/chain2/grpo/seed0" in line
 
 
 @pytest.mark.parametrize(
