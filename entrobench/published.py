@@ -1,7 +1,8 @@
 """Published numbers to compare a study with: results/reference/<folder>/ and a setting in it.
 
-A folder holds table<n>.csv (setting, method, benchmark, score) and, where they are known, average_scores.csv (by step),
-gpu_hours.csv and settings.yaml, what is known of how the numbers were made. UNKNOWN stays UNKNOWN.
+A folder holds table<n>.csv (setting, method, benchmark, score) and, where they are known, average_scores.csv and
+benchmark_scores.csv (by step), gpu_hours.csv and settings.yaml, what is known of how the numbers were made. UNKNOWN
+stays UNKNOWN.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import yaml
 from entrobench.errors import InputError, unknown
 
 REFERENCE = Path("results/reference")
+CURVES = ("average_scores.csv", "benchmark_scores.csv")
 UNKNOWN = "UNKNOWN"
 
 
@@ -41,7 +43,7 @@ def tables(place: str) -> list[Path]:
 
 
 def _further(folder: Path) -> Iterator[Path]:
-    yield from (folder / name for name in ("average_scores.csv", "gpu_hours.csv", "settings.yaml"))
+    yield from (folder / name for name in (*CURVES, "gpu_hours.csv", "settings.yaml"))
 
 
 def rows(place: str, name: str) -> list[dict[str, str]]:
@@ -61,12 +63,17 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def settings(place: str) -> dict[str, dict[str, Any]]:
-    """settings.yaml as {section: {key: value of this setting}}; {} where there is none."""
+    """settings.yaml as {section: {key: value of this setting}}; {} where there is none.
+
+    `value` is what all settings share that the file names; of one that it never names all is UNKNOWN.
+    """
     folder, _, setting = place.partition("/")
     path = REFERENCE / folder / "settings.yaml"
     content = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    names = {name for values in content.values() for said in values.values() for name in said}
+    shared = "value" if names <= {"value", "grade"} or setting in names else setting
     return {
-        section: {key: said.get(setting, said.get("value")) for key, said in values.items()}
+        section: {key: said.get(setting, said.get(shared, UNKNOWN)) for key, said in values.items()}
         for section, values in content.items()
     }
 

@@ -125,13 +125,21 @@ class Cell:
         yield from self._curve_rows()
 
     def _curve_rows(self) -> Iterator[dict[str, Any]]:
-        """The mean of the last evaluations of each published curve of average scores."""
-        curves = published.rows(self.place, "average_scores.csv")
-        for method in dict.fromkeys(row["method"] for row in curves):
-            last = sorted((row for row in curves if row["method"] == method), key=lambda row: int(row["step"]))[-LAST:]
-            theirs = sum(float(row["average_score"]) for row in last) / len(last)
-            error = float(last[-1].get("read_off_error") or rounding(last[-1]["average_score"]))
-            yield from self._row(method, LAST_TEN, MEAN, f"{theirs:.4f}", error, last[-1])
+        """The mean of the last evaluations of each published curve: of average scores, and of single benchmarks."""
+        ours = {published_name(name): name for name in dict.fromkeys(self.problems["benchmark"])}
+        curves: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+        for row in (row for file in published.CURVES for row in published.rows(self.place, file)):
+            benchmark = ours.get(published_name(row["benchmark"])) if "benchmark" in row else MEAN
+            if benchmark:
+                curves.setdefault((row["method"], benchmark), []).append(row)
+        for (method, benchmark), rows in curves.items():
+            last = sorted(rows, key=lambda row: int(row["step"]))[-LAST:]
+            if benchmark == MEAN:
+                scores = [float(row["average_score"]) for row in last]
+                error = float(last[-1].get("read_off_error") or rounding(last[-1]["average_score"]))
+            else:
+                scores, error = [int(row["correct"]) / int(row["answers"]) for row in last], 0.0
+            yield from self._row(method, LAST_TEN, benchmark, f"{sum(scores) / len(last):.4f}", error, last[-1])
 
     def _row(
         self, method: str, reading: str, benchmark: str, theirs: str, error: float, source: Mapping[str, str]
@@ -292,12 +300,7 @@ def _scores_table(rows: Sequence[Mapping[Any, Any]]) -> Table:
 
 def _note(settings: Sequence[str], rows: Sequence[Mapping[Any, Any]]) -> str:
     counts = [f"{sum(row['verdict'] == name for row in rows)} {name}" for name in VERDICTS]
-    unknown = [
-        f"{setting}: {section}.{key}"
-        for setting in settings
-        for section, keys in published.unknown_settings(setting).items()
-        for key in keys
-    ]
+    unknown = [text for setting in settings for text in _unknown(setting)]
     return (
         f"Of {len(rows)}: {', '.join(counts)}. Ours: mean over runs. Theirs are one number each; its noise is taken as "
         "that of one of our runs, with its own number of answers a problem, since how many runs the paper made is not "
@@ -306,6 +309,14 @@ def _note(settings: Sequence[str], rows: Sequence[Mapping[Any, Any]]) -> str:
         "higher or lower. Best on test is *selected on test data*, as theirs is. "
         f"UNKNOWN of theirs: {', '.join(unknown) or 'nothing'}. Source and grade: results/reference."
     )
+
+
+def _unknown(setting: str) -> Iterator[str]:
+    """What is UNKNOWN of a setting; a section of which nothing is known by its name alone."""
+    sections = published.settings(setting)
+    for section, keys in published.unknown_settings(setting).items():
+        whole = len(keys) == len(sections[section]) > 1
+        yield from [f"{setting}: {section}"] if whole else [f"{setting}: {section}.{key}" for key in keys]
 
 
 def _hours_table(rows: Sequence[Mapping[Any, Any]]) -> Table:

@@ -105,6 +105,10 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     curve = [("s", "grpo", step, 0.5, 0.001, "Fig", "FIG") for step in range(10, 210, 10)]
     write(folder / "average_scores.csv", "setting method step average_score read_off_error source grade", curve)
+    one = [
+        ("s", method, "chain2", step, 60, 200, "Fig", "FIG") for method in ("grpo", "x") for step in range(10, 210, 10)
+    ]
+    write(folder / "benchmark_scores.csv", "setting method benchmark step correct answers source grade", one)
     hours = [("s", "aent", "to GRPO's best score", 35, "T2", "PB"), ("s", "aent", "one step", 1, "T2", "PB")]
     write(folder / "gpu_hours.csv", "setting method quantity gpu_hours source grade", hours)
     settings = (
@@ -132,6 +136,7 @@ def test_like_stands_beside_like(paper: Path, tmp_path: Path) -> None:
         assert found.loc[("grpo", reading, place), "ours"] == pytest.approx(own)
     assert found.loc[("aent", "best on test", "chain2"), "verdict"] == "lower"
     assert found.loc[("grpo", "mean of the last 10", "mean"), "theirs"] == 0.5
+    assert found.loc[("grpo", "mean of the last 10", "chain2"), "theirs"] == 0.3, "60 of 200, by benchmark"
     assert found.loc[("base", "base", "chain2"), "verdict"] in ("agrees", "cannot tell")
     row = found.loc[("aent", "best on test", "chain2")]
     assert row["difference"] == pytest.approx(row["ours"] - 0.95, abs=1e-9)
@@ -154,7 +159,7 @@ def test_selections_of_other_numbers_of_answers_are_not_judged(paper: Path, tmp_
     found = pandas.read_csv(study.results / "paper_comparison.csv").set_index(["method", "reading"])
     assert found.loc[("aent", "best on test"), "verdict"] == "cannot tell", "however far they are apart"
     assert found.loc[("aent", "best on test"), "note"] == "their coefficient is UNKNOWN; they drew 4 answers a problem"
-    assert math.isfinite(found.loc[("grpo", "mean of the last 10"), "lower"])
+    assert numpy.isfinite(found.loc[("grpo", "mean of the last 10"), "lower"]).all()
     assert math.isfinite(found.loc[("base", "base"), "lower"])
 
 
@@ -203,3 +208,5 @@ def test_the_papers_numbers_meet_the_papers_studies(monkeypatch: pytest.MonkeyPa
         assert {row["method"] for row in table} == {"base", "grpo", "entreg", "aent"}
     assert published.unknown_settings("paper/math")["entreg"] == ["coefficient"]
     assert published.settings("paper/openr1")["evaluation"]["samples"] == 4
+    of_7b = published.settings("paper/7b")
+    assert {value for values in of_7b.values() for value in values.values()} == {"UNKNOWN"}, "nothing is shared with it"

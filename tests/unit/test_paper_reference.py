@@ -122,7 +122,7 @@ def test_curves(method: str) -> None:
     scores = [int(value) / 1000 for value in SCORES[method].split()]
     assert series("average_scores.csv", method, "average_score") == dict(zip(range(50, 951, 25), scores, strict=True))
     correct = [int(value) for value in CORRECT[method].split()]
-    assert series("aime24.csv", method, "correct") == dict(zip(range(0, 951, 25), correct, strict=True))
+    assert series("benchmark_scores.csv", method, "correct") == dict(zip(range(0, 951, 25), correct, strict=True))
 
 
 def test_hidden_markers_are_marked_with_their_larger_error() -> None:
@@ -132,7 +132,7 @@ def test_hidden_markers_are_marked_with_their_larger_error() -> None:
         if row["marker"] != "read"
     ]
     assert hidden == [("grpo", "475", "0.002"), ("entreg", "300", "0.002")]
-    assert [(row["method"], row["step"]) for row in rows("aime24.csv") if row["marker"] != "read"] == [
+    assert [(row["method"], row["step"]) for row in rows("benchmark_scores.csv") if row["marker"] != "read"] == [
         ("entreg", "200")
     ]
 
@@ -144,7 +144,10 @@ def test_hidden_markers_are_marked_with_their_larger_error() -> None:
 def test_stars_and_means_of_the_last_ten_evaluations(
     method: str, best_step: int, best: float, score_mean: float, aime_mean: float
 ) -> None:
-    scores, correct = series("average_scores.csv", method, "average_score"), series("aime24.csv", method, "correct")
+    scores, correct = (
+        series("average_scores.csv", method, "average_score"),
+        series("benchmark_scores.csv", method, "correct"),
+    )
     assert max(scores.values()) == scores[best_step] == best
     last = range(725, 951, 25)
     assert sum(scores[step] for step in last) / 10 == pytest.approx(score_mean, abs=0.0006)
@@ -273,7 +276,7 @@ def test_every_number_has_a_source_and_a_grade() -> None:
             assert row["source"]
             graded[path.name].add(row["grade"])
     assert graded == {
-        "aime24.csv": {"FIG"},
+        "benchmark_scores.csv": {"FIG"},
         "gpu_hours.csv": {"PB"},
         "average_scores.csv": {"FIG"},
         "table1.csv": {"PN"},
