@@ -25,10 +25,11 @@ from .entries import (
     score_entry,
     signed,
 )
+from .entropy_table import entropy_table
 from .scores import OUTCOMES, noisy_pass_k
 from .statistics import ENOUGH_SEEDS
 from .table_formats import Entry, Table, latex, markdown
-from .wide_table import FINAL_STEPS, MEAN, accuracy_metrics, run_costs, wide_table
+from .wide_table import MEAN, accuracy_metrics, run_costs, wide_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,7 +46,7 @@ AUDITED = {  # columns of the comparison whose interval the audit measures
 def make_tables(
     wide: DataFrame, scores: DataFrame, curves: DataFrame, statistics: Mapping[str, Any], primary: str
 ) -> list[Table]:
-    """Study-wide comparison, scores, other metrics, answers, training, and training reward at equal budgets."""
+    """Study-wide comparison, scores, other metrics, answers, entropy, training, and its reward at equal budgets."""
     benchmarks = list(dict.fromkeys(scores["benchmark"]))
     metrics = [name for name in accuracy_metrics(scores) if name != primary]
     rows = wide.to_dict("records")
@@ -54,6 +55,7 @@ def make_tables(
         _scores_table(rows, benchmarks, statistics, primary),
         _metrics_table(rows, benchmarks, metrics, scores),
         _answers_table(rows, benchmarks),
+        entropy_table(rows, curves),
         _training_table(rows),
         budget_table(rows, curves),
     ]
@@ -222,14 +224,13 @@ def _training_table(rows: list[dict[Any, Any]]) -> Table:
             number_entry(row["updates"], ".3g"),
             number_entry(row["tokens"] / 1e6, ".3f"),
             number_entry(row["seconds"] / seconds, ".2f"),
-            number_entry(row["final_entropy"], ".3f"),
         ]
         for row in trained
     ]
-    names = ["steps", "updates\nper rollout", "tokens\n(M)", f"device time\n({unit})", "final entropy\n(nats/token)"]
+    names = ["steps", "updates\nper rollout", "tokens\n(M)", f"device time\n({unit})"]
     note = (
         "Per run, mean over seeds. Tokens are the generated ones; device time is that of the run's one device, "
-        f"GPU-hours on a GPU. Final entropy: of the sampling policy, mean of the last {FINAL_STEPS} steps."
+        "GPU-hours on a GPU."
     )
     return Table("training", "Training", ["model", "dataset", "method", *names], body, note, group=2)
 

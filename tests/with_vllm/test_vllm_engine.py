@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +106,14 @@ def test_it_sleeps_after_sampling_and_wakes_to_load_or_sample(pair: Pair) -> Non
     finally:
         pair.engine.sleeps = False
         pair.engine._wake()
+
+
+@pytest.mark.parametrize("recipe", ["chain-qwen", "chain-llama"])
+def test_layers_cut_between_two_devices_follow_the_weights(recipe: str, tmp_path: Path) -> None:
+    """Two processes on the CPU, tied embeddings and not."""
+    script = Path(__file__).with_name("two_devices.py")
+    ended = subprocess.run([sys.executable, script, recipe, tmp_path], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
 
 
 def test_seeds_leave_room_for_the_draws() -> None:
