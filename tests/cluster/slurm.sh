@@ -35,9 +35,22 @@ wait_until() { # seconds, what for, command
   done
 }
 
+start() { # log, command: in the background, since bash heeds no signal while it waits for one in the foreground
+  "${@:2}" > "$FOLDER/$1.log" 2>&1 &
+  WORKFLOW=$!
+}
+
+ended() { # what it was
+  wait "$WORKFLOW" || fail "$1 failed"
+  WORKFLOW=
+}
+
 finish() {
   local status=$?
   trap - EXIT
+  if ((status)) && ((${#DAEMONS[@]})); then
+    { squeue --format='%i %T %r %j'; sinfo --list-reasons; } > "$FOLDER/queue.log" 2>&1 || true
+  fi
   [[ -z $WORKFLOW ]] || { kill "$WORKFLOW" && wait "$WORKFLOW"; } 2> /dev/null || true
   stop_slurm
   if ((status)); then
@@ -90,36 +103,36 @@ new_project local-project
 new_project slurm-project
 
 say "without a cluster"
-(cd "$FOLDER/local-project" && exec "$BIN/snakemake" --config study=$STUDY) > "$FOLDER/local.log" 2>&1 &
-WORKFLOW=$!
-wait $WORKFLOW || fail "the study failed without a cluster"
-WORKFLOW=
+cd "$FOLDER/local-project"
+start local "$BIN/snakemake" --config study=$STUDY
+ended "the study without a cluster"
 
 start_slurm
 say "Slurm $(scontrol --version | cut -d' ' -f2): $(sinfo --noheader --format='%D node, %c cores, %G')"
 cd "$FOLDER/slurm-project"
-"${ON_SLURM[@]}" study=$STUDY -- results/.mlflow-ready > "$FOLDER/database.log" 2>&1
+start database "${ON_SLURM[@]}" study=$STUDY -- results/.mlflow-ready
+ended "the database"
 BEFORE=$(sha256sum < results/mlflow.db)
-"${ON_SLURM[@]}" study=$STUDY --until report > "$FOLDER/slurm.log" 2>&1 &
-WORKFLOW=$!
+start slurm "${ON_SLURM[@]}" study=$STUDY --until report
 stop_in_the_middle grpo scancel & # as the walltime does: SIGTERM, then SIGKILL
 STOPPED=$!
 stop_in_the_middle aent scontrol requeue # as preemption does
 wait $STOPPED
-wait $WORKFLOW || fail "the study failed"
-WORKFLOW=
+ended "the study on Slurm"
 for method in grpo aent; do
   say "$method: $(grep -h -m 1 'resuming after step' "$LOGS/$method/seed0.log" || fail "$method did not resume")"
 done
 
 [[ $BEFORE == $(sha256sum < results/mlflow.db) ]] || fail "a job wrote to the MLflow database"
 say "no job wrote to the MLflow database"
-"${ON_SLURM[@]}" study=$STUDY > "$FOLDER/track.log" 2>&1
+start track "${ON_SLURM[@]}" study=$STUDY
+ended "the tracking"
 (cd "$FOLDER" && "$BIN/python" "$ROOT/tests/cluster/same_results.py" local-project slurm-project $STUDY)
 
 # what a run of two processes on GPUs asks for; it takes over the finished run, so that it needs none
 sed 's/device: cpu/device: cuda, processes: 2/' "$ROOT/tests/cluster/study.yaml" > config/studies/gpu.yaml
-"${ON_SLURM[@]}" study=gpu -- results/gpu/runs/chain-tiny/chain2/aent/seed0/steps.parquet > "$FOLDER/gpu.log" 2>&1
+start gpu timeout 300 "${ON_SLURM[@]}" study=gpu -- results/gpu/runs/chain-tiny/chain2/aent/seed0/steps.parquet
+ended "the run that asks for GPUs"
 JOB=$(scontrol --oneliner show job | tail -n 1)
 for part in TresPerJob=gres:gpu:2 NumCPUs=2 TRES=cpu=2,mem=125G TimeLimit=2-00:00:00 Requeue=1; do
   [[ $JOB == *" $part"* ]] || fail "a job of two processes on GPUs does not ask for $part: $JOB"
