@@ -155,7 +155,7 @@ class Cell:
             "reading": BASE["method"] if method == BASE["method"] else reading,
             "benchmark": benchmark,
             "ours": sum(values) / len(values),
-            "seeds": " ".join(f"{value:.4f}" for value in values),
+            "seeds": " ".join(f"{value:.6f}" for value in values),
             "theirs": theirs,
             "note": f"their {', '.join(said)} is UNKNOWN" if said else "",
             "source": source.get("source", ""),

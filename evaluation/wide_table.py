@@ -96,7 +96,7 @@ def _accuracy_columns(scores: DataFrame, benchmarks: Sequence[str], metric: str,
         interval = pooled_t([values[name].to_numpy()])
         columns[f"{name} {metric}"] = interval.mean
         columns[f"{name} {metric} lower"], columns[f"{name} {metric} upper"] = interval.lower, interval.upper
-        columns[f"{name} {metric} seeds"] = " ".join(f"{value:.4f}" for value in values[name])
+        columns[f"{name} {metric} seeds"] = " ".join(f"{value:.6f}" for value in values[name])
     return columns
 
 
@@ -117,6 +117,6 @@ def _difference_columns(statistics: Mapping[str, Any], model: str, dataset: str,
     found = comparison(statistics, "cell", model=model, dataset=dataset, method=method)
     if found is None:
         return dict.fromkeys(DIFFERENCE)
-    seeds = " ".join(f"{value:+.4f}" for value in found["differences"][0])
+    seeds = " ".join(f"{value:+.6f}" for value in found["differences"][0])
     values = found["difference"], found["lower"], found["upper"], seeds, found["p_holm"], found["verdict"]
     return dict(zip(DIFFERENCE, values, strict=True))
