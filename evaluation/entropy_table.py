@@ -48,10 +48,11 @@ def entropy_table(rows: Sequence[Mapping[Any, Any]], curves: DataFrame) -> Table
         entries += [_change_entry(own["change"])]
         entries += [Entry("–") if row["method"] == baseline else _change_entry(own["difference"].dropna())]
         body.append([*key_entries(row), *entries])
+    few = " (of all of a run that has fewer)" if curves.groupby(RUN).size().min() < FINAL_STEPS else ""
     note = (
         "Of the sampling policy, mean over seeds. ±: half of the 95 % t interval. Change: from step 1 to the mean of "
-        f"the last {FINAL_STEPS} steps; difference: of those, to {baseline}'s run with the same seed; 95 % paired t "
-        "intervals. No verdicts: to keep the entropy up is no merit by itself."
+        f"the last {FINAL_STEPS} steps{few}; difference: of those, to {baseline}'s run with the same seed; 95 % paired "
+        "t intervals. No verdicts: to keep the entropy up is no merit by itself."
     )
     columns = [*RUN[:3], "step 1", f"last {FINAL_STEPS} steps", "change", f"difference to {baseline}"]
     return Table("entropy", "Entropy (nats/token)", columns, body, note, group=2)

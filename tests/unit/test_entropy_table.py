@@ -58,3 +58,10 @@ def test_the_table_gives_intervals_over_seeds_and_a_row_per_trained_method() -> 
     assert difference.text == "+0.250 [−0.385, +0.885]", "of +0.3 and +0.2: 12.706 · 0.05"
     assert difference.detail == "seeds +0.300, +0.200"
     assert table.rows[0][-1].text == "–"
+    assert "fewer" not in table.note
+
+
+def test_the_note_says_where_runs_have_fewer_steps_than_it_averages() -> None:
+    table = entropy_table(ROWS[:2], curves_of({("grpo", 0): [1.0, 0.4], ("grpo", 1): [1.2, 0.2]}))
+    assert table.rows[0][4].text.startswith("0.700 ±"), "(1.0 + 0.4 + 1.2 + 0.2) / 4"
+    assert "last 10 steps (of all of a run that has fewer)" in table.note
