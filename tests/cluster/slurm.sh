@@ -51,8 +51,14 @@ finish() {
   if ((status)) && ((${#DAEMONS[@]})); then
     { squeue --format='%i %T %r %j'; sinfo --list-reasons; } > "$FOLDER/queue.log" 2>&1 || true
   fi
-  [[ -z $WORKFLOW ]] || { kill "$WORKFLOW" && wait "$WORKFLOW"; } 2> /dev/null || true
+  if [[ -n $WORKFLOW ]]; then # told to end, it starts nothing more, but would wait for its jobs: they end with Slurm
+    kill "$WORKFLOW" 2> /dev/null || true
+  fi
   stop_slurm
+  if [[ -n $WORKFLOW ]]; then
+    kill -KILL "$WORKFLOW" 2> /dev/null || true
+    wait "$WORKFLOW" 2> /dev/null || true
+  fi
   if ((status)); then
     echo "slurm test: failed; logs are kept in $FOLDER" >&2
     tail -n 30 "$FOLDER"/*.log >&2 || true

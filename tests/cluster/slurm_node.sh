@@ -12,6 +12,8 @@ free_port() {
 
 write_slurm_configuration() {
   local host; host=$(hostname -s)
+  local cores; cores=$(getconf _NPROCESSORS_ONLN) # nproc would say OMP_NUM_THREADS
+  ((cores >= 2)) || cores=2
   cat > "$SLURM_CONF" <<END
 ClusterName=entrobench
 SlurmctldHost=$host(127.0.0.1)
@@ -42,10 +44,10 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 ReturnToService=2
 KillWait=5
-# room for what the profile asks for: the GPUs and the memory exist on paper alone
+# room for what the profile asks for: the GPUs, the memory and a second core exist on paper alone
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=1000000 Gres=gpu:8 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cores RealMemory=1000000 Gres=gpu:8 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
 END
   touch "$FOLDER"/slurm/gpu{0..7}
