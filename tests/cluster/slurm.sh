@@ -51,14 +51,10 @@ finish() {
   if ((status)) && ((${#DAEMONS[@]})); then
     { squeue --format='%i %T %r %j'; sinfo --list-reasons; } > "$FOLDER/queue.log" 2>&1 || true
   fi
-  if [[ -n $WORKFLOW ]]; then # told to end, it starts nothing more, but would wait for its jobs: they end with Slurm
-    kill "$WORKFLOW" 2> /dev/null || true
-  fi
+  # told to end, it starts nothing more, but waits for its jobs: they end with Slurm
+  [[ -z $WORKFLOW ]] || kill "$WORKFLOW" 2> /dev/null || true
   stop_slurm
-  if [[ -n $WORKFLOW ]]; then
-    kill -KILL "$WORKFLOW" 2> /dev/null || true
-    wait "$WORKFLOW" 2> /dev/null || true
-  fi
+  [[ -z $WORKFLOW ]] || { kill -KILL "$WORKFLOW" || true; wait "$WORKFLOW" || true; } 2> /dev/null
   if ((status)); then
     echo "slurm test: failed; logs are kept in $FOLDER" >&2
     tail -n 30 "$FOLDER"/*.log >&2 || true
