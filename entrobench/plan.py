@@ -226,8 +226,8 @@ def _need_text(need: Need) -> str:
     time = f"{need.runs} runs of {need.model}, {need.hours:,.3g} {need.device} hours each"
     if need.peak is None:
         return time
-    share = max(need.peak.vllm.values(), default=0)
-    beside = f", and vLLM's {share:.0%} of the GPU" if share else ""
+    held = need.peak.vllm
+    beside = f"; vLLM holds {max(held.values()):.0%} of the GPU in {', '.join(held)}" if held else ""
     return f"{time}; {need.peak.bytes / GIB:.1f} GiB of GPU memory at most, in {need.peak.phase}{beside} (footprint.py)"
 
 
