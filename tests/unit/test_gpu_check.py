@@ -57,7 +57,8 @@ def test_counted_operations_are_those_of_the_formula() -> None:
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(answers, length, dtype=torch.long)).logits.sum().backward()
     found = counter.get_flop_counts()["Global"]
-    matrices = sum(count for operation, count in found.items() if "attention" not in str(operation))
+    apart = ("attention", "bmm")  # bmm: the rotary angles of transformers 5.16, which the formula leaves out
+    matrices = sum(count for operation, count in found.items() if not any(name in str(operation) for name in apart))
     attention = 6 * answers * shape.layers * shape.hidden_size * length**2
     assert gpu_sections.update_flops(shape, answers, 0, length) - attention == matrices
 
