@@ -189,16 +189,16 @@ def _prefill_bytes(shape: Shape, tokens: int) -> int:
 def refuse_too_small(peak: Peak, capacity: int, where: str) -> None:
     """Raise InputError, naming the figure that does not fit, if a GPU of `capacity` bytes cannot hold the peak."""
     usable = int(ALLOWANCE * capacity)
-    held = {phase: int(share * capacity) for phase, share in peak.vllm.items()}
-    phase = max(peak.phases, key=lambda name: sum(peak.phases[name].values()) + held.get(name, 0))
-    parts = peak.phases[phase] | {"vLLM": held.get(phase, 0)}
-    if sum(parts.values()) <= usable:
+    filled = Peak(
+        {name: parts | {"vLLM": int(peak.vllm.get(name, 0) * capacity)} for name, parts in peak.phases.items()}
+    )
+    if filled.bytes <= usable:
         return
-    largest = max(parts, key=parts.__getitem__)
+    largest = max(filled.parts, key=filled.parts.__getitem__)
     raise InputError(
-        f"{where}: {phase} takes {sum(parts.values()) / GIB:.1f} GiB ({largest} alone {parts[largest] / GIB:.1f} "
-        f"GiB), but of a GPU of {capacity / GIB:.1f} GiB tensors may fill {usable / GIB:.1f} GiB: "
-        f"{_cure(phase, largest)}"
+        f"{where}: {filled.phase} takes {filled.bytes / GIB:.1f} GiB ({largest} alone "
+        f"{filled.parts[largest] / GIB:.1f} GiB), but of a GPU of {capacity / GIB:.1f} GiB tensors may fill "
+        f"{usable / GIB:.1f} GiB: {_cure(filled.phase, largest)}"
     )
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .entries import key_entries, score_entry
+from .entries import key_entries, seeds_entry
 from .scores import RUN
-from .statistics import pooled_t
 from .table_formats import Table
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def budget_table(rows: Sequence[Mapping[Any, Any]], curves: DataFrame) -> Table:
         entries = key_entries(row)
         for budget in BUDGETS:
             values = found[row["model"], row["dataset"], row["method"], budget].sort_values("seed")["reward"]
-            entries.append(score_entry(pooled_t([values]).mean, pooled_t([values]).upper, " ".join(map(str, values))))
+            entries.append(seeds_entry(values))
         body.append(entries)
     note = (
         "Reward of the sampled answers, mean over seeds ± half of the 95 % t interval, no verdicts; mean of the last "

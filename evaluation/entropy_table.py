@@ -10,45 +10,41 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .analysis import baseline_of
-from .entries import difference_entry, key_entries, number_entry, score_entry
+from .entries import difference_entry, key_entries, number_entry, seeds_entry
 from .scores import RUN
 from .statistics import pooled_t
 from .table_formats import Entry, Table
-from .wide_table import FINAL_STEPS, run_costs
+from .wide_table import FINAL_STEPS
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 
-def entropies(curves: DataFrame) -> DataFrame:
-    """Per run: entropy `first` (step 1, before any update), `final` (mean of the last steps) and their `change`; nats.
+def entropies(costs: DataFrame) -> DataFrame:
+    """Per run of `run_costs`: entropy `first` (step 1), `final` (mean of the last steps) and their `change`; nats.
 
     Also `difference`: final minus that of the baseline's run with the same seed, NaN where there is none.
     """
-    runs = run_costs(curves)[[*RUN, "final_entropy"]].rename(columns={"final_entropy": "final"})
-    ordered = curves.sort_values("step", kind="stable")
-    runs = runs.merge(ordered.groupby(RUN, sort=False)["entropy"].first().rename("first").reset_index(), on=RUN)
+    runs = costs.rename(columns={"first_entropy": "first", "final_entropy": "final"})[[*RUN, "first", "final"]]
     cell = ["model", "dataset", "seed"]
     baseline = runs[runs["method"] == baseline_of(list(dict.fromkeys(runs["method"])))]
     beside = runs[cell].merge(baseline[[*cell, "final"]], on=cell, how="left")["final"]
     return runs.assign(change=runs["final"] - runs["first"], difference=runs["final"] - beside.to_numpy())
 
 
-def entropy_table(rows: Sequence[Mapping[Any, Any]], curves: DataFrame) -> Table:
+def entropy_table(rows: Sequence[Mapping[Any, Any]], costs: DataFrame) -> Table:
     """A row per model x dataset x method, in the order of `rows`, the rows of the wide table."""
-    found = entropies(curves)
+    found = entropies(costs)
     baseline = baseline_of(list(dict.fromkeys(found["method"])))
     body = []
     for row in rows:
         if row["method"] == "base":
             continue
         own = found[(found[RUN[:3]] == [row[name] for name in RUN[:3]]).all(axis=1)].sort_values("seed")
-        final = pooled_t([own["final"]])
-        entries = [number_entry(own["first"].mean(), ".3f"), score_entry(final.mean, final.upper, _texts(own["final"]))]
-        entries += [_change_entry(own["change"])]
+        entries = [number_entry(own["first"].mean(), ".3f"), seeds_entry(own["final"]), _change_entry(own["change"])]
         entries += [Entry("–") if row["method"] == baseline else _change_entry(own["difference"].dropna())]
         body.append([*key_entries(row), *entries])
-    few = " (of all of a run that has fewer)" if curves.groupby(RUN).size().min() < FINAL_STEPS else ""
+    few = " (of all of a run that has fewer)" if costs["steps"].min() < FINAL_STEPS else ""
     note = (
         "Of the sampling policy, mean over seeds. ±: half of the 95 % t interval. Change: from step 1 to the mean of "
         f"the last {FINAL_STEPS} steps{few}; difference: of those, to {baseline}'s run with the same seed; 95 % paired "
@@ -62,8 +58,4 @@ def _change_entry(values: Series[float]) -> Entry:
     if values.empty:
         return Entry("–")
     interval = pooled_t([values])
-    return difference_entry(interval.mean, interval.lower, interval.upper, _texts(values))
-
-
-def _texts(values: Series[float]) -> str:
-    return " ".join(map(str, values))
+    return difference_entry(interval.mean, interval.lower, interval.upper, " ".join(map(str, values)))

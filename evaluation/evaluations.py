@@ -15,9 +15,8 @@ from entrobench.errors import InputError
 
 from .analysis import baseline_of
 from .budgets import spending
-from .entries import number_entry, score_entry
+from .entries import number_entry, seeds_entry
 from .scores import COLUMNS, RUN, problem_table
-from .statistics import pooled_t
 from .table_formats import Entry, Table
 from .wide_table import MEAN
 
@@ -131,7 +130,7 @@ def readings_table(evaluations: DataFrame, primary: str) -> Table:
         entries = [Entry(str(name), value=str(name)) for name in key]
         for reading in READINGS:
             values = by_reading[reading]["score"]
-            entries.append(score_entry(pooled_t([values]).mean, pooled_t([values]).upper, " ".join(map(str, values))))
+            entries.append(seeds_entry(values))
         steps = by_reading[BEST]["step"]
         entries.append(Entry(", ".join(f"{step:.0f}" for step in steps), value=float(steps.mean())))
         body.append([*entries, *hours_entries(_select(hours, dict(zip(RUN[:3], key, strict=True))))])

@@ -109,9 +109,14 @@ class Cell:
         said = published.settings(self.place).get("evaluation", {}).get("samples", published.UNKNOWN)
         return None if said == published.UNKNOWN else int(said)
 
+    @cached_property
+    def benchmarks(self) -> dict[str, str]:
+        """Our benchmarks by the names that they are matched with."""
+        return {published_name(name): name for name in dict.fromkeys(self.problems["benchmark"])}
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every published score that this study has a counterpart of."""
-        ours = {published_name(name): name for name in dict.fromkeys(self.problems["benchmark"])}
+        ours = self.benchmarks
         tables = [row for path in published.tables(self.place) for row in published.rows(self.place, path.name)]
         for method in dict.fromkeys(row["method"] for row in tables):
             own = [row for row in tables if row["method"] == method and published_name(row["benchmark"]) in ours]
@@ -126,10 +131,9 @@ class Cell:
 
     def _curve_rows(self) -> Iterator[dict[str, Any]]:
         """The mean of the last evaluations of each published curve: of average scores, and of single benchmarks."""
-        ours = {published_name(name): name for name in dict.fromkeys(self.problems["benchmark"])}
         curves: dict[tuple[str, str], list[Mapping[str, str]]] = {}
         for row in (row for file in published.CURVES for row in published.rows(self.place, file)):
-            benchmark = ours.get(published_name(row["benchmark"])) if "benchmark" in row else MEAN
+            benchmark = self.benchmarks.get(published_name(row["benchmark"])) if "benchmark" in row else MEAN
             if benchmark:
                 curves.setdefault((row["method"], benchmark), []).append(row)
         for (method, benchmark), rows in curves.items():

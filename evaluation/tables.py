@@ -44,7 +44,12 @@ AUDITED = {  # columns of the comparison whose interval the audit measures
 
 
 def make_tables(
-    wide: DataFrame, scores: DataFrame, curves: DataFrame, statistics: Mapping[str, Any], primary: str
+    wide: DataFrame,
+    scores: DataFrame,
+    curves: DataFrame,
+    costs: DataFrame,
+    statistics: Mapping[str, Any],
+    primary: str,
 ) -> list[Table]:
     """Study-wide comparison, scores, other metrics, answers, entropy, training, and its reward at equal budgets."""
     benchmarks = list(dict.fromkeys(scores["benchmark"]))
@@ -55,7 +60,7 @@ def make_tables(
         _scores_table(rows, benchmarks, statistics, primary),
         _metrics_table(rows, benchmarks, metrics, scores),
         _answers_table(rows, benchmarks),
-        entropy_table(rows, curves),
+        entropy_table(rows, costs),
         _training_table(rows),
         budget_table(rows, curves),
     ]
@@ -244,8 +249,9 @@ def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
 
     scores, problems, curves = (pandas.read_parquet(folder / f"{n}.parquet") for n in ("scores", "problems", "curves"))
     statistics = json.loads((folder / "statistics.json").read_text())
-    wide = wide_table(scores, problems, run_costs(curves), statistics, statistics["metric"])
-    tables = make_tables(wide, scores, curves, statistics, statistics["metric"])
+    costs = run_costs(curves)
+    wide = wide_table(scores, problems, costs, statistics, statistics["metric"])
+    tables = make_tables(wide, scores, curves, costs, statistics, statistics["metric"])
     if (folder / evaluations.FILE).is_file():
         along = pandas.read_parquet(folder / evaluations.FILE)
         tables.append(evaluations.readings_table(along, statistics["metric"]))

@@ -18,13 +18,17 @@ MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
 
 
 def run_costs(curves: DataFrame) -> DataFrame:
-    """Per run, in the order of `curves`: steps, updates per rollout, tokens, device seconds, final entropy (nats)."""
+    """Per run, in the order of `curves`: steps, updates per rollout, tokens, device seconds, first and final entropy.
+
+    Entropy in nats: of step 1, before any update, and the mean over the last FINAL_STEPS.
+    """
     seconds = [column for column in curves.columns if column.startswith("seconds_")]
     ordered = curves.sort_values("step", kind="stable").assign(seconds=curves[seconds].sum(axis=1))
     grouped = ordered.groupby(RUN, sort=False)
     costs = grouped.agg(
         steps=("step", "max"), updates=("updates", "mean"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
     )
+    costs["first_entropy"] = grouped["entropy"].first()
     costs["final_entropy"] = grouped.tail(FINAL_STEPS).groupby(RUN, sort=False)["entropy"].mean()
     return curves[RUN].drop_duplicates().merge(costs.reset_index(), on=RUN)
 

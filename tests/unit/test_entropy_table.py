@@ -6,6 +6,7 @@ import pandas
 import pytest
 
 from entrobench.evaluation.entropy_table import entropies, entropy_table
+from entrobench.evaluation.wide_table import run_costs
 
 
 def curves_of(runs: dict[tuple[str, int], list[float]]) -> pandas.DataFrame:
@@ -33,7 +34,7 @@ ROWS = [{"model": "m", "dataset": "d", "method": name, "marks": ""} for name in 
 
 
 def test_first_last_change_and_difference_of_each_run() -> None:
-    found = entropies(CURVES.sample(frac=1, random_state=0)).set_index(["method", "seed"])
+    found = entropies(run_costs(CURVES.sample(frac=1, random_state=0))).set_index(["method", "seed"])
     assert found["first"].to_dict() == {
         ("grpo", 0): 1.0,
         ("grpo", 1): 1.2,
@@ -49,7 +50,7 @@ def test_first_last_change_and_difference_of_each_run() -> None:
 
 
 def test_the_table_gives_intervals_over_seeds_and_a_row_per_trained_method() -> None:
-    table = entropy_table(ROWS, CURVES)
+    table = entropy_table(ROWS, run_costs(CURVES))
     assert [row[2].text for row in table.rows] == ["grpo", "aent"]
     first, final, change, difference = table.rows[1][3:]
     assert first.text == "1.100"
@@ -62,6 +63,6 @@ def test_the_table_gives_intervals_over_seeds_and_a_row_per_trained_method() -> 
 
 
 def test_the_note_says_where_runs_have_fewer_steps_than_it_averages() -> None:
-    table = entropy_table(ROWS[:2], curves_of({("grpo", 0): [1.0, 0.4], ("grpo", 1): [1.2, 0.2]}))
+    table = entropy_table(ROWS[:2], run_costs(curves_of({("grpo", 0): [1.0, 0.4], ("grpo", 1): [1.2, 0.2]})))
     assert table.rows[0][4].text.startswith("0.700 ±"), "(1.0 + 0.4 + 1.2 + 0.2) / 4"
     assert "last 10 steps (of all of a run that has fewer)" in table.note

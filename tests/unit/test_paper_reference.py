@@ -144,10 +144,8 @@ def test_hidden_markers_are_marked_with_their_larger_error() -> None:
 def test_stars_and_means_of_the_last_ten_evaluations(
     method: str, best_step: int, best: float, score_mean: float, aime_mean: float
 ) -> None:
-    scores, correct = (
-        series("average_scores.csv", method, "average_score"),
-        series("benchmark_scores.csv", method, "correct"),
-    )
+    scores = series("average_scores.csv", method, "average_score")
+    correct = series("benchmark_scores.csv", method, "correct")
     assert max(scores.values()) == scores[best_step] == best
     last = range(725, 951, 25)
     assert sum(scores[step] for step in last) / 10 == pytest.approx(score_mean, abs=0.0006)
