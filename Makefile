@@ -59,14 +59,14 @@ test-cluster: $(READY)
 	BIN=$(CURDIR)/$(BIN) tests/cluster/slurm.sh
 
 bench: $(READY)
-	@set -e; for file in $(filter-out benchmarks/gpu_check.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file; done
+	@set -e; for file in $(filter-out speed/gpu_check.py,$(wildcard speed/*.py)); do echo "== $$file"; $(BIN)/python $$file; done
 
 # With a python of the user's: the package is put together from links, for its parts lie in folders of other names.
 SOURCES := results/benchmarks/gpu/sources
 gpu-check:
 	@rm -rf $(SOURCES) && mkdir -p $(SOURCES)/entrobench
 	@ln -s $(filter-out %__pycache__,$(wildcard $(CURDIR)/entrobench/*)) $(CURDIR)/methods $(CURDIR)/evaluation $(SOURCES)/entrobench/
-	PYTHONPATH=$(abspath $(SOURCES)) $(PYTHON) benchmarks/gpu_check.py $(OPTIONS)
+	PYTHONPATH=$(abspath $(SOURCES)) $(PYTHON) speed/gpu_check.py $(OPTIONS)
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""Reproduces and benchmarks entropy control in reinforcement learning of language models."""

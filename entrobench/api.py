@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrobench.config import TrainerConfig, setting
+from .config import TrainerConfig, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -185,7 +185,7 @@ class Method:
 
     def advantages(self, step: StepBatch) -> Tensor:
         """Return [S,T] advantages; all groups are visible. Default: group-normalised reward."""
-        from entrobench.objective import group_advantages
+        from .objective import group_advantages
 
         return group_advantages(step.rewards, step.group)[:, None] * step.mask
 
@@ -206,7 +206,7 @@ class Method:
 
     def token_loss(self, tokens: TokenBatch) -> Tensor:
         """Return [b,T], not reduced. Default: the clipped surrogate with the study's clip range."""
-        from entrobench.objective import clipped_surrogate_loss
+        from .objective import clipped_surrogate_loss
 
         return clipped_surrogate_loss(tokens, self.trainer.clip_low, self.trainer.clip_high, self.trainer)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from entrobench.errors import InputError, nearest
+from .errors import InputError, nearest
 
 T = TypeVar("T")
 
@@ -167,7 +167,7 @@ class TrainerConfig:
         0, low=0, added=True, source="off: ours; DAPO section 3.4: 4096 tokens of 20480, where the penalty grows"
     )
     overlong_factor: float = setting(1.0, low=0.0, added=True, source="DAPO's recipe: 1; penalty of the longest")
-    reward: str = setting("boxed", source="evaluation/rewards.py names them")
+    reward: str = setting("boxed", source="evaluation/grading/rewards.py names them")
     engine: str = setting("native", choices=("native", "vllm", "vllm_server"), source="design 4")
     rollout_correction: float | None = setting(
         None, low=1.0, added=True, source="off: ours; TIS: cap of a token's weight for sampler-trainer mismatch"

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from entrobench.errors import InputError, nearest
+from .errors import InputError, nearest
 
 CONFIG = Path("config")
 SCHEMAS = Path("workflow/schemas")

@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from entrobench.api import MiniBatch, StepBatch, TokenBatch, TrainerConfig
+from .config import TrainerConfig
 
 ADVANTAGE_EPSILON = 1e-6  # the paper's code base
+
+
+class Tokens(Protocol):
+    """What these functions read of a micro-batch: `api.TokenBatch`."""
+
+    @property
+    def logp(self) -> Tensor: ...
+    @property
+    def logp_old(self) -> Tensor: ...
+    @property
+    def logp_ref(self) -> Tensor | None: ...
+    @property
+    def advantages(self) -> Tensor: ...
+    @property
+    def mask(self) -> Tensor: ...
+
+
+class Sampled(Protocol):
+    """What the sampler and the trainer say of the same tokens: `api.StepBatch` and `api.MiniBatch`."""
+
+    @property
+    def logp_old(self) -> Tensor: ...
+    @property
+    def logp_rollout(self) -> Tensor | None: ...
+    @property
+    def mask(self) -> Tensor: ...
+
+
+class Selectable(Protocol):
+    """What selections read of an update: `api.MiniBatch`."""
+
+    @property
+    def advantages(self) -> Tensor: ...
+    @property
+    def mask(self) -> Tensor: ...
+    @property
+    def micro_batch(self) -> Tensor: ...
+
+
+SomeTokens = TypeVar("SomeTokens", bound=Tokens)
 
 
 def group_advantages(rewards: Tensor, group: Tensor) -> Tensor:
@@ -38,14 +78,14 @@ def _first(rewards: Tensor, index: Tensor) -> Tensor:
     return rewards.new_zeros(int(index.max()) + 1).scatter(0, index, rewards)
 
 
-def probability_ratio(tokens: TokenBatch, trainer: TrainerConfig) -> Tensor:
+def probability_ratio(tokens: Tokens, trainer: TrainerConfig) -> Tensor:
     """π/π_old per token, [b,T], the log-ratio clamped to ± `trainer.log_ratio_clamp` before the exponential."""
     limit = trainer.log_ratio_clamp
     return (tokens.logp - tokens.logp_old).clamp(-limit, limit).exp()
 
 
 def clipped_surrogate_loss(
-    tokens: TokenBatch, clip_low: float | Tensor, clip_high: float | Tensor, trainer: TrainerConfig
+    tokens: Tokens, clip_low: float | Tensor, clip_high: float | Tensor, trainer: TrainerConfig
 ) -> Tensor:
     """max(-r·A, -clip(r, 1 - clip_low, 1 + clip_high)·A) per token, [b,T]; the clips are numbers or [b,T].
 
@@ -59,7 +99,7 @@ def clipped_surrogate_loss(
 
 
 def gradient_preserving_loss(
-    tokens: TokenBatch, clip_low: float, clip_high: float, beta_low: float, beta_high: float, trainer: TrainerConfig
+    tokens: Tokens, clip_low: float, clip_high: float, beta_low: float, beta_high: float, trainer: TrainerConfig
 ) -> Tensor:
     """The surrogate whose clipped tokens keep a bounded gradient, per token, [b,T].
 
@@ -74,7 +114,7 @@ def gradient_preserving_loss(
     return _dual_clipped(-bound * ratio * advantages, advantages, trainer)
 
 
-def rollout_weights(batch: StepBatch | MiniBatch, cap: float) -> Tensor:
+def rollout_weights(batch: Sampled, cap: float) -> Tensor:
     """min(π_old/π_rollout, cap) per token, no gradient: [S,T] or [B,T], 1 outside the mask.
 
     π_old is the trainer's probability of a token and π_rollout the engine's, both under the weights that sampled it.
@@ -91,17 +131,18 @@ def _dual_clipped(loss: Tensor, advantages: Tensor, trainer: TrainerConfig) -> T
     return torch.where(advantages < 0, torch.minimum(loss, -trainer.dual_clip * advantages), loss)
 
 
-def with_sequence_ratio(tokens: TokenBatch) -> TokenBatch:
+def with_sequence_ratio(tokens: SomeTokens) -> SomeTokens:
     """The same tokens with logp_old chosen so that each ratio is its sequence's, the geometric mean of the tokens'.
 
     Each token keeps the gradient of its own log-probability: s·π/sg(π), GSPO-token in arXiv 2507.18071.
     """
     lengths = tokens.mask.sum(1, keepdim=True).clamp(min=1)
     log_ratio = ((tokens.logp - tokens.logp_old).detach() * tokens.mask).sum(1, keepdim=True) / lengths
-    return replace(tokens, logp_old=tokens.logp.detach() - log_ratio)
+    record: Any = tokens  # a frozen dataclass, which a protocol cannot say
+    return replace(record, logp_old=tokens.logp.detach() - log_ratio)
 
 
-def reference_kl(tokens: TokenBatch, estimator: str, ceiling: float | None, trainer: TrainerConfig) -> Tensor:
+def reference_kl(tokens: Tokens, estimator: str, ceiling: float | None, trainer: TrainerConfig) -> Tensor:
     """Estimates KL(policy || reference) from the sampled tokens, [b,T], with gradient.
 
     With d = logp - logp_ref: k1 = d, k2 = d²/2, k3 = exp(-d) - 1 + d (joschu.net/blog/kl-approx.html). d is clamped to
@@ -115,7 +156,7 @@ def reference_kl(tokens: TokenBatch, estimator: str, ceiling: float | None, trai
     return estimate if ceiling is None else estimate.clamp(-ceiling, ceiling)
 
 
-def scope_masks(batch: MiniBatch, scope: str) -> list[Tensor]:
+def scope_masks(batch: Selectable, scope: str) -> list[Tensor]:
     """The sets of tokens, as masks [B,T], over which a selection runs: the minibatch, or each "microbatch".
 
     Selecting per micro-batch is what some published code does; results then depend on a memory setting.
@@ -125,7 +166,7 @@ def scope_masks(batch: MiniBatch, scope: str) -> list[Tensor]:
     return [batch.mask & (batch.micro_batch == number)[:, None] for number in batch.micro_batch.unique()]
 
 
-def token_covariances(batch: MiniBatch, logp: Tensor, mask: Tensor) -> Tensor:
+def token_covariances(batch: Selectable, logp: Tensor, mask: Tensor) -> Tensor:
     """(A - mean A)·(log π - mean log π) of the tokens of a mask, [n] in the order of the mask, means over the mask.
 
     Source: *The Entropy Mechanism of RL*, arXiv 2505.22617, the token's share of Cov(log π, A).

@@ -7,17 +7,18 @@ import json
 import os
 import platform
 import resource
+import runpy
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from entrobench.engines import lock_file, vllm_version
-
+VLLM = "0.32.0"  # the version that the engines were tested against
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 
 
@@ -149,3 +150,20 @@ def find_twin(
 
 def _finished(folder: Path) -> bool:
     return (folder / "steps.parquet").is_file() and any((folder / "final").glob("*.safetensors"))
+
+
+def lock_file() -> Path:
+    """The file that holds the exact versions of this environment: one with vLLM has its own."""
+    return Path("requirements-vllm.lock" if vllm_version() else "requirements.lock")
+
+
+def vllm_version() -> str | None:
+    """`vllm.__version__` without its local part, read without importing it; None where there is no vLLM.
+
+    The CPU build is distributed under another name, so the package's own word counts and not its distribution's.
+    """
+    spec = find_spec("vllm")
+    if spec is None or spec.origin is None:  # a mere folder of that name has no origin
+        return None
+    version: str = runpy.run_path(str(Path(spec.origin).with_name("_version.py")))["__version__"]
+    return version.partition("+")[0]

@@ -1,0 +1,1 @@
+"""What decides which method is better: grading, benchmarks, statistics, tables, report."""

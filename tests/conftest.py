@@ -12,10 +12,12 @@ if not os.path.exists("/dev/nvidiactl"):
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hub_server import Hub, hub_server, point_at
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +52,7 @@ def built_plug_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plug_in(built_plug_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the installed third-party package on sys.path, here and in child processes; its folder."""
-    from entrobench.registry import method_infos
+    from entrobench.catalogue.registry import method_infos
 
     target = tmp_path / "site"
     shutil.copytree(built_plug_in, target)
@@ -61,3 +63,70 @@ def plug_in(built_plug_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     method_infos.cache_clear()
     for name in [name for name in sys.modules if name.split(".")[0] == "entrobench_example"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tiny model with tied weights, and data."""
+    from tiny import save_data, save_tiny
+
+    root = tmp_path_factory.mktemp("tiny")
+    return save_tiny(root / "model", "qwen2", tie_word_embeddings=True), save_data(root / "data")
+
+
+@pytest.fixture
+def make_trainer(tiny_folders: tuple[Path, Path], tmp_path: Path) -> Callable[..., Any]:
+    """Make a trainer: make_trainer(method, folder's name, hardware={...}, settings of `tiny.run_config`)."""
+    from tiny import run_config, tiny_trainer
+
+    def made(method: str = "grpo", where: str = "run", hardware: dict[str, Any] | None = None, **settings: Any) -> Any:
+        return tiny_trainer(*tiny_folders, tmp_path / where, run_config(method, **settings), **(hardware or {}))
+
+    return made
+
+
+@pytest.fixture
+def use_method(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Let the trainer load this method, whatever the config names."""
+    return lambda method: monkeypatch.setattr("entrobench.training.trainer.load_method", lambda name, where: method)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from entrobench.tracking import experiments
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    experiments.initialise(database)
+    return database
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
+
+
+@pytest.fixture
+def study_folder(tmp_path: Path) -> Path:
+    """The result files of `tracked.make_study`."""
+    from tracked import make_study, write_study
+
+    place = tmp_path / "results" / "small"
+    place.mkdir(parents=True)
+    write_study(place, make_study())
+    return place
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with two small files that this process talks to, from an empty folder."""
+    with hub_server() as server:
+        server.files = {"a.json": b'{"a": 1}', "weights/w.safetensors": bytes(range(250)) * 200}
+        point_at(server.endpoint, monkeypatch)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+        for name in ("ENTROBENCH_MODELS", "ENTROBENCH_DATA"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.chdir(tmp_path)
+        yield server

@@ -13,16 +13,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from entrobench import conformance
 from entrobench.api import Method
-from entrobench.cli import app
-from entrobench.conformance import Point, Subject, check_method, print_points, subject_named
+from entrobench.catalogue.registry import MethodInfo, load_method, method_infos
+from entrobench.catalogue.template import METHOD
+from entrobench.catalogue.variants import load_variant
+from entrobench.cli.main import app
+from entrobench.conformance import points
+from entrobench.conformance.points import Point, Subject, check_method, print_points, subject_named
+from entrobench.conformance.rehearsal import largest, rehearse
+from entrobench.conformance.watchers import Watch, cuts_graph
 from entrobench.errors import InputError
-from entrobench.registry import MethodInfo, load_method, method_infos
-from entrobench.rehearsal import largest, rehearse
-from entrobench.template import METHOD
-from entrobench.variants import load_variant
-from entrobench.watch import Watch, cuts_graph
 
 ROOT = Path(__file__).parents[2]
 BUILT_IN = [name for name, info in method_infos().items() if info.origin == "built-in"]
@@ -62,14 +62,14 @@ def point(number: int, method_class: type[Method]) -> Point:
     """One of the points that need no registered name."""
     under_test = subject(method_class)
     if number == 6:
-        return conformance.neutral(under_test)
+        return points.neutral(under_test)
     if number == 8:
-        return conformance.settings(under_test)
+        return points.settings(under_test)
     if number in (5, 7):
         watch = Watch(under_test.make())
         rehearse(watch.method)
-        return conformance.side_effects(watch) if number == 7 else conformance.slopes(under_test, watch)
-    functions = {1: conformance.micro_batches, 2: conformance.padding, 3: conformance.order}
+        return points.side_effects(watch) if number == 7 else points.slopes(under_test, watch)
+    functions = {1: points.micro_batches, 2: points.padding, 3: points.order}
     return functions[number](under_test, rehearse(under_test.make()))
 
 
@@ -137,14 +137,14 @@ def test_a_forgotten_state_fails_resume(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_reference_and_a_state_survive_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "UsesEverything")
-    found = conformance.resume(subject(broken_methods.UsesEverything))
+    found = points.resume(subject(broken_methods.UsesEverything))
     assert (found.outcome, found.difference) == ("pass", 0.0)
     assert "its state moved" in found.note
 
 
 def test_a_built_in_method_without_golden_numbers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "KeyedDraws", origin="built-in")
-    found = conformance.golden(subject(broken_methods.KeyedDraws), run=False)
+    found = points.golden(subject(broken_methods.KeyedDraws), run=False)
     assert found.outcome == "skipped"
     assert "write tests/golden/test_KeyedDraws.py" in found.note
 
@@ -156,14 +156,14 @@ def test_a_hook_that_returns_nonsense_is_one_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_golden_tests_are_run_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = conformance.golden(Subject("grpo", load_method("grpo")), run=True)
+    found = points.golden(Subject("grpo", load_method("grpo")), run=True)
     assert found.outcome == "pass"
     assert re.fullmatch(r"\d+ tests in tests/golden/test_grpo\.py, run now: \d+ cases pass", found.note)
     wrong = tmp_path / "test_wrong.py"
     wrong.write_text("def test_right():\n    pass\n\n\ndef test_wrong():\n    assert 1 == 2\n")
-    assert conformance._run_tests(wrong) == (1, ["test_wrong"])
+    assert points._run_tests(wrong) == (1, ["test_wrong"])
     wrong.write_text("import a_module_that_nobody_has\n")
-    assert conformance._run_tests(wrong)[1] != []
+    assert points._run_tests(wrong)[1] != []
 
 
 def test_the_command_exits_with_1_where_a_point_failed(monkeypatch: pytest.MonkeyPatch) -> None:

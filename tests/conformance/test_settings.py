@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from entrobench.conformance import SAME, Subject
-from entrobench.registry import load_method
-from entrobench.rehearsal import WHOLE, Trace, padded, rehearse, reordered
-from entrobench.update import Memory
+from entrobench.catalogue.registry import load_method
+from entrobench.conformance.points import SAME, Subject
+from entrobench.conformance.rehearsal import WHOLE, Trace, padded, rehearse, reordered
+from entrobench.training.update import Memory
 
 HARD: list[tuple[str, dict[str, Any]]] = [
     ("archer", {"quantile": 0.5, "low_entropy_clip": 0.05, "low_entropy_kl": 0.3, "high_entropy_kl": 0.1}),

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from entrobench.api import Method, MiniBatch, StepBatch, StepSummary, TokenBatch, TrainerConfig
+from entrobench.catalogue.registry import load_method
 from entrobench.config import parse
-from entrobench.registry import load_method
 
 TRAINER = TrainerConfig(max_response_tokens=10)
 

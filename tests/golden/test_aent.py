@@ -14,8 +14,7 @@ from golden_records import method, slope, summary, token_batch
 from torch import Tensor
 
 from entrobench.api import Method
-from entrobench.clamping import removed_count
-from entrobench.rehearsal import (
+from entrobench.conformance.rehearsal import (
     MINIBATCH,
     TRAINER,
     WHOLE,
@@ -25,6 +24,7 @@ from entrobench.rehearsal import (
     fixed_prompts,
     tiny_tokenizer,
 )
+from entrobench.entropy.selection import removed_count
 
 LN2, LN3, LN7 = math.log(2), math.log(3), math.log(7)
 
@@ -180,9 +180,9 @@ def test_the_state_survives_json_bit_for_bit() -> None:
 
 def test_the_controller_sees_the_token_mean_over_updates_at_the_sampling_temperature() -> None:
     """Two updates at temperature 0.7 and coefficient 0, against whole logits of the unwrapped model."""
-    from entrobench.experience import Collector
-    from entrobench.trainer import summarise
-    from entrobench.update import Measures, accumulate_gradients, minibatch_of
+    from entrobench.training.experience import Collector
+    from entrobench.training.trainer import summarise
+    from entrobench.training.update import Measures, accumulate_gradients, minibatch_of
 
     subject = method("aent", coefficient=0.0, adaptive=False)
     model = exact_model()

@@ -10,9 +10,9 @@ import torch
 from golden_records import method, mini_batch, no_draws, padded, slope, token_batch
 
 from entrobench.api import MiniBatch, TokenBatch
+from entrobench.catalogue.registry import load_method
 from entrobench.config import parse
 from entrobench.errors import InputError
-from entrobench.registry import load_method
 
 ENTROPY = [[0.3, 0.9, 0.1, 0.5, 0.7, 0.2], [2.0, 1.0, 3.0]]
 

@@ -9,9 +9,9 @@ import torch
 from golden_records import method, mini_batch, no_draws, padded, slope, token_batch
 
 from entrobench.api import MiniBatch
+from entrobench.catalogue.registry import load_method
 from entrobench.config import parse
 from entrobench.errors import InputError
-from entrobench.registry import load_method
 
 
 def tokens(ratios: list[float], advantages: list[float], **changes: Any) -> MiniBatch:

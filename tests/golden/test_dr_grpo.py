@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from golden_records import method, mini_batch, step_batch
 
-from entrobench.update import divisor_weights
+from entrobench.training.update import divisor_weights
 
 
 def test_advantages_are_centred_and_not_scaled() -> None:

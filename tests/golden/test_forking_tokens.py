@@ -9,7 +9,7 @@ import pytest
 import torch
 from golden_records import method, mini_batch, no_draws, padded, slope, token_batch
 
-from entrobench.update import divisor_weights
+from entrobench.training.update import divisor_weights
 
 ENTROPIES = [[1.0, 2.0, 3.0, 4.0, 5.0], [10.0, 20.0]]
 

@@ -9,10 +9,10 @@ import torch
 from golden_records import method, step_batch
 
 from entrobench.api import Method
+from entrobench.catalogue.registry import load_method
 from entrobench.config import parse
 from entrobench.errors import InputError
 from entrobench.methods.qae import group_quantile
-from entrobench.registry import load_method
 
 
 def advantages(subject: Method, rewards: list[float], groups: list[int] | None = None) -> list[float]:

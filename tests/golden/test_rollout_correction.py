@@ -13,11 +13,11 @@ from golden_records import method, mini_batch, padded
 from torch import Tensor
 
 from entrobench.config import TrainerConfig, stored
-from entrobench.forward import Sequences
-from entrobench.memory import Memory
+from entrobench.conformance.rehearsal import MINIBATCH, TRAINER, WHOLE, rehearse, tiny_model
 from entrobench.objective import rollout_weights
-from entrobench.rehearsal import MINIBATCH, TRAINER, WHOLE, rehearse, tiny_model
-from entrobench.update import divisor_weights
+from entrobench.training.forward import Sequences
+from entrobench.training.micro_batches import Memory
+from entrobench.training.update import divisor_weights
 
 pytestmark = oracle.pytestmark
 sequences, advantages, logp_old = oracle.sequences, oracle.advantages, oracle.logp_old  # fixtures

@@ -11,9 +11,9 @@ import pytest
 from golden_records import method, summary
 
 from entrobench.api import Method, Progress
+from entrobench.catalogue.registry import load_method
 from entrobench.config import parse
 from entrobench.errors import InputError
-from entrobench.registry import load_method
 
 
 def temperatures(steps: int, **values: Any) -> list[float]:

@@ -17,12 +17,12 @@ from golden_records import method, summary
 from torch import Tensor
 
 from entrobench.api import Method, MiniBatch
-from entrobench.forward import Sequences, frozen_forward, pack
-from entrobench.logits import entropy
-from entrobench.memory import Memory
-from entrobench.rehearsal import TRAINER, Replay, fixed_prompts, tiny_model, tiny_tokenizer
-from entrobench.rollout import Sampling
-from entrobench.update import accumulate_gradients
+from entrobench.conformance.rehearsal import TRAINER, Replay, fixed_prompts, tiny_model, tiny_tokenizer
+from entrobench.engines.rollout import Sampling
+from entrobench.entropy.logits import entropy
+from entrobench.training.forward import Sequences, frozen_forward, pack
+from entrobench.training.micro_batches import Memory
+from entrobench.training.update import accumulate_gradients
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # TRL's own settings
 

@@ -13,7 +13,7 @@ import test_trl_parity as oracle
 import torch
 from torch import Tensor
 
-from entrobench.forward import Sequences
+from entrobench.training.forward import Sequences
 
 pytestmark = oracle.pytestmark
 sequences, advantages, logp_old = oracle.sequences, oracle.advantages, oracle.logp_old  # fixtures

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from golden_records import method, step_batch
 
+from entrobench.catalogue.registry import load_method
 from entrobench.config import parse
 from entrobench.errors import InputError
-from entrobench.registry import load_method
 
 REWARDS = [1.0, 0.0, 0.0, 1.0, 1.0]  # the second group is all right: GRPO would learn nothing from it
 GROUPS = [0, 0, 0, 1, 1]

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests" / "unit"))  # `tiny`
+sys.path.append(str(ROOT / "tests" / "support"))  # `tiny`
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    from entrobench.engines import vllm_version
+    from entrobench.provenance import vllm_version
 
     if vllm_version() is None:
         skipped = pytest.mark.skip(reason="no vLLM in this environment: NOT tested here, run `make test-vllm`")
@@ -29,6 +29,6 @@ def _deterministic() -> None:
     """What the trainer demands of torch holds for vLLM in the same process."""
     import torch
 
-    from entrobench.trainer import make_deterministic
+    from entrobench.models.loading import make_deterministic
 
     make_deterministic(torch.device("cpu"))

@@ -12,12 +12,12 @@ import yaml
 from tiny import END, tiny_tokenizer
 from torch import Tensor
 
-from entrobench.base_model import EmbeddedModel
 from entrobench.config import parse
-from entrobench.embedded import build_model
-from entrobench.forward import frozen_forward, pack
-from entrobench.memory import Memory
-from entrobench.rollout import Completion, Engine, NativeEngine, Sampling
+from entrobench.engines.rollout import Completion, Engine, NativeEngine, Sampling
+from entrobench.models.embedded import build_model
+from entrobench.models.recipes import EmbeddedModel
+from entrobench.training.forward import frozen_forward, pack
+from entrobench.training.micro_batches import Memory
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 48

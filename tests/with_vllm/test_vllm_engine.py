@@ -14,8 +14,8 @@ import torch
 from engine_checks import KEYS, LONGEST, PROMPTS, assert_it_follows, change, drawn, mismatches, save, tokens, untrained
 from tiny import END
 
-from entrobench.rollout import Sampling
-from entrobench.vllm_engine import VllmEngine, first_seed
+from entrobench.engines.rollout import Sampling
+from entrobench.engines.vllm_engine import VllmEngine, first_seed
 
 
 @dataclass
@@ -126,4 +126,4 @@ def test_the_plug_in_is_installed(tmp_path: Path) -> None:
     from importlib.metadata import entry_points
 
     names = {point.name: point.value for point in entry_points(group="vllm.general_plugins")}
-    assert names["entrobench"] == "entrobench.vllm_plugin:register"
+    assert names["entrobench"] == "entrobench.engines.vllm_plugin:register"

@@ -17,10 +17,10 @@ import pytest
 from engine_checks import LONGEST, PROMPTS, assert_it_follows, change, drawn, mismatches, save, tokens, untrained
 from tiny import END, run_config, save_data, tiny_trainer
 
+from entrobench.distributed.ranks import Ranks
+from entrobench.engines.rollout import Sampling
+from entrobench.engines.vllm_server import ADDRESS, VllmServer
 from entrobench.errors import InputError
-from entrobench.ranks import Ranks
-from entrobench.rollout import Sampling
-from entrobench.vllm_server import ADDRESS, VllmServer
 
 Start = Callable[..., VllmServer]
 
@@ -98,7 +98,7 @@ def test_it_follows_the_weights_before_and_after_updates(server: Server, start: 
 def test_it_draws_what_the_engine_in_process_draws(server: Server, start: Start, tmp_path: Path) -> None:
     import torch
 
-    from entrobench.vllm_engine import VllmEngine
+    from entrobench.engines.vllm_engine import VllmEngine
 
     engine = start()
     engine.load(server.model)

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "unit"))
+sys.path.append(str(HERE.parent / "support"))
 
 if __name__ == "__main__":
     import torch
     from engine_checks import LONGEST, assert_it_follows, change, drawn, save, tokens, untrained
     from tiny import END
 
-    from entrobench.vllm_engine import VllmEngine
+    from entrobench.engines.vllm_engine import VllmEngine
 
     folder = Path(sys.argv[2])
     model = untrained(sys.argv[1])

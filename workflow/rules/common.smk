@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from entrobench.errors import InputError
-from entrobench.workflow import Workflow, load_workflow
+from entrobench.studies.workflow import Workflow, load_workflow
 
 # jobs find the entrobench of this environment, activated or not
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))

@@ -1,0 +1,1 @@
+"""What methods there are: registry, named variants, the drift ledger, pages."""

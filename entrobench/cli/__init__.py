@@ -1,0 +1,1 @@
+"""The `entrobench` command, one file per subject."""

@@ -1,0 +1,385 @@
+"""The nine points that every method is held to; `entrobench check-method NAME` prints them.
+
+Points 1, 2, 3, 6 and 7 watch a rehearsal (whole steps in float64 on a tiny real model), point 4 runs the trainer
+itself. An exception inside a method's hook is not caught: its traceback tells the author more than a table could.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import io
+import shutil
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entrobench.api import Method, TokenBatch
+from entrobench.catalogue.registry import load_method, method_infos
+from entrobench.catalogue.variants import resolve
+from entrobench.config import Hardware, parse
+from entrobench.errors import InputError
+from entrobench.models.loading import make_deterministic
+from entrobench.training.hook_checks import HookError
+from entrobench.training.micro_batches import Memory
+from entrobench.training.trainer import Trainer
+
+from .rehearsal import (
+    MINIBATCH,
+    TRAINER,
+    VOCABULARY,
+    WHOLE,
+    Trace,
+    even_words,
+    largest,
+    padded,
+    rehearse,
+    reordered,
+    tiny_model,
+    tiny_tokenizer,
+)
+from .watchers import Watch, cuts_graph
+
+SAME = 1e-12  # points 1 to 3, float64: sums in another order, nothing more
+NEUTRAL = 1e-14  # point 6; an entropy that is measured in the log-probability's pass adds in another order
+SLOPE = 1e-5  # point 5, relative; central differences with steps of 1e-6 reach about 1e-8
+START, SAVED_AT, LAST_STEP = 28, 32, 36  # point 4: around the longest default warm-up of a built-in method, 30 steps
+UNREASONED = Method.neutral
+
+
+@dataclass(frozen=True)
+class Point:
+    """The outcome of one point; `difference` is what was measured against the tolerance, None where nothing was."""
+
+    number: int
+    title: str
+    outcome: str  # pass, fail, expected (a published method is known to break the rule) or skipped
+    difference: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The method under test: a registered one, or a named variant of it."""
+
+    name: str
+    method_class: type[Method]
+    use: str = ""  # the registered method, where `name` is a variant of it
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def method_name(self) -> str:
+        return self.use or self.name
+
+    def make(self, **values: Any) -> Method:
+        """A new instance with its own settings, or these instead."""
+        config = parse(self.method_class.Config, {**self.values, **values}, f"method {self.name}")
+        return self.method_class(config, TRAINER)
+
+    @property
+    def contract(self) -> tuple[Any, ...]:
+        """What its settings ask of the trainer: a variant with another contract is another thing to check."""
+        names = ("fresh", "scope", "divisor", "loss_agg", "regularizer_agg", "reference_reset_every")
+        return tuple(getattr(self.make(), name) for name in names)
+
+
+def subject_named(name: str) -> Subject:
+    """A registered method or a variant in config/methods. Raises InputError for any other name."""
+    where = "entrobench check-method"
+    (variant,) = resolve([name], where)
+    return Subject(name, load_method(variant.use, where), variant.use, variant.values)
+
+
+def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
+    """Run the nine points on a method or a named variant, a few seconds.
+
+    Raises InputError for an unknown name, and for a hook that returns what it must not.
+    """
+    make_deterministic(torch.device("cpu"))
+    subject = subject_named(name)
+    try:
+        plain = rehearse(subject.make())
+        watch = Watch(subject.make())
+        rehearse(watch.method)
+        return [
+            micro_batches(subject, plain),
+            padding(subject, plain),
+            order(subject, plain),
+            resume(subject),
+            slopes(subject, watch),
+            neutral(subject),
+            side_effects(watch),
+            settings(subject),
+            golden(subject, run_golden_tests),
+        ]
+    except HookError as error:
+        raise InputError(f"entrobench check-method: method {name!r}: {error}") from error
+
+
+def print_points(points: list[Point]) -> bool:
+    """Print the points as a table; returns whether nothing failed."""
+    width = max(len(point.title) for point in points)
+    print(f"point  {'what':<{width}}  outcome   difference  note")
+    room = max(shutil.get_terminal_size().columns - width - 31, 40)
+    for p in points:
+        difference = "" if p.difference is None else f"{p.difference:.1e}"
+        first, *more = textwrap.wrap(p.note, room) or [""]
+        print(f"{p.number:<5}  {p.title:<{width}}  {p.outcome:<8}  {difference:<10}  {first}".rstrip())
+        for line in more:
+            print(" " * (width + 31) + line)
+    return all(point.outcome != "fail" for point in points)
+
+
+def micro_batches(subject: Subject, plain: Trace) -> Point:
+    """Point 1: memory settings change nothing; a method of scope microbatch must break this."""
+    title, memories = "micro-batch sizes give the same update", (Memory(1, 3), Memory(3, 8))
+    traces = [rehearse(subject.make(), memory, leader=plain) for memory in memories]
+    difference = largest([plain.difference(trace) for trace in traces])
+    if subject.make().scope != "microbatch":
+        note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"
+        return Point(1, title, _verdict(difference <= SAME), difference, note)
+    if not difference <= SAME:
+        shares = [mean(map(_share, trace.gradients, plain.gradients)) for trace in traces]
+        note = (
+            "not invariant, as published (scope: microbatch); gradients differ from those of the whole minibatch, the "
+            f"exact scope, by {shares[0]:.0%} where each sequence is a micro-batch, by {shares[1]:.0%} where three are"
+        )
+        return Point(1, title, "expected", difference, note)
+    return Point(1, title, "fail", difference, "declares scope 'microbatch' but is invariant: drop the declaration")
+
+
+def _share(gradient: Tensor, exact: Tensor) -> float:
+    """|gradient - exact| / |exact|."""
+    return float((gradient - exact).norm() / exact.norm())
+
+
+def padding(subject: Subject, plain: Trace) -> Point:
+    """Point 2: more padding in L and T changes nothing."""
+    difference = plain.difference(rehearse(subject.make(), WHOLE, padded, plain))
+    return Point(2, "padding changes nothing", _verdict(difference <= SAME), difference, "3 more places in L and T")
+
+
+def order(subject: Subject, plain: Trace) -> Point:
+    """Point 3: the order of sequences inside a minibatch changes nothing."""
+    difference = plain.difference(rehearse(subject.make(), WHOLE, reordered, plain))
+    title = "order of sequences changes nothing"
+    return Point(3, title, _verdict(difference <= SAME), difference, "within minibatches")
+
+
+def resume(subject: Subject) -> Point:
+    """Point 4: a run that goes on from a checkpoint ends with the bits of the uninterrupted one."""
+    silence = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(silence), redirect_stderr(silence):
+        model_folder, data_folder = _trial_files(Path(folder))
+        arguments = (_trial_config(subject), Path(folder) / "run", model_folder, data_folder)
+        # the uninterrupted run leaves its checkpoint, from which the second goes on as after a kill
+        whole, resumed = (_trial_run(*arguments) for _ in range(2))
+    weights = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
+    difference = largest([(a - b).detach().abs().max() for a, b in weights])
+    state, again = dataclasses.asdict(whole.method.state), dataclasses.asdict(resumed.method.state)
+    same = difference == 0 and state == again and _losses(whole) == _losses(resumed)
+    title, moved = "resume equals the uninterrupted run", state != dataclasses.asdict(subject.make().state)
+    about = "no state" if not state else "its state moved" if moved else "its state did not move in this run"
+    note = f"trainer, step {SAVED_AT} of {LAST_STEP}; {about}" + ("" if state == again else f"; {state} but {again}")
+    return Point(4, title, _verdict(same), difference, note)
+
+
+def _trial_run(config: dict[str, Any], folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
+    """Train from after step START, as if it were the first; from the checkpoint, where there is one."""
+    hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
+    identity = {"config_hash": config["hash"], "method_source": config["method"]["use"]}
+    trainer = Trainer(config, folder, model_folder, data_folder, hardware, even_words, identity)
+    trainer.step = trainer.batches = START
+    trainer.run()
+    return trainer
+
+
+def _trial_config(subject: Subject) -> dict[str, Any]:
+    return {
+        "dataset": {"name": "trial", "prompt": "{problem}"},
+        "method": {"name": subject.name, "use": subject.method_name, "values": dict(subject.values)},
+        "seed": 0,
+        "trainer": dataclasses.asdict(replace(TRAINER, steps=LAST_STEP)),
+        "hash": "trial",
+    }
+
+
+def _trial_files(folder: Path) -> tuple[Path, Path]:
+    """A model folder and a data folder for the trainer."""
+    from entrobench.data.datasets import prepare
+
+    model_folder, data_folder = folder / "model", folder / "data"
+    tiny_model().save_pretrained(model_folder)
+    tiny_tokenizer().save_pretrained(model_folder)
+    prepare("trial", {"kind": "chain", "chain": {"operations": 1}}, data_folder)
+    return model_folder, data_folder
+
+
+def _losses(trainer: Trainer) -> list[dict[str, float]]:
+    """The logged rows without their clocks."""
+    return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in trainer.rows]
+
+
+def slopes(subject: Subject, watch: Watch) -> Point:
+    """Point 5: gradients of statistics, loss and regularizer match central differences, where a rehearsal ended."""
+    logits = 2 * torch.randn(4, len(VOCABULARY), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    gaps, cut = {}, []
+    method, tokens = subject.make(), watch.tokens
+    method.state = watch.method.state
+    for name, function in _differentiable(method, tokens):
+        point = logits if name.startswith("token_stats") else _input(tokens, name)
+        gap = slope_gap(function, point)
+        if not gap <= SLOPE and cuts_graph(function, point):
+            cut.append(name)
+        else:
+            gaps[name] = gap
+    wrong = [name for name, gap in gaps.items() if not gap <= SLOPE]  # NaN is wrong, too
+    note = f"wrong: {', '.join(wrong)}" if wrong else f"checked: {', '.join(gaps) or 'none'}"
+    note += f"; stop-gradient, so its closed form is a golden test's: {', '.join(cut)}" if cut else ""
+    return Point(5, "gradients match finite differences", _verdict(not wrong), max(gaps.values(), default=None), note)
+
+
+def _differentiable(method: Method, tokens: TokenBatch) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
+    """(name, function of one tensor) for each statistic, and for loss and regularizer by each of their inputs."""
+    for name, stat in method.token_stats().items():
+        yield f"token_stats[{name}]", stat
+    hooks: list[Any] = [method.token_loss, method.regularizer]
+    for hook in (hook for hook in hooks if hook(tokens) is not None):
+        for name in ("logp", *tokens.stats):
+            yield f"{hook.__name__} by {name}", partial(_masked, hook, tokens, name)
+
+
+def _input(tokens: TokenBatch, name: str) -> Tensor:
+    name = name.rsplit(" by ")[-1]
+    return tokens.logp if name == "logp" else tokens.stats[name]
+
+
+def _masked(hook: Callable[[TokenBatch], Tensor], tokens: TokenBatch, name: str, value: Tensor) -> Tensor:
+    """What a hook gives where one of its inputs has this value; 0 outside the mask."""
+    changed = {"logp": value} if name == "logp" else {"stats": {**tokens.stats, name: value}}
+    return hook(replace(tokens, **changed)) * tokens.mask
+
+
+def slope_gap(function: Callable[[Tensor], Tensor], point: Tensor, step: float = 1e-6) -> float:
+    """Largest gap between autograd and central differences, relative to the largest slope (at least 1e-3).
+
+    The outputs are weighted unequally before they are added, so that errors cannot cancel.
+    """
+
+    def total(x: Tensor) -> Tensor:
+        value = function(x)
+        return (value * torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype).view(value.shape)).sum()
+
+    leaf = point.detach().clone().requires_grad_()
+    value = total(leaf)
+    exact = torch.zeros_like(leaf)
+    if value.requires_grad:
+        exact = torch.autograd.grad(value, leaf, materialize_grads=True)[0]
+    shifts = step * torch.eye(leaf.numel(), dtype=leaf.dtype).view(-1, *leaf.shape)
+    with torch.no_grad():
+        numeric = torch.stack([(total(point + d) - total(point - d)) / (2 * step) for d in shifts]).view(leaf.shape)
+    return float((exact - numeric).abs().max() / numeric.abs().max().clamp(min=1e-3))
+
+
+def neutral(subject: Subject) -> Point:
+    """Point 6: the declared neutral settings give GRPO's gradients, or the method says why it has none."""
+    title, declared = "neutral settings reproduce GRPO", subject.method_class.neutral
+    if declared == UNREASONED:
+        return Point(6, title, "fail", None, "declare `neutral`: settings that equal GRPO, or why there are none")
+    if isinstance(declared, str):
+        return Point(6, title, "skipped", None, declared)
+    grpo = rehearse(Subject("grpo", load_method("grpo")).make())
+    ours = rehearse(subject.make(**declared))
+    difference = replace(grpo, state={}).difference(ours)
+    return Point(6, title, _verdict(difference <= NEUTRAL), difference, f"{dict(declared)}")
+
+
+def side_effects(watch: Watch) -> Point:
+    """Point 7: hooks draw from no global generator and change no input."""
+    title, found = "no global random state, no input changed", sorted(set(watch.offences))
+    return Point(7, title, _verdict(not found), None, "; ".join(found) or f"{len(watch.called)} hooks watched")
+
+
+def settings(subject: Subject) -> Point:
+    """Point 8: unknown keys and values of a wrong type or range raise InputError."""
+    config, accepted = subject.method_class.Config, []
+    wrong = [("no_such_setting", 1), *_wrong_values(config)]
+    for key, value in wrong:
+        try:
+            parse(config, {key: value}, "method")
+        except InputError:
+            continue
+        accepted.append(f"{key}: {value!r}")
+    note = f"accepted {', '.join(accepted)}" if accepted else f"{len(wrong)} wrong settings refused"
+    free = [f.name for f in dataclasses.fields(config) if type(f.default) in (int, float) and not _bounded(f)]
+    note += f"; no range declared: {', '.join(free)}" if free else ""
+    return Point(8, "wrong settings are refused", _verdict(not accepted), None, note)
+
+
+def _wrong_values(config: type) -> Iterator[tuple[str, Any]]:
+    """For each field a value of the wrong type, one beyond each bound, and none of the choices."""
+    for declared in dataclasses.fields(config):
+        yield declared.name, object()
+        if declared.metadata.get("low") is not None:
+            yield declared.name, declared.metadata["low"] - 1
+        if declared.metadata.get("high") is not None:
+            yield declared.name, declared.metadata["high"] + 1
+        if declared.metadata.get("choices") is not None:
+            yield declared.name, "no such choice"
+        if isinstance(declared.default, float):
+            yield declared.name, float("nan")
+
+
+def _bounded(declared: dataclasses.Field[Any]) -> bool:
+    return any(declared.metadata.get(bound) is not None for bound in ("low", "high", "choices"))
+
+
+def golden(subject: Subject, run: bool) -> Point:
+    """Point 9: which tests hold numbers that were derived independently of the code; and whether they pass."""
+    name, title = subject.method_name, "golden numbers"
+    file = Path(__file__).parent.parent / "tests" / "golden" / f"test_{name}.py"
+    if file.exists():
+        functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+        tests = [function for function in functions if function.startswith("test_")]
+        found = f"{len(tests)} tests in tests/golden/{file.name}"
+        if not run:
+            return Point(9, title, _verdict(bool(tests)), None, found)
+        passed, failed = _run_tests(file)
+        note = found + (f"; failed: {', '.join(failed)}" if failed else f", run now: {passed} cases pass")
+        return Point(9, title, _verdict(bool(passed) and not failed), None, note)
+    if method_infos()[name].origin != "built-in":
+        return Point(9, title, "skipped", None, "a plug-in keeps its golden tests with itself; not looked for")
+    if not file.parent.exists():
+        return Point(9, title, "skipped", None, "this installation has no tests; see the repository")
+    return Point(9, title, "skipped", None, f"none yet: write tests/golden/{file.name}, derived without the code")
+
+
+def _run_tests(file: Path) -> tuple[int, list[str]]:
+    """Run a file of tests in this process; returns how many cases passed, and the names of those that did not."""
+    import pytest
+
+    class Outcomes:
+        passed, failed = 0, list[str]()
+
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            self.passed += report.passed and report.when == "call"
+            self.failed += [report.nodeid.rpartition("::")[2]] if report.failed else []
+
+    outcomes, silence = Outcomes(), io.StringIO()
+    with redirect_stdout(silence), redirect_stderr(silence):
+        status = pytest.main([str(file), "-q", "-p", "no:cacheprovider"], plugins=[outcomes])
+    failed = outcomes.failed or ([] if status == 0 else [f"pytest ended with status {int(status)}"])
+    return outcomes.passed, failed
+
+
+def _verdict(passed: bool) -> str:
+    return "pass" if passed else "fail"

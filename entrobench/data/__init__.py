@@ -1,0 +1,1 @@
+"""Datasets: from a recipe or a hub to checked rows of problems."""

@@ -1,0 +1,174 @@
+"""Recipes of kind `hub`: a base model or a dataset of a public repository, pinned (see fetch.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import parse, setting
+from entrobench.errors import InputError, nearest
+from entrobench.evaluation.grading.reading.extraction import boxes
+
+from .fetch import UNKNOWN, Source, check_source, fetch
+from .rows import Columns, Row, parse_json, row_of
+
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "LICENSE*",
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder's sizes, as its config.json states them; what plans are made with before the model is here."""
+
+    architecture: str = setting("qwen2", source="config.json: model_type")
+    hidden_size: int = setting(0, low=1)
+    layers: int = setting(0, low=1, source="num_hidden_layers")
+    heads: int = setting(0, low=1, source="num_attention_heads")
+    kv_heads: int = setting(0, low=1, source="num_key_value_heads")
+    intermediate_size: int = setting(0, low=1)
+    vocabulary: int = setting(0, low=1, source="vocab_size: rows of the output layer, padding included")
+    tied: bool = setting(False, source="tie_word_embeddings")
+    head_size: int = setting(0, low=0, source="head_dim; 0 is hidden_size / heads")
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """Recipe of kind `hub` of a base model; `shape` is checked against config.json when the model is fetched."""
+
+    kind: str = setting("hub")
+    repository: str = setting("")
+    revision: str = setting(UNKNOWN)
+    licence: str = setting("")
+    files: dict[str, Any] = setting({})
+    shape: dict[str, Any] = setting({})
+
+
+@dataclass(frozen=True)
+class HubSplit(Columns):
+    """One split: the parquet or JSON-lines files that match `files`, and which of their rows; those without an answer
+    are left out.
+
+    `boxed`: the answer is what the last \\boxed{} of its column holds. `verified` names a column of lists of truths,
+    one of which must be true. `take` keeps that many rows, those with the smallest ids. `rows`: how many there must be
+    in the end.
+    """
+
+    files: str = setting("")
+    boxed: bool = setting(False)
+    verified: str | None = setting(None)
+    take: int | None = setting(None, low=1)
+    rows: int | None = setting(None, low=1)
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise ValueError("files is required: a pattern such as data/train-*.parquet")
+
+
+def model_source(name: str, recipe: HubModel) -> Source:
+    """The pinned files of a base model. Raises InputError for anything wrong with them, or a wrong `shape`."""
+    parse(Shape, recipe.shape, f"config/models/{name}.yaml: shape")
+    return check_source("models", name, recipe.repository, recipe.revision, recipe.files, recipe.licence)
+
+
+def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
+    """The files of a base model. Raises InputError where config.json does not say what the recipe's `shape` says."""
+    source = model_source(name, recipe)
+    files = fetch(source)
+    if "config.json" in files:
+        found = shape_of(json.loads(files["config.json"].read_text()))
+        for key, value in recipe.shape.items():
+            stated = getattr(found, key)
+            if stated != value:
+                raise InputError(f"{source.place}: shape: {key} is {stated!r} in config.json, not {value!r}")
+    return files
+
+
+def shape_in(folder: Path) -> Shape:
+    """The sizes of a model folder."""
+    return shape_of(json.loads((folder / "config.json").read_text()))
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """The sizes that a transformers config.json states."""
+    return Shape(
+        architecture=config["model_type"],
+        hidden_size=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        kv_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
+        intermediate_size=config["intermediate_size"],
+        vocabulary=config["vocab_size"],
+        tied=bool(config.get("tie_word_embeddings", False)),
+        head_size=config.get("head_dim") or 0,
+    )
+
+
+def read_splits(source: Source, splits: Mapping[str, HubSplit]) -> dict[str, list[Row]]:
+    """The rows of a dataset's splits, fetched where they are not here. Raises InputError naming file and row."""
+    files = fetch(source)
+    return {split: _read_split(files, values, f"{source.place}: splits.{split}") for split, values in splits.items()}
+
+
+def _read_split(files: Mapping[str, Path], split: HubSplit, where: str) -> list[Row]:
+    paths = sorted(path for path in files if fnmatch(path, split.files))
+    read = (row for path in paths for row in _rows(files[path], split, where))
+    rows = sorted(read, key=lambda row: row.id)[: split.take] if split.take else list(read)
+    if split.rows not in (None, len(rows)):
+        raise InputError(f"{where}: expected {split.rows} rows, found {len(rows)}")
+    return rows
+
+
+def _rows(path: Path, split: HubSplit, where: str) -> Iterator[Row]:
+    for number, values in enumerate(_records(path, split, where), start=1):
+        if split.verified is not None and not any(values[split.verified] or ()):
+            continue
+        if split.boxed:
+            values = {**values, split.answer: last_boxed(values[split.answer])}
+        if not values[split.answer]:
+            continue
+        row = row_of(values, split, f"{path}: row {number}")
+        if row is not None:
+            yield row
+
+
+def _records(path: Path, split: HubSplit, where: str) -> Iterator[dict[str, Any]]:
+    """The file's records with the columns that are read: the others may be huge."""
+    if path.suffix != ".parquet":
+        for number, line in enumerate(path.read_text().removesuffix("\n").split("\n"), start=1):
+            yield parse_json(line, f"{path}: row {number}")
+        return
+    import pyarrow.parquet
+
+    wanted = {split.problem, split.answer, *split.only, *filter(None, (split.unit, split.tolerance, split.verified))}
+    file = pyarrow.parquet.ParquetFile(path)
+    for column in sorted(wanted):
+        if column not in file.schema_arrow.names:
+            there = file.schema_arrow.names
+            raise InputError(f"{where}: {path} has no column {column!r}{nearest(column, there)}")
+    for batch in file.iter_batches(columns=sorted(wanted)):
+        yield from batch.to_pylist()
+
+
+def last_boxed(text: str) -> str:
+    """What the last \\boxed{...} of a text holds, braces balanced; "" where there is none.
+
+    >>> last_boxed("so \\\\boxed{1} or \\\\boxed{\\\\frac{1}{2}}.")
+    '\\\\frac{1}{2}'
+    """
+    found = boxes(text)
+    return str(found[-1][2]).strip() if found else ""

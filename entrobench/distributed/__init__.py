@@ -1,0 +1,1 @@
+"""Several processes that train one run: who does what, and how weights are cut."""

@@ -1,0 +1,44 @@
+"""Hardware settings as options of `entrobench train`, and the start of several processes that train one run."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from entrobench.config import Hardware, TrainerConfig
+from entrobench.errors import InputError
+
+
+def options(hardware: Hardware) -> list[str]:
+    """The settings as options of the command line; a switch that is off is left out, a list repeats its option."""
+    named: list[str] = []
+    for name, value in dataclasses.asdict(hardware).items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            named += [option] if value else []
+        else:
+            for item in value if isinstance(value, list) else [value]:
+                named += [option, str(item)]
+    return named
+
+
+def check_processes(count: int, trainer: TrainerConfig, where: str) -> None:
+    """Raise InputError where an update has fewer sequences than there are processes to share them."""
+    sequences = trainer.prompts * trainer.group_size // trainer.updates
+    if count > sequences:
+        raise InputError(f"{where}: {count} processes share {sequences} sequences of an update: use fewer processes")
+
+
+def launched() -> bool:
+    """Whether this process is one of several that a launcher has started."""
+    return "WORLD_SIZE" in os.environ
+
+
+def run(folder: Path, hardware: Hardware) -> int:
+    """Train the run in `folder` with torch's launcher, `hardware.processes` on this machine; the exit status."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(hardware.processes)]
+    command = ["-m", "entrobench", "train", str(folder), *options(hardware)]
+    return subprocess.run([sys.executable, *launcher, *command], check=False).returncode

@@ -1,0 +1,82 @@
+"""The rollout engine that a study names; whether its vLLM is there is known before work starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entrobench.errors import InputError
+from entrobench.provenance import VLLM, vllm_version
+
+if TYPE_CHECKING:
+    import torch
+
+    from entrobench.config import Hardware, TrainerConfig
+    from entrobench.distributed.ranks import Ranks
+
+    from .rollout import Engine
+
+
+def check_engine(name: str, where: str) -> None:
+    """Raise InputError if this environment cannot run the engine."""
+    found = vllm_version() if name == "vllm" else VLLM
+    if found != VLLM:
+        installed = f"{found} is installed" if found else "it is not installed"
+        raise InputError(f"{where}: engine vllm needs vLLM {VLLM}, but {installed} here: see config/README.md, Engines")
+
+
+def training_engine(
+    model: Any,
+    tokenizer: Any,
+    model_folder: Path,
+    longest_prompt: int,
+    dtype: torch.dtype,
+    config: TrainerConfig,
+    hardware: Hardware,
+    run_folder: Path,
+    ranks: Ranks,
+) -> Engine:
+    """Make the engine that a run's config names, for a model that was loaded from `model_folder`.
+
+    `longest_prompt` counts tokens. Raises InputError where the hardware settings do not suit it.
+    """
+    from entrobench.models.loading import end_tokens
+
+    from .rollout import NativeEngine
+
+    ends = end_tokens(model.generation_config, tokenizer)
+    if config.engine == "native":
+        return NativeEngine(model, ends, dtype, hardware.rollout_rows)
+    longest = longest_prompt + config.max_response_tokens
+    scratch = run_folder / ".weights"
+    if config.engine == "vllm_server":
+        from .vllm_server import VllmServer
+
+        return VllmServer(hardware.engine_address, ends, longest, scratch, ranks)
+    if ranks.count > 1:
+        cure = "use engine vllm_server or native, or hardware.processes 1"
+        raise InputError(
+            f"{run_folder}/config.json: engine vllm samples for one process, not for {ranks.count}: {cure}"
+        )
+    from .vllm_engine import VllmEngine
+
+    device = next(model.parameters()).device
+    share, devices, resident = hardware.engine_memory, hardware.engine_devices, hardware.engine_resident
+    return VllmEngine(model_folder, ends, device, dtype, longest, share, devices, resident, scratch)
+
+
+def evaluation_engine(name: str, folder: Path, tokenizer: Any, device: torch.device, rows: int) -> Engine:
+    """Make the engine `name` for the model in `folder`, in the type that evaluation computes in on this device."""
+    import torch
+
+    from entrobench.models.loading import end_tokens, generation_settings, load_model
+
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    ends = end_tokens(generation_settings(folder), tokenizer)
+    if name == "vllm":
+        from .vllm_engine import VllmEngine
+
+        return VllmEngine(folder, ends, device, dtype)
+    from .rollout import NativeEngine
+
+    return NativeEngine(load_model(folder, device), ends, dtype, rows)

@@ -1,0 +1,1 @@
+"""Statistics of logits: exact entropies and log-probabilities, on the CPU and the GPU."""

@@ -1,0 +1,1 @@
+"""Base models: recipes, making, loading, and what they weigh and cost."""

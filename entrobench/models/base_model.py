@@ -1,0 +1,45 @@
+"""Making a base model: trained here, linked from a folder of this machine, or fetched from the hub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entrobench.data.hub import HubModel, fetch_model
+
+from .embedded_stages import train_stages
+from .recipes import FolderModel, check_folder, check_spec, folder_path, recipe_hash
+
+if TYPE_CHECKING:
+    pass
+
+
+def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping[str, Path]) -> None:
+    """Make the base model `name` in `folder`: a transformers folder and model.json (recipe, hash, history).
+
+    `data_folders` maps the recipe's datasets to their prepared data.
+    """
+    recipe = check_spec(name, spec, f"config/models/{name}.yaml")
+    files = fetch_model(name, recipe) if isinstance(recipe, HubModel) else {}
+    draft = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    if isinstance(recipe, FolderModel):
+        history: dict[str, Any] = {}
+        for path in folder_path(recipe).iterdir():
+            (draft / path.name).symlink_to(path.resolve())
+    elif isinstance(recipe, HubModel):
+        history = {}
+        for place, file in files.items():
+            (draft / place).symlink_to(file.resolve())
+        check_folder(draft, f"config/models/{name}.yaml")
+    else:
+        history = train_stages(recipe, draft, data_folders)
+    about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
+    (draft / "model.json").write_text(json.dumps(about, indent=2) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)

@@ -1,0 +1,167 @@
+"""Loading models and tokenizers, and the two forwards that everything else is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entrobench.errors import InputError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu` or `cuda` into a device; raises InputError when CUDA is asked for and absent."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: cuda was asked for, but torch finds no CUDA device (allowed here: auto, cpu)")
+    return torch.device(name)
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
+    """Load a causal language model from a local folder; safetensors only, no remote code."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # it takes a blink, and clutters the logs of jobs
+    folder = Path(folder)
+    _refuse_empty(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+    )
+    _refuse_scaled_logits(model, folder)
+    return model.to(device).eval()
+
+
+def _refuse_empty(folder: Path) -> None:
+    if not (folder / "config.json").exists():
+        raise InputError(f"{folder}: no model here (config.json is missing)")
+
+
+def _refuse_scaled_logits(model: Any, folder: Path) -> None:
+    # the chunked head computes hidden @ weight.T; these families do more
+    for key in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
+        if getattr(model.config, key, None) not in (None, 1, 1.0):
+            raise InputError(f"{folder}/config.json: {key} is not supported by the chunked output layer")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer from a model folder.
+
+    Raises InputError when there is none, it has no end token, or one of its tokens has no row in the embedding.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    folder = Path(folder)
+    if (folder / "tokenizer.json").exists():
+        # the file is the whole tokenizer; AutoTokenizer may rebuild one from the model's family and lose parts of it
+        tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    elif (folder / "tokenizer_config.json").exists():
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    else:
+        raise InputError(f"{folder}: a model folder without tokenizer (tokenizer.json is missing)")
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"{folder}: the tokenizer names no end token (eos_token)")
+    _check_vocabulary(tokenizer, folder)
+    return tokenizer
+
+
+def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
+    """Every token and every end token needs a row; rows without a token are padding, as usual."""
+    path = folder / "config.json"
+    if not path.exists():  # `load_model` says so
+        return
+    rows = int(json.loads(path.read_text())["vocab_size"])
+    word, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    stated = f"the model has {rows} (config.json: vocab_size)"
+    if last >= rows:
+        raise InputError(f"{folder}: the tokenizer is another model's: its token {word!r} is number {last}, {stated}")
+    settings = folder / "generation_config.json"
+    ends = _listed(json.loads(settings.read_text()).get("eos_token_id")) if settings.exists() else []
+    for end in ends:
+        if not 0 <= end < rows:
+            raise InputError(f"{settings}: eos_token_id {end} is no token: {stated}")
+
+
+def encode_prompt(tokenizer: Any, text: str) -> list[int]:
+    """Tokens of a prompt: the model's chat template where it has one, else the begin token and the text."""
+    if tokenizer.chat_template:
+        message = [{"role": "user", "content": text}]
+        encoded = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=True)
+        return list(encoded["input_ids"])
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return start + list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """Text of a response without special tokens."""
+    return str(tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def generation_settings(folder: Path) -> Any:
+    """The generation settings of a model folder, those a loaded model has, without loading it."""
+    from transformers import AutoConfig, GenerationConfig
+
+    _refuse_empty(folder)
+    if (folder / "generation_config.json").exists():
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+    return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+
+
+def end_tokens(settings: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a response: the tokenizer's and those of the generation settings (of a model or None)."""
+    configured = settings.eos_token_id if settings is not None else None
+    return sorted({int(tokenizer.eos_token_id), *_listed(configured)})
+
+
+def _listed(tokens: int | list[int] | None) -> list[int]:
+    """What settings give as one token, several or none."""
+    return list(map(int, tokens)) if isinstance(tokens, list) else [] if tokens is None else [int(tokens)]
+
+
+def head(model: Any) -> tuple[Tensor, Tensor | None]:
+    """Weight [V,d] and bias [V] or None of the output layer."""
+    layer = model.get_output_embeddings()
+    return layer.weight, getattr(layer, "bias", None)
+
+
+def hidden_states(model: Any, tokens: Tensor) -> Tensor:
+    """Last hidden states [b,L,d] of right-padded sequences; tokens [b,L] int64.
+
+    Under a causal mask padding on the right cannot reach a real token, so no attention mask is passed and attention
+    keeps its fastest kernel.
+    """
+    states: Tensor = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+    return states
+
+
+def recompute_layers(model: Any) -> None:
+    """Keep only the inputs of each decoder layer and compute it again in the backward pass."""
+    from torch.utils.checkpoint import checkpoint as recompute
+
+    for layer in model.base_model.layers:
+        layer.forward = partial(recompute, layer.forward, use_reentrant=False, preserve_rng_state=False)
+
+
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 (hex) over the safetensors files of a model folder, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def make_deterministic(device: torch.device) -> None:
+    """Same seed, same bits on the CPU; there one thread unless OMP_NUM_THREADS says otherwise."""
+    if device.type == "cpu":
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        torch.use_deterministic_algorithms(True)

@@ -1,0 +1,112 @@
+"""Recipes of base models (config/models/<name>.yaml): `embedded`, `folder` and `hub`, read and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import canonical_hash, parse, setting
+from entrobench.data.hub import HubModel, Shape, model_source, shape_in
+from entrobench.errors import InputError, unknown
+
+RECIPE_VERSION = 1
+
+
+MODELS_VARIABLE = "ENTROBENCH_MODELS"
+
+
+ARCHITECTURES = ("qwen2", "llama")
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """Recipe of kind `embedded`: architecture, tokenizer and the two training stages."""
+
+    kind: str = setting("embedded")
+    architecture: str = setting("qwen2", choices=ARCHITECTURES, source="prototype A.1")
+    hidden_size: int = setting(128, low=8, source="prototype A.1")
+    layers: int = setting(2, low=1, source="prototype A.1")
+    heads: int = setting(4, low=1, source="prototype A.1")
+    kv_heads: int = setting(2, low=1, source="prototype A.1")
+    intermediate_size: int = setting(384, low=8, source="prototype A.1")
+    tied: bool = setting(True, source="prototype A.1")
+    tokenizer: str = setting("word", choices=("word", "bpe"))
+    vocabulary: int = setting(1024, low=64, source="prototype A.1")
+    datasets: list[str] = setting([], source="chain datasets whose training split the teacher answers")
+    drill_steps: int = setting(120, low=1, source="prototype A.1")
+    drill_sequences: int = setting(128, low=1, source="prototype A.1; sequences per step")
+    drill_facts: int = setting(4, low=1, source="prototype A.1; facts per sequence")
+    supervised_steps: int = setting(260, low=1, source="prototype A.1")
+    supervised_batch: int = setting(64, low=1, source="prototype A.1")
+    learning_rate: float = setting(3e-3, low=0.0, source="prototype A.1")
+    misconceptions: float = setting(0.4, low=0.0, high=1.0, source="prototype A.1; share of facts")
+    wrong_probability: float = setting(0.85, low=0.0, high=1.0, source="prototype A.1")
+    junk: float = setting(0.01, low=0.0, high=1.0, source="prototype A.1; share of response tokens replaced")
+    seed: int = setting(0, low=0)
+
+    def __post_init__(self) -> None:
+        if not self.datasets:
+            raise ValueError("datasets must name the chain datasets that the base model is trained on")
+        if self.hidden_size % self.heads or self.heads % self.kv_heads:
+            raise ValueError("hidden_size must be a multiple of heads, and heads of kv_heads")
+
+
+@dataclass(frozen=True)
+class FolderModel:
+    """Recipe of kind `folder`: a model that lies on this machine."""
+
+    kind: str = setting("folder")
+    path: str = setting("", source="relative paths are looked for under ENTROBENCH_MODELS, then here")
+
+
+Spec = EmbeddedModel | FolderModel | HubModel
+
+
+KINDS: dict[str, type[Spec]] = {"embedded": EmbeddedModel, "folder": FolderModel, "hub": HubModel}
+
+
+def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
+    """Validate a model recipe; raises InputError naming file, key and the nearest valid name."""
+    kind = spec.get("kind")
+    if kind not in KINDS:
+        raise unknown("kind", str(kind), KINDS, where)
+    recipe = parse(KINDS[kind], spec, where)
+    if isinstance(recipe, FolderModel):
+        check_folder(folder_path(recipe), where)
+    if isinstance(recipe, HubModel):
+        model_source(name, recipe)
+    return recipe
+
+
+def shape_of_recipe(name: str, spec: Mapping[str, Any]) -> Shape:
+    """The sizes of a base model that need not be here yet."""
+    recipe = check_spec(name, spec, f"config/models/{name}.yaml")
+    if isinstance(recipe, FolderModel):
+        return shape_in(folder_path(recipe))
+    if isinstance(recipe, HubModel):
+        return Shape(**recipe.shape)
+    same = ("architecture", "hidden_size", "layers", "heads", "kv_heads", "intermediate_size", "vocabulary", "tied")
+    return Shape(**{key: getattr(recipe, key) for key in same})
+
+
+def folder_path(recipe: FolderModel) -> Path:
+    """Where a model of kind `folder` lies."""
+    below = Path(os.environ.get(MODELS_VARIABLE, ".")) / recipe.path
+    return below if below.exists() else Path(recipe.path)
+
+
+def check_folder(folder: Path, where: str) -> None:
+    if not (folder / "config.json").exists():
+        raise InputError(f"{where}: path: no model in {folder} (config.json is missing; {MODELS_VARIABLE} may help)")
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(f"{where}: path: {folder} holds no weights (*.safetensors is missing)")
+    if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
+        raise InputError(f"{where}: path: {folder} is a model folder without tokenizer (tokenizer.json is missing)")
+
+
+def recipe_hash(spec: Mapping[str, Any]) -> str:
+    """Identity of a recipe: its content and the version of this code."""
+    return canonical_hash({"version": RECIPE_VERSION, "recipe": dict(spec)})

@@ -1,0 +1,1 @@
+"""Study files: loaded, planned, locked and scheduled as runs."""

@@ -1,0 +1,115 @@
+"""What is fixed before a study runs: config.json of each run, evaluation.json; and Snakemake's own lock."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import canonical_hash
+from entrobench.errors import InputError, unknown
+from entrobench.files import replacing
+
+from . import derived
+from .runs import Run, Study
+
+SNAKEMAKE_LOCKS = Path(".snakemake/locks")
+
+
+def lock_run(run: Run, replace: bool = False) -> None:
+    """Write a run's config.json, the only thing that `train` reads of a study, with the values that other runs found.
+
+    Checkpoints of another config stay, so that `train` refuses them, unless `replace` says that they may go.
+    """
+    config = derived.resolve(run)
+    states = sorted((run.folder / "checkpoints").glob("step*/state.json"))
+    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != config["hash"]:
+        shutil.rmtree(run.folder / "checkpoints")
+    _write(run.folder / "config.json", config)
+
+
+def lock_evaluation(study: Study, only: str | None = None) -> None:
+    """Write a study's evaluation.json, what `generate` reads of it; one per model where these are sampled apart.
+
+    `only` names one of the files.
+    """
+    files = {study.evaluation_file(model).name: evaluation for model, evaluation in study.evaluations.items()}
+    if only is not None and only not in files:
+        raise unknown("evaluation file", only, files, str(study.path))
+    for name in files if only is None else [only]:
+        _write(study.folder / name, files[name].locked)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON by rename, so that no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read a run's config.json. Raises InputError if it is missing or was edited after locking."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
+    config: dict[str, Any] = json.loads(path.read_text())
+    content = {key: value for key, value in config.items() if key != "hash"}
+    if canonical_hash(content) != config.get("hash"):
+        raise InputError(f"{path}: its content does not match its hash; change the study file and lock again")
+    return config
+
+
+def locked(study: Study) -> Study:
+    """The study with the values that its runs were locked with, in place of declarations."""
+    files = {run.key: run.folder / "config.json" for run in study.runs if "derived" in run.config["method"]}
+    there = {key: read_config(file.parent) for key, file in files.items() if file.is_file()}
+    runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]
+    return dataclasses.replace(study, runs=runs)
+
+
+def different_configs(study: Study) -> list[Run]:
+    """The runs whose folder holds work under another config than the study now says."""
+    return [run for run in study.runs if _holds_other_work(run)]
+
+
+def _holds_other_work(run: Run) -> bool:
+    path = run.folder / "config.json"
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    if not stored or stored.get("declared", stored.get("hash")) == run.config["hash"]:
+        return False
+    return (run.folder / "checkpoints").is_dir() or (run.folder / "final").is_dir()
+
+
+def unlock() -> None:
+    """Remove the lock that a killed Snakemake left in this folder.
+
+    Raises InputError while a Snakemake works here. Jobs that outlived a killed Snakemake are waited for: two of them
+    must not write into one folder.
+    """
+    if not SNAKEMAKE_LOCKS.is_dir() or not any(SNAKEMAKE_LOCKS.iterdir()):
+        return
+    if owners := _processes("snakemake"):
+        raise InputError(f"snakemake (process {owners[0]}) is working in this folder; wait for it, or stop it first")
+    if left := _processes("entrobench"):
+        print(f"waiting for jobs that a killed run left behind: processes {', '.join(map(str, left))}", flush=True)
+    while _processes("entrobench"):
+        time.sleep(1)
+    shutil.rmtree(SNAKEMAKE_LOCKS)  # what `snakemake --unlock` does
+    print("removed the lock of a killed run; going on where it stopped", flush=True)
+
+
+def _processes(command: str) -> list[int]:
+    """Other processes of this user with this working directory that run `command`."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
+        words = [Path(word).name for word in (process.info["cmdline"] or [])[:4]]
+        if command in words and process.info["cwd"] == os.getcwd() and process.pid != os.getpid():
+            found.append(process.pid)
+    return found

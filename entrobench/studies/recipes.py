@@ -1,0 +1,109 @@
+"""What a study names besides methods: base models, datasets, benchmarks and rewards.
+
+A recipe is a YAML file, config/models/<name>.yaml or config/datasets/<name>.yaml; its hash is what decides whether
+something made from it is still the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+from entrobench.config import canonical_hash
+from entrobench.data import foreign_tasks
+from entrobench.documents import named_files, read_yaml
+from entrobench.errors import InputError, unknown
+from entrobench.evaluation.benchmarks.loading import load_benchmark
+from entrobench.provenance import sha256_file
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model's or dataset's file; `datasets` are the prepared data that making a base model needs."""
+
+    name: str
+    spec: Mapping[str, Any]
+    recipe_hash: str
+    datasets: tuple[str, ...] = ()
+    prompt: str = ""  # of a dataset: the template around each problem
+
+
+class Recipes:
+    """The recipes that one study file names, each read once."""
+
+    def __init__(self, where: str) -> None:
+        self.model = cache(partial(load_model, where=where))
+        self.dataset = cache(partial(load_dataset, where=where))
+
+
+def load_dataset(name: str, where: str) -> Recipe:
+    """Read and check a dataset's recipe; `where` is the file that names it."""
+    from entrobench.data import datasets
+
+    spec, place = _task_spec(name, where) or _read("datasets", "dataset", name, where)
+    checked = datasets.check_spec(name, spec, place)
+    return Recipe(name, spec, datasets.recipe_hash(checked), prompt=checked.prompt)
+
+
+def load_model(name: str, where: str) -> Recipe:
+    """Read and check a base model's recipe; its hash covers those of the data it is trained on."""
+    from entrobench.models import recipes
+
+    spec, place = _read("models", "model", name, where)
+    recipes.check_spec(name, spec, place)
+    datasets = {dataset: load_dataset(dataset, place).recipe_hash for dataset in spec.get("datasets", [])}
+    content = {"model": recipes.recipe_hash(spec), "datasets": datasets}
+    return Recipe(name, spec, canonical_hash(content), tuple(datasets))
+
+
+def _task_spec(name: str, where: str) -> tuple[dict[str, Any], str] | None:
+    """The recipe of a dataset that is a task of lm-eval; None for the others."""
+    prefix = foreign_tasks.PREFIX
+    if not name.startswith(prefix):
+        return None
+    benchmark = load_benchmark(name, where)
+    pinned = {"version": benchmark.version, "file_sha256": sha256_file(benchmark.path)}
+    return {"kind": "lm_eval", "task": name.removeprefix(prefix), **pinned}, str(benchmark.path)
+
+
+def _read(folder: str, kind: str, name: str, where: str) -> tuple[dict[str, Any], str]:
+    files = named_files(folder)
+    if name not in files:
+        raise unknown(kind, name, files, where)
+    spec = read_yaml(files[name])
+    if "kind" not in spec:
+        raise InputError(f"{files[name]}: the key 'kind' is missing")
+    return spec, str(files[name])
+
+
+def check_benchmark(name: str, where: str) -> None:
+    """Raise InputError for a benchmark that does not exist or cannot be sampled."""
+    load_benchmark(name, where)
+
+
+def benchmark_split(name: str) -> tuple[str, str]:
+    """The dataset and the split of it whose problems a benchmark asks."""
+    benchmark = load_benchmark(name)
+    return benchmark.dataset, benchmark.split
+
+
+def benchmark_version(name: str) -> str:
+    """The version that a benchmark's task file states."""
+    return str(load_benchmark(name).version)
+
+
+def check_reward(name: str, where: str) -> None:
+    """Raise InputError for a reward that does not exist."""
+    from entrobench.evaluation.grading.rewards import REWARDS
+
+    if name not in REWARDS:
+        raise unknown("reward", name, REWARDS, where)
+
+
+def grader_version() -> str:
+    """The version of the grader of answers."""
+    from entrobench.evaluation.grading.grader import GRADER_VERSION
+
+    return GRADER_VERSION

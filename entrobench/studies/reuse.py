@@ -1,0 +1,47 @@
+"""A run that another study has already trained is taken from there, never trained twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from entrobench import provenance
+from entrobench.catalogue.registry import method_infos
+from entrobench.training.snapshots import snapshot_name, snapshot_steps
+
+from .runs import RESULTS
+
+
+def reuse_finished_run(config: Mapping[str, Any], folder: Path, snapshot_every: int = 0) -> Path | None:
+    """Link the outputs of an equal finished run of another study into `folder`; return its folder, or None.
+
+    Equal are runs with the same config hash, package version and method source, whose snapshots hold those asked for.
+    provenance.json then names the folder in `reused_from`.
+    """
+    method = provenance.sha256_file(method_infos()[config["method"]["use"]].source)
+    identity = config["hash"], method, provenance.package_version()
+    snapshots = [snapshot_name(step) for step in snapshot_steps(config["trainer"]["steps"], snapshot_every)]
+    source = provenance.find_twin(RESULTS, *identity, besides=folder, snapshots=snapshots)
+    if source is not None:
+        if snapshot_every:
+            (folder / "snapshots").mkdir(exist_ok=True)
+        _link(source, folder, ["final", *(f"snapshots/{name}" for name in snapshots)])
+    return source
+
+
+def _link(source: Path, folder: Path, weights: Sequence[str]) -> None:
+    """Take over a run's outputs; provenance.json comes last, since it marks the end.
+
+    The weights are hard links: finished files are never changed in place. Single files are copies, because Snakemake
+    renews the time of a job's outputs, and through a link it would renew the source's, which then looks changed.
+    """
+    mark = shutil.ignore_patterns(".snakemake_timestamp")
+    for place in weights:
+        shutil.copytree(source / place, folder / place, copy_function=os.link, ignore=mark)
+    shutil.copy(source / "steps.parquet", folder / "steps.parquet")
+    record = json.loads((source / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**record, "reused_from": str(source)}, indent=2) + "\n")

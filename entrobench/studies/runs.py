@@ -1,0 +1,128 @@
+"""What a study is once it is loaded: its runs, recipes and evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import Hardware
+from entrobench.errors import unknown
+from entrobench.evaluation.benchmarks.settings import Evaluation
+from entrobench.training.snapshots import snapshot_name, snapshot_steps
+
+from . import decontamination, recipes
+from .recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run. `config` is the hashed content of its config.json, including "hash"."""
+
+    setting: str
+    model: str
+    dataset: str
+    method: str
+    seed: int
+    config: dict[str, Any]
+    hardware: Hardware
+    folder: Path
+    published: str = ""  # what the report compares the run's cell with: folder of results/reference / setting
+
+    @property
+    def snapshots(self) -> list[str]:
+        """The folders below snapshots/ and evaluations/, one for each step evaluated before the last."""
+        steps = snapshot_steps(self.config["trainer"]["steps"], self.hardware.snapshot_every)
+        return [snapshot_name(step) for step in steps]
+
+    @property
+    def key(self) -> str:
+        """The run's place below results/<study>/runs: model/dataset/method/seed<k>."""
+        return f"{self.model}/{self.dataset}/{self.method}/seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A resolved study; `base_models` and `datasets` are recipes by name, datasets those that any step reads.
+
+    `evaluations` says how a base model and its runs are sampled, by the model's name.
+    """
+
+    name: str
+    path: Path
+    description: str
+    runs: list[Run]
+    base_models: dict[str, Recipe]
+    datasets: dict[str, Recipe]
+    evaluations: dict[str, Evaluation]
+    graders: list[str]
+    primary: str
+    warnings: list[str] = field(default_factory=list)
+    tuning: Study | None = None  # the trials behind tuned values
+
+    @property
+    def folder(self) -> Path:
+        return RESULTS / self.name
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """The names of the benchmarks, the same for all models."""
+        return list(next(iter(self.evaluations.values())).benchmarks)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The accuracies by their names in scores.parquet."""
+        return metric_names(self.evaluations)
+
+    def evaluation_file(self, model: str) -> Path:
+        """What `generate` reads for this base model: evaluation.json, or one per model where they are sampled apart."""
+        first, *others = self.evaluations.values()
+        alike = all(other == first for other in others)
+        return self.folder / ("evaluation.json" if alike else f"evaluation-{model}.json")
+
+    @property
+    def compared(self) -> dict[str, dict[str, Any]]:
+        """What each training dataset is compared with for the report, by name; only where rows can match."""
+        sources = benchmark_splits(self.benchmarks, self.datasets.__getitem__)
+        names = dict.fromkeys(run.dataset for run in self.runs)
+        found = {name: decontamination.compared_with(self.datasets[name], sources) for name in names}
+        return {name: compared for name, compared in found.items() if compared}
+
+    @property
+    def reduced_data(self) -> dict[Path, tuple[str, dict[str, Any]]]:
+        """Training data without rows of benchmarks: {folder: (dataset, what it is compared with)}."""
+        needed = list(self.compared.items())
+        datasets = [run.config["dataset"] for run in self.runs]
+        needed += [(data["name"], data["decontaminated"]) for data in datasets if "decontaminated" in data]
+        root = RESULTS / "data"
+        own = {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
+        return own | (self.tuning.reduced_data if self.tuning else {})
+
+    def run(self, key: str) -> Run:
+        """Find a run by model/dataset/method/seed<k>."""
+        runs = {run.key: run for run in self.runs}
+        if key not in runs:
+            raise unknown("run", key, runs, str(self.path))
+        return runs[key]
+
+
+def subjects(run: Run) -> list[str]:
+    """What of a run answers the benchmarks: its last step, then its snapshots; folders below results/<study>."""
+    return [f"runs/{run.key}", *(f"runs/{run.key}/evaluations/{name}" for name in run.snapshots)]
+
+
+RESULTS = Path("results")
+
+
+def metric_names(by_model: Mapping[str, Evaluation]) -> list[str]:
+    """The accuracies; where benchmarks have different numbers of samples, avg@n and maj@n keep the n."""
+    samples = {settings.samples for evaluation in by_model.values() for settings in evaluation.sampling.values()}
+    n = str(samples.pop()) if len(samples) == 1 else "n"
+    return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in next(iter(by_model.values())).shared.pass_k)]
+
+
+def benchmark_splits(benchmarks: Iterable[str], dataset: Callable[[str], Recipe]) -> list[tuple[Recipe, str]]:
+    """The recipe and the split behind each benchmark."""
+    places = map(recipes.benchmark_split, benchmarks)
+    return [(dataset(name), split) for name, split in dict.fromkeys(places)]

@@ -1,0 +1,282 @@
+"""A study: from config/studies/<name>.yaml to the list of its runs, each with one resolved, validated, hashed config.
+
+Everything that can be known to be wrong before a job starts is refused here, in one line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from entrobench.catalogue import variants
+from entrobench.catalogue.variants import Variant
+from entrobench.config import Hardware, TrainerConfig, canonical_hash, parse, stored
+from entrobench.distributed.launch import check_processes
+from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
+from entrobench.errors import InputError, nearest, unknown
+from entrobench.evaluation.benchmarks.settings import evaluations, resolve_benchmarks
+
+from . import decontamination, derived, recipes
+from .published import check_published
+from .recipes import Recipe, Recipes
+from .runs import RESULTS, Run, Study, benchmark_splits, metric_names
+from .trials import trial_content
+
+OWN_RUNS = ("settings", "models", "datasets", "methods")
+SHORTHAND = OWN_RUNS[1:]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
+TAKEN = ("data", "models", "downloads", "logs", "reference")  # folders of results/ that are no study
+GRADERS = ("entrobench", "paper")  # the first gives the scores, `paper` stands beside it
+
+
+def load_study(name_or_path: str) -> Study:
+    """Load a study by its name in config/studies or by the path of its file.
+
+    Raises InputError, one line that names file and key, for everything wrong with it.
+    """
+    return _load(_find(str(name_or_path), "STUDY"), ())
+
+
+def load_part(name_or_path: str, tuning: bool) -> Study:
+    """Load a study, or its trials."""
+    study = load_study(name_or_path)
+    if tuning and study.tuning is None:
+        raise InputError(f"{study.path}: no method has a value {{tune: [...]}}, so there are no trials")
+    return study.tuning if tuning and study.tuning else study
+
+
+def _find(name_or_path: str, where: str) -> Path:
+    known = named_files("studies")
+    if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise InputError(f"{where}: no study file {name_or_path}{nearest(path.stem, known)}")
+        return path
+    if not known:
+        raise InputError(f"{CONFIG / 'studies'}: no study here; run the command in the project's root folder")
+    if name_or_path not in known:
+        raise unknown("study", name_or_path, known, where)
+    return known[name_or_path]
+
+
+def _load(path: Path, including: tuple[Path, ...]) -> Study:
+    if path in including:
+        raise InputError(f"{including[-1]}: include: the study {path.stem!r} includes itself")
+    if path.stem in TAKEN or not NAME.fullmatch(path.stem):
+        allowed = f"letters, digits, '_', '-' and '.' only, and none of {', '.join(TAKEN)}"
+        raise InputError(f"{path}: {path.stem!r} cannot name a study: {allowed}")
+    content = read_yaml(path)
+    check_schema(content, "study", str(path))
+    included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]
+    return _study(content, included, path)
+
+
+def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Study:
+    _check_parts(content, path)
+    benchmarks = _benchmarks(content, included, path)
+    found = Recipes(str(path))
+    own = list(_own_runs(content, benchmarks, found, path))
+    tuning = _tuning(content, own, included, path)
+    own = derived.bind(own, tuning, str(path))
+    runs = _join(own, included, path)
+    base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
+    by_model = evaluations(content, [run.model for run in own], [study.evaluations for study in included], str(path))
+    primary = _primary(content, metric_names(by_model), path)
+    if any(run.published for run in runs) and not primary.startswith("avg@"):
+        raise InputError(f"{path}: published scores are means over answers: primary must be avg@n, got {primary}")
+    return Study(
+        name=path.stem,
+        path=path,
+        description=" ".join(content.get("description", "").split()),
+        runs=runs,
+        base_models=base_models,
+        datasets=_datasets(runs, base_models, benchmarks, found) | (tuning.datasets if tuning else {}),
+        evaluations={name: by_model[name] for name in base_models},
+        graders=_graders(content, included, path),
+        primary=primary,
+        warnings=_warnings(own, path) + [line for study in included for line in study.warnings],
+        tuning=tuning,
+    )
+
+
+def _tuning(content: Mapping[str, Any], own: list[Run], included: list[Study], path: Path) -> Study | None:
+    """The trials behind the tuned values of a study's own runs, placed in a folder of its own."""
+    derived.tuned(own, str(path))
+    for study in included:
+        if study.tuning:
+            raise InputError(f"{path}: include: {study.name} tunes values: run it as a study of its own")
+    made = trial_content(content, str(path))
+    if made is None:
+        return None
+    trials, name = _study(made, [], path), f"{path.stem}/tuning"
+    runs = [dataclasses.replace(run, folder=RESULTS / name / "runs" / run.key) for run in trials.runs]
+    return dataclasses.replace(trials, name=name, runs=runs)
+
+
+def _check_parts(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse a study that names no runs, or names them in two ways."""
+    if "settings" in content and (extra := [key for key in SHORTHAND if key in content]):
+        raise InputError(f"{path}: give settings, or the shorthand {', '.join(SHORTHAND)}; not settings and {extra[0]}")
+    own = any(key in content for key in OWN_RUNS)
+    if not own and "include" not in content:
+        raise InputError(f"{path}: names no runs: give settings, or {', '.join(SHORTHAND)}, or include")
+    if own and "seeds" not in content:
+        raise InputError(f"{path}: the key 'seeds' is missing: a list of whole numbers, one run each")
+    for key in ("seeds", "trainer", "hardware", "decontaminate", "evaluate_every", "published", "tuning"):
+        if not own and key in content:
+            raise InputError(f"{path}: {key} has no effect: included studies bring their own")
+    for key in SHORTHAND:
+        if own and "settings" not in content and key not in content:
+            raise InputError(f"{path}: the key {key!r} is missing")
+
+
+def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (place in the file, setting); a cross product becomes one setting per model and dataset."""
+    names: set[str] = set()
+    for setting in content.get("settings", []):
+        if setting["name"] in names:
+            raise InputError(f"{path}: settings: the name {setting['name']!r} is given twice")
+        names.add(setting["name"])
+        yield f"{path}: {setting['name']}", setting
+    for model in content.get("models", []):
+        for dataset in content["datasets"]:
+            name = f"{model}-{dataset}"
+            yield str(path), {"name": name, "model": model, "dataset": dataset, "methods": content["methods"]}
+
+
+def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Recipes, path: Path) -> Iterator[Run]:
+    shared = content.get("trainer", {})
+    parse(TrainerConfig, shared, f"{path}: trainer")
+    if "snapshot_every" in content.get("hardware", {}):
+        raise InputError(f"{path}: hardware: snapshot_every is said by the study's key evaluate_every")
+    hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
+    handling = content.get("decontaminate", "remove")
+    if handling not in decontamination.SETTINGS:
+        raise unknown("setting", handling, decontamination.SETTINGS, f"{path}: decontaminate")
+    sources = benchmark_splits(benchmarks, found.dataset) if handling == "remove" else []
+    for where, setting in _settings(content, path):
+        trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
+        recipes.check_reward(trainer.reward, where)
+        check_processes(hardware.processes, trainer, f"{path}: hardware")
+        every, beside = _along({**content, **setting}, where)
+        kept = dataclasses.replace(hardware, snapshot_every=every)
+        model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
+        compared = decontamination.compared_with(dataset, sources)
+        for method in variants.resolve(setting["methods"], f"{where}: methods"):
+            for seed in content["seeds"]:
+                config = _run_config(model, dataset, compared, method, seed, trainer)
+                names = setting["name"], model.name, dataset.name, method.name
+                yield _place(Run(*names, seed, config, kept, Path(), beside), path)
+
+
+def _run_config(
+    model: Recipe,
+    dataset: Recipe,
+    compared: Mapping[str, Any],
+    method: Variant,
+    seed: int,
+    trainer: TrainerConfig,
+) -> dict[str, Any]:
+    """What decides a run's result and nothing else, with its hash."""
+    data = {"name": dataset.name, "recipe_hash": dataset.recipe_hash, "prompt": dataset.prompt}
+    config: dict[str, Any] = {
+        "model": {"name": model.name, "recipe_hash": model.recipe_hash},
+        "dataset": {**data, "decontaminated": compared} if compared else data,
+        "method": {"name": method.name, "use": method.use, "values": method.values, **_found_by_runs(method)},
+        "seed": seed,
+        "trainer": stored(trainer),
+    }
+    return {**config, "hash": canonical_hash(config)}
+
+
+def _found_by_runs(method: Variant) -> dict[str, Any]:
+    """The declarations of values that are found by runs; absent where there are none, as before there were any."""
+    return {"derived": method.derived} if method.derived else {}
+
+
+def _place(run: Run, path: Path) -> Run:
+    """Give a run its folder in the study of this file."""
+    return dataclasses.replace(run, folder=RESULTS / path.stem / "runs" / run.key)
+
+
+def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
+    """Join own and included runs; equal ones count once, two different ones of one name are refused."""
+    joined: dict[str, Run] = {}
+    shared = [run for study in included for run in study.runs]
+    for run in own + shared:
+        first = joined.setdefault(run.key, run)
+        if first is not run and (run in own or first.config["hash"] != run.config["hash"]):
+            raise InputError(
+                f"{path}: two settings, {first.setting!r} and {run.setting!r}, hold the run {run.key}; rename a method"
+            )
+        if first.hardware.snapshot_every != run.hardware.snapshot_every:
+            raise InputError(f"{path}: include: evaluate_every differs for the run {run.key}, which two studies share")
+    return [_place(run, path) for run in joined.values()]
+
+
+def _along(content: Mapping[str, Any], where: str) -> tuple[int, str]:
+    """Steps between two evaluations (0: the last step alone), and the published numbers to compare them with."""
+    every, published = content.get("evaluate_every", 0), content.get("published", "")
+    if published:
+        check_published(published, f"{where}: published")
+        if not every:
+            raise InputError(f"{where}: published: the scores were chosen along the way: give the key 'evaluate_every'")
+    return every, published
+
+
+def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
+    """The benchmarks; where the study names none, those of the included studies."""
+    where = f"{path}: benchmarks"
+    if "benchmarks" not in content:
+        joined = list(dict.fromkeys(name for study in included for name in study.benchmarks))
+        if not joined:
+            raise InputError(f"{path}: the key 'benchmarks' is missing")
+        return joined
+    benchmarks = list(resolve_benchmarks(content["benchmarks"], where))
+    for name in benchmarks:
+        recipes.check_benchmark(name, where)
+    return benchmarks
+
+
+def _graders(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
+    names = content.get("graders") or ["entrobench", *(name for study in included for name in study.graders)]
+    for name in names:
+        if name not in GRADERS:
+            raise unknown("grader", name, GRADERS, f"{path}: graders")
+    if GRADERS[0] not in names:
+        raise InputError(f"{path}: graders: {GRADERS[0]} is missing: it gives the scores that are compared")
+    return [name for name in GRADERS if name in names]
+
+
+def _primary(content: Mapping[str, Any], metrics: list[str], path: Path) -> str:
+    """The headline metric by its name in scores.parquet; avg@n and maj@n stand for the study's samples."""
+    primary = content.get("primary", "avg@n")
+    allowed = {metric.partition("@")[0] + "@n": metric for metric in metrics if not metric.startswith("pass@")}
+    name: str = allowed.get(primary, primary)
+    if name not in metrics:
+        raise unknown("metric", primary, metrics, f"{path}: primary")
+    return name
+
+
+def _datasets(
+    runs: list[Run], base_models: Mapping[str, Recipe], benchmarks: Iterable[str], found: Recipes
+) -> dict[str, Recipe]:
+    """All data that any step reads: training, base models and benchmarks."""
+    names = [run.dataset for run in runs]
+    names += [dataset for model in base_models.values() for dataset in model.datasets]
+    names += [recipes.benchmark_split(benchmark)[0] for benchmark in benchmarks]
+    return {name: found.dataset(name) for name in dict.fromkeys(names)}
+
+
+def _warnings(runs: list[Run], path: Path) -> list[str]:
+    """Name the methods that do nothing because their setting makes one update per step."""
+    idle = {
+        run.method
+        for run in runs
+        if run.config["trainer"]["updates"] == 1 and variants.inert_on_policy(run.config["method"]["use"])
+    }
+    one_update = "makes one update per step, where policy and sampling policy agree"
+    return [f"{path}: {method} does nothing here: trainer.updates 1 {one_update}" for method in sorted(idle)]

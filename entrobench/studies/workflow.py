@@ -1,0 +1,266 @@
+"""What the Snakemake rules ask about a study: files, folders, parameters and resources of its jobs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from entrobench.catalogue.registry import method_infos
+from entrobench.config import canonical_hash
+from entrobench.distributed.launch import options
+from entrobench.engines.choice import check_engine
+from entrobench.errors import InputError, nearest
+
+from . import derived, published, recipes
+from .decontamination import reduced_folder, training_folder
+from .lock import different_configs
+from .runs import RESULTS, Run, Study, subjects
+from .study import load_part
+
+DEFAULT_STUDY = "quickstart"
+KEYS = ("study", "changed")  # of `snakemake --config`
+TRIALS = "tuning"  # the key with which tune.smk loads the trials of the study instead of it
+
+
+def load_workflow(config: Mapping[str, Any]) -> Workflow:
+    """Load the study that `snakemake --config study=...` names; refuse, before any job, what would fail later.
+
+    Raises InputError for a wrong study, a data source that does not match its recipe, and result folders that hold
+    runs of another config (unless `changed=rerun`).
+    """
+    for key in config:
+        if key not in (*KEYS, TRIALS):
+            raise InputError(
+                f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
+            )
+    argument = str(config.get("study", DEFAULT_STUDY))
+    tuning = bool(config.get(TRIALS))
+    study = load_part(argument, tuning)
+    _check_engines(study)
+    _check_sources(study)
+    if config.get("changed") != "rerun":
+        _check_results(study)
+    _check_snapshots(study)
+    for warning in study.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    named = study.path.parent == Path("config/studies")
+    argument = study.path.stem if named else shlex.quote(argument)
+    return Workflow(study, argument + tuning * " --tuning", replace=config.get("changed") == "rerun")
+
+
+def _check_engines(study: Study) -> None:
+    """Refuse a study whose engine is missing here; jobs run in this environment."""
+    sampling = {evaluation.shared.engine for evaluation in study.evaluations.values()}
+    for name in {run.config["trainer"]["engine"] for run in study.runs} | sampling:
+        check_engine(name, str(study.path))
+
+
+def _check_sources(study: Study) -> None:
+    """Read the sources of data that is not prepared yet, so that a wrong file stops the study before its first job."""
+    from entrobench.data import datasets
+
+    for name, recipe in study.datasets.items():
+        if not (RESULTS / "data" / name / "manifest.json").exists():
+            datasets.verify(name, recipe.spec)
+
+
+def _check_results(study: Study) -> None:
+    changed = different_configs(study)
+    if changed:
+        raise InputError(
+            f"{study.path}: {len(changed)} result folders hold runs of a different config, first {changed[0].folder}; "
+            "restore the settings, or copy the study to a new name, or add `--config changed=rerun` to replace them"
+        )
+
+
+def _check_snapshots(study: Study) -> None:
+    """Refuse to evaluate snapshots that a finished run did not keep; those evaluated before may be gone."""
+    for run in study.runs:
+        kept, evaluated = run.folder / "snapshots", run.folder / "evaluations"
+        missing = [name for name in run.snapshots if not ((kept / name).is_dir() or (evaluated / name).is_dir())]
+        if missing and kept.is_dir():
+            raise InputError(
+                f"{study.path}: {kept} has no {missing[0]}: the run was trained with another evaluate_every; "
+                f"restore it, or delete {run.folder} to train the run again"
+            )
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A study as its rules see it; `argument` is how jobs name it.
+
+    A subject is what answers benchmarks: runs/<run>, runs/<run>/evaluations/<snapshot> or base/<model>.
+    """
+
+    study: Study
+    argument: str
+    replace: bool  # whether runs of another config may be replaced
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        return {run.key: run for run in self.study.runs}
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        return [subject for run in self.study.runs for subject in subjects(run)] + [
+            f"base/{model}" for model in self.study.base_models
+        ]
+
+    @property
+    def along(self) -> bool:
+        """Whether any run is evaluated before its last step; then every run publishes a folder of snapshots."""
+        return any(run.hardware.snapshot_every for run in self.study.runs)
+
+    def lock_inputs(self, key: str) -> list[str]:
+        """The results of earlier jobs that decide a run's values."""
+        return [str(file) for file in derived.source_files(self.runs[key])]
+
+    @property
+    def lock_options(self) -> str:
+        return " --replace" if self.replace else ""
+
+    @property
+    def grade_options(self) -> str:
+        return "".join(f" --also {name}" for name in self.study.graders[1:])
+
+    def manifests(self, datasets: Iterable[str]) -> list[str]:
+        return [f"results/data/{dataset}/manifest.json" for dataset in datasets]
+
+    def training_inputs(self, key: str) -> list[str]:
+        """Base model, data and the method's source file, so that editing it re-runs its own runs alone."""
+        run = self.runs[key]
+        source = method_infos()[run.config["method"]["use"]].source
+        data = training_folder(RESULTS / "data", run.config["dataset"])
+        return [f"results/models/{run.model}/model.json", f"{data}/manifest.json", str(source)]
+
+    def compared_inputs(self, folder: str) -> list[str]:
+        """The prepared data from which a training set without benchmark rows is made."""
+        dataset, compared = self.study.reduced_data[Path(folder)]
+        sources = [dataset, *(place.partition("/")[0] for place in compared["against"])]
+        return self.manifests(dict.fromkeys(sources))
+
+    def compared_options(self, folder: str) -> str:
+        _, compared = self.study.reduced_data[Path(folder)]
+        return " ".join(f"--without {place}" for place in compared["against"])
+
+    @property
+    def overlaps(self) -> list[str]:
+        """The manifests that list the training rows which the study's benchmarks also ask."""
+        root = RESULTS / "data"
+        return [f"{reduced_folder(root, *item)}/manifest.json" for item in self.study.compared.items()]
+
+    def hardware_options(self, key: str) -> str:
+        run = self.runs[key]
+        every = run.hardware.snapshot_every or (run.config["trainer"]["steps"] if self.along else 0)
+        return " ".join(options(replace(run.hardware, snapshot_every=every)))
+
+    def processes(self, key: str) -> int:
+        """How many processes train a run together, one device each."""
+        return self.runs[key].hardware.processes
+
+    def devices(self, key: str) -> int:
+        """How many devices a run trains on: those of its processes, and where they are more, of its engine."""
+        return max(self.processes(key), self.runs[key].hardware.engine_devices)
+
+    def device(self, subject: str) -> str:
+        """The device that a study sets for a run; a base model is evaluated where the first of its runs is."""
+        return self._first_run(subject).hardware.device
+
+    def _first_run(self, subject: str) -> Run:
+        """The run of a subject, or the first one of a base model."""
+        kind, _, name = subject.partition("/")
+        if kind == "runs":
+            return self.runs[name.partition("/evaluations/")[0]]
+        return next(run for run in self.study.runs if run.model == name)
+
+    def gpus(self, subject: str) -> int:
+        """How many GPUs a job takes: one if the study says cuda, or auto on a machine that has any."""
+        device = self.device(subject)
+        return int(device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()))
+
+    def weights(self, subject: str) -> str:
+        """The input that stands for a subject's weights."""
+        folder = self.model_folder(subject)
+        if subject.startswith("base/"):
+            return f"{folder}/model.json"
+        return folder.partition("/snapshots/")[0] + "/snapshots" if "/evaluations/" in subject else folder
+
+    def model_folder(self, subject: str) -> str:
+        kind, _, name = subject.partition("/")
+        if kind == "base":
+            return f"results/models/{name}"
+        run, _, snapshot = name.partition("/evaluations/")
+        return f"{self.study.folder}/runs/{run}/" + (f"snapshots/{snapshot}" if snapshot else "final")
+
+    def evaluation(self, subject: str) -> str:
+        """The file that says how a subject is sampled."""
+        return str(self.study.evaluation_file(self._first_run(subject).model))
+
+    @property
+    def benchmark_datasets(self) -> list[str]:
+        return list(dict.fromkeys(recipes.benchmark_split(name)[0] for name in self.study.benchmarks))
+
+    @property
+    def benchmark_versions(self) -> str:
+        """A change of a benchmark's version samples it anew."""
+        return ", ".join(f"{name} {recipes.benchmark_version(name)}" for name in self.study.benchmarks)
+
+    def evaluation_hash(self, name: str) -> str:
+        """Of the evaluation file with this name."""
+        study = self.study
+        model = next(model for model in study.evaluations if study.evaluation_file(model).stem == name)
+        return canonical_hash(study.evaluations[model].locked)
+
+    @property
+    def grader_version(self) -> str:
+        """A change of the grader grades anew, and samples nothing."""
+        return recipes.grader_version()
+
+    @property
+    def grades(self) -> list[str]:
+        folder, benchmarks = self.study.folder, self.study.benchmarks
+        return [f"{folder}/{subject}/grades/{name}.parquet" for subject in self.subjects for name in benchmarks]
+
+    @property
+    def steps(self) -> list[str]:
+        return [str(run.folder / "steps.parquet") for run in self.study.runs]
+
+    @property
+    def provenance(self) -> list[str]:
+        return [str(run.folder / "provenance.json") for run in self.study.runs]
+
+    @property
+    def run_grades(self) -> list[str]:
+        """The grades of the runs, without those of the untrained base models."""
+        return [path for path in self.grades if path.startswith(f"{self.study.folder}/runs/")]
+
+    @property
+    def published(self) -> list[str]:
+        """The published numbers that the study is compared with."""
+        places = dict.fromkeys(run.published for run in self.study.runs if run.published)
+        return list(dict.fromkeys(str(path) for place in places for path in published.files(place)))
+
+    @property
+    def reference_scores(self) -> list[str]:
+        """Committed scores to check against, where there are any."""
+        return self._reference("scores.csv")
+
+    @property
+    def reference_sweep(self) -> list[str]:
+        """The sweep that the tables and figures show, where there is one: of the study's own trials, or committed."""
+        own = [f"{self.study.folder}/tuning/sweep.csv"] if self.study.tuning else []
+        return own or self._reference("sweep.csv")
+
+    @property
+    def statistics_audit(self) -> list[str]:
+        """The committed audit that decides which interval may give a verdict."""
+        return self._reference("audit.csv", "statistics")
+
+    def _reference(self, name: str, folder: str | None = None) -> list[str]:
+        path = RESULTS / "reference" / (folder or self.study.name) / name
+        return [str(path)] if path.exists() else []

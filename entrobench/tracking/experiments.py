@@ -1,0 +1,191 @@
+"""MLflow as a projection of result files: one experiment per study, rebuilt at will, the same after every import.
+
+An MLflow run is identified by the tag `run_key` and complete when it bears the hash of its content. An import creates
+what is missing, and replaces what is incomplete or different: metrics are never appended to a run that has some, so a
+kill at any moment, parallel jobs and re-imports neither lose nor double one. Runs that still train are `follow`'s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entrobench.errors import InputError
+from entrobench.files import replacing
+
+from .projection import NOTE, Entry, entries
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from entrobench.studies.runs import Study
+
+RUN_KEY, CONTENT, LIVE = "run_key", "content_hash", "live"  # tags
+METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits for log_batch
+
+
+def initialise(database: Path) -> None:
+    """Create the MLflow database, or leave it as it is; takes seconds the first time."""
+    with locked(database):
+        open_client(database).search_experiments(max_results=1)
+
+
+def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> None:
+    """Import a study's result files from `folder` into MLflow and write <folder>/tracking.json.
+
+    Flat runs (tag kind=run) with every step's metrics and the final scores, base models (kind=base), means over seeds
+    (kind=summary), tables, figures and report (kind=study). `rebuild` first deletes the study's experiment.
+    """
+    described = entries(study, folder)
+    with locked(database):
+        client = open_client(database)
+        if rebuild:
+            _delete_experiment(client, study.name)
+        experiment = study_experiment(client, study.name, database)
+        client.set_experiment_tag(experiment, NOTE, study.description)
+        written, removed = _import(client, experiment, described)
+    _write_summary(study, described, experiment, folder / "tracking.json")
+    same = len(described) - written
+    print(f"MLflow experiment {study.name}: {written} runs written, {same} as before, {removed} removed")
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Let one process at a time write: MLflow's migrations race, and a run must not be created twice."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(".mlflow.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released by the system when the process ends, however it ends
+        yield
+
+
+def open_client(database: Path) -> MlflowClient:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # they announce each migration
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(f"sqlite:///{database.resolve()}")
+
+
+def study_experiment(client: MlflowClient, study: str, database: Path) -> str:
+    """Id of the study's experiment; created, or restored if a user deleted it in the UI.
+
+    Raises InputError if the results were moved since, because MLflow cannot change where artifacts are.
+    """
+    # without a location, artifacts would land in ./mlruns of whoever came first
+    location = (database.resolve().parent / "mlflow-artifacts" / study).as_uri()
+    found = client.get_experiment_by_name(study)
+    if found is None:
+        return str(client.create_experiment(study, location))
+    if found.artifact_location != location:
+        raise InputError(f"{database}: was moved here; run `entrobench track {study} --rebuild`")
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _import(client: MlflowClient, experiment: str, described: list[Entry]) -> tuple[int, int]:
+    """Bring the experiment to what the files say; returns how many runs were written and removed."""
+    from rich.console import Console
+    from rich.progress import track as progress
+
+    wanted = {(entry.key, entry.content_hash) for entry in described}
+    keys = {entry.key for entry in described}
+    complete: set[tuple[str, str]] = set()
+    removed = 0
+    for run in _runs(client, experiment):
+        identity = (run.data.tags.get(RUN_KEY), run.data.tags.get(CONTENT))
+        if identity in wanted - complete:
+            complete.add(identity)
+        elif identity[0] is None or (LIVE in run.data.tags and identity[0] not in keys):
+            continue  # a user's own run, or one that still trains
+        else:
+            _delete_run(client, run)
+            removed += 1
+    missing = [entry for entry in described if (entry.key, entry.content_hash) not in complete]
+    for entry in progress(missing, "track", console=Console(stderr=True), disable=not missing):
+        _write_run(client, experiment, entry)
+    return len(missing), removed
+
+
+def _runs(client: MlflowClient, experiment: str, deleted: bool = False) -> list[Any]:
+    """All runs of an experiment; those deleted in the UI only if asked for."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    search = partial(client.search_runs, [experiment], run_view_type=view, max_results=1000)
+    found = search()
+    runs = list(found)
+    while found.token:
+        found = search(page_token=found.token)
+        runs += found
+    return runs
+
+
+def _write_run(client: MlflowClient, experiment: str, entry: Entry) -> None:
+    tags = {**entry.tags, "kind": entry.kind, RUN_KEY: entry.key}
+    run = client.create_run(experiment, start_time=entry.started, tags=tags, run_name=entry.name).info.run_id
+    log_params(client, run, entry.params)
+    log_metrics(client, run, entry.metrics)
+    for path, below in entry.artifacts.items():
+        client.log_artifact(run, str(path), below or None)
+    client.set_terminated(run, "FINISHED", end_time=entry.ended)
+    client.set_tag(run, CONTENT, entry.content_hash)  # last: it says that the run is complete
+
+
+def log_params(client: MlflowClient, run: str, params: Mapping[str, str]) -> None:
+    """Write a run's settings."""
+    from mlflow.entities import Param
+
+    rows = [Param(key, value) for key, value in params.items()]
+    for start in range(0, len(rows), PARAMS_PER_CALL):
+        client.log_batch(run, params=rows[start : start + PARAMS_PER_CALL])
+
+
+def log_metrics(client: MlflowClient, run: str, metrics: Sequence[tuple[str, float, int, int]]) -> None:
+    """Write (name, value, unix milliseconds, step) to a run; a metric that is there already is not doubled."""
+    from mlflow.entities import Metric
+
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        client.log_batch(run, metrics=[Metric(*metric) for metric in metrics[start : start + METRICS_PER_CALL]])
+
+
+def _delete_run(client: MlflowClient, run: Any) -> None:
+    """Delete a run for good, with its artifacts; MLflow's own delete keeps every metric in the database."""
+    import shutil
+
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    client._tracking_client.store._hard_delete_run(run.info.run_id)  # what `mlflow gc` calls
+    shutil.rmtree(Path(local_file_uri_to_path(run.info.artifact_uri)).parent, ignore_errors=True)
+
+
+def _delete_experiment(client: MlflowClient, name: str) -> None:
+    """Delete a study's experiment for good, if there is one."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        for run in _runs(client, found.experiment_id, deleted=True):
+            _delete_run(client, run)
+        if found.lifecycle_stage == "active":
+            client.delete_experiment(found.experiment_id)
+        client._tracking_client.store._hard_delete_experiment(found.experiment_id)
+
+
+def _write_summary(study: Study, described: list[Entry], experiment: str, path: Path) -> None:
+    """Say in tracking.json what MLflow now holds of the study."""
+    content = {
+        "experiment": study.name,
+        "experiment_id": experiment,
+        "runs": {kind: sum(entry.kind == kind for entry in described) for kind in ("run", "base", "summary", "study")},
+        "metrics": sum(len(entry.metrics) for entry in described),
+        "content_hash": {entry.key: entry.content_hash for entry in described},
+    }
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(content, indent=2) + "\n")

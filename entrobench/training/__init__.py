@@ -1,0 +1,1 @@
+"""One run: from prompts to updates, checkpoints and rows."""

@@ -1,0 +1,121 @@
+"""Checkpoints: all that a run needs to go on bit for bit, in safetensors and JSON, renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from entrobench.distributed.sharding import full, like
+from entrobench.errors import InputError
+
+KEPT = 2  # design 4: the newest two
+
+
+def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    """Write folder/step<k>: one safetensors file per group of tensors and state.json, then drop old checkpoints.
+
+    The checkpoint appears whole or not at all: it is written beside its place, synchronised and renamed.
+    """
+    final, draft = folder / f"step{step:06d}", folder / f".step{step:06d}.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, group in tensors.items():
+        # clones: tensors that share storage (tied weights) are stored once by the caller, views are cut out here
+        save_file(
+            {key: value.detach().cpu().contiguous().clone() for key, value in group.items()},
+            draft / f"{name}.safetensors",
+        )
+    (draft / "state.json").write_text(json.dumps(state))
+    put_in_place(draft, final)
+    for old in _complete(folder)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def put_in_place(draft: Path, final: Path) -> None:
+    """Rename a finished folder of files, or replace one by it, once the disk has all of it."""
+    for path in [*draft.iterdir(), draft]:
+        synchronise(path)
+    shutil.rmtree(final, ignore_errors=True)
+    draft.rename(final)
+    synchronise(final.parent)
+
+
+def discard(folder: Path) -> None:
+    """Delete all checkpoints at once: a kill must not leave one whose snapshots are gone."""
+    if folder.is_dir():
+        leaving = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(leaving, ignore_errors=True)
+        folder.rename(leaving)
+        shutil.rmtree(leaving)
+
+
+def synchronise(path: Path) -> None:
+    """Ask the disk to have a file or folder before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def latest(folder: Path, identity: Mapping[str, str]) -> Path | None:
+    """The newest complete checkpoint, or None; raises InputError where it belongs to a run of another config."""
+    complete = _complete(folder)
+    if not complete:
+        return None
+    stored = load_state(complete[-1])["identity"]["config_hash"]
+    if stored != identity["config_hash"]:
+        raise InputError(
+            f"{folder}: these checkpoints belong to another run (config {stored[:12]}, this one is "
+            f"{identity['config_hash'][:12]}); delete the folder to start afresh, or restore the settings to go on"
+        )
+    return complete[-1]
+
+
+def stale(folder: Path, identity: Mapping[str, str]) -> bool:
+    """Whether the newest checkpoint is of the same config, but was made by another version of the method's source."""
+    complete = _complete(folder)
+    stored = load_state(complete[-1])["identity"] if complete else identity
+    same_config = stored["config_hash"] == identity["config_hash"]
+    return bool(same_config and stored["method_source"] != identity["method_source"])
+
+
+def _complete(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step*") if (path / "state.json").exists())
+
+
+def load_state(checkpoint: Path) -> dict[str, Any]:
+    """The JSON state of a checkpoint."""
+    state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
+    return state
+
+
+def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
+    """One group of tensors of a checkpoint, on the CPU."""
+    return load_file(checkpoint / f"{name}.safetensors")
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors as {"<parameter>.<name>": tensor}, whole."""
+    states = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": full(value) for index, state in states.items() for name, value in state.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Load `optimizer_tensors` into an optimizer of the same parameters."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        weight = weights[int(index)]
+        # moments are cut as their weight is, counters are not
+        states.setdefault(int(index), {})[name] = like(value, weight) if value.shape == weight.shape else value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,191 @@
+"""One step's experience: prompts drawn, answers sampled and rewarded, and their records under the sampling policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entrobench.api import Method, MiniBatch, StepBatch
+from entrobench.config import TrainerConfig
+from entrobench.distributed.sharding import Whole, whole_weights
+from entrobench.engines.rollout import Engine
+from entrobench.entropy.logits import TokenStat, entropy
+from entrobench.errors import InputError
+from entrobench.objective import rollout_weights
+
+from . import hook_checks
+from .answers import Answer, Prompt, Reward, Sampled, Sampler, reward_of
+from .forward import Sequences, frozen_forward, pack
+from .micro_batches import Memory
+from .update import keyed_generator, minibatch_of
+
+
+@dataclass(frozen=True)
+class Experience:
+    """A step's sequences and records."""
+
+    sequences: Sequences
+    batch: StepBatch
+    keys: list[str]  # [S] names of the sequences for random draws
+    sampled: Sampled  # all answers, also dropped ones
+    entropy_t1: float  # nats per token of the sampling policy at temperature 1
+    rollout: dict[str, float]  # how far sampler and trainer lie apart: see `_apart`
+    seconds: dict[str, float]
+
+
+def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, step: int) -> list[Prompt]:
+    """The prompts of a step: epochs shuffled by (seed, epoch), the same for every method; steps never span epochs."""
+    per_epoch = len(prompts) // config.prompts
+    epoch, place = divmod(step - 1, per_epoch)
+    order = keyed_generator(f"order/{seed}/{epoch}").permutation(len(prompts))
+    return [prompts[i] for i in order[place * config.prompts : (place + 1) * config.prompts]]
+
+
+def minibatches(
+    method: Method, experience: Experience, updates: int, memory: Memory
+) -> Iterator[tuple[MiniBatch, Sequences, list[str]]]:
+    """Cut a step into its updates: the records, the sequences and their keys of each, dropped sequences left out.
+
+    Calls the method's `keep`, `advantages` and `before_updates` first, once. An update with nothing left is skipped,
+    and so are all where dynamic sampling found no group to train on.
+    """
+    batch = experience.batch
+    keep, advantages = hook_checks.keep(method, batch), hook_checks.advantages(method, batch)
+    method.before_updates(batch)
+    hook_checks.state(method)
+    keep = keep & experience.sampled.trainable
+    made = 0  # the first update that is made is update 0, for it is on policy
+    for rows in torch.arange(len(keep), device=keep.device).chunk(updates):
+        rows = rows[keep[rows]]
+        if bool(batch.mask[rows].any()):
+            keys = [experience.keys[row] for row in rows.tolist()]
+            sequences = experience.sequences.rows(rows)
+            yield minibatch_of(batch, advantages, rows, made, memory.numbers(sequences.lengths)), sequences, keys
+            made += 1
+
+
+class Collector:
+    """Samples and records the experience of a step."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        engine: Engine,
+        reward: Reward,
+        method: Method,
+        config: TrainerConfig,
+        seed: int,
+        memory: Memory,
+        diagnostic: TokenStat | None = None,
+        whole: Whole | None = None,
+    ) -> None:
+        """`diagnostic` sees every response token once a step; `whole` is what the engine reads of sharded weights."""
+        self.diagnostic = diagnostic
+        self.model, self.engine, self.method, self.config, self.memory = model, engine, method, config, memory
+        self.whole = whole
+        self.sampler = Sampler(tokenizer, engine, reward, config, seed, memory.ranks)
+
+    def collect(
+        self,
+        prompts: Sequence[Prompt],
+        step: int,
+        temperature: float,
+        reference: Any | None,
+        refill: Iterator[Sequence[Prompt]] = iter(()),  # noqa: B008 (empty for ever)
+    ) -> Experience:
+        """Sample G answers to each prompt at this temperature and record them; `refill` see `Sampler.sample`."""
+        start = time.perf_counter()
+        with whole_weights(self.whole, self.model) as weights:
+            self.engine.load(weights)
+        loaded = time.perf_counter()
+        sampled = self.sampler.sample(prompts, step, temperature, refill)
+        clock = time.perf_counter()
+        answers, device = sampled.kept, next(self.model.parameters()).device
+        sequences = pack([a.prompt.tokens for a in answers], [a.completion.tokens for a in answers], device)
+        records, entropy_t1 = self._records(sequences, temperature, reference)
+        batch = self._batch(answers, sequences, records, step, temperature)
+        apart = self._apart(batch)
+        seconds = {
+            "rollout": loaded - start + sampled.rollout_seconds,
+            "reward": sampled.reward_seconds,
+            "old": time.perf_counter() - clock,
+        }
+        keys = [answer.key for answer in answers]
+        return Experience(sequences, batch, keys, sampled, entropy_t1, apart, seconds)
+
+    def _apart(self, batch: StepBatch) -> dict[str, float]:
+        """Mean |logp_rollout - logp_old| per token and, with a correction, its weights' mean and largest.
+
+        Raises InputError where the engine is farther off than rounding explains.
+        """
+        assert batch.logp_rollout is not None
+        difference = (batch.logp_old - batch.logp_rollout)[batch.mask]
+        mismatch, limit = float(difference.abs().mean()), self.engine.tolerance
+        if not mismatch <= limit:
+            raise InputError(
+                f"engine: {self.config.engine}: at step {batch.step} its log-probabilities lie {mismatch:.3g} nats per "
+                f"token from the trainer's (at most {limit:g} under equal weights): it holds others, or computes "
+                "otherwise; training stops here, the last checkpoint is intact"
+            )
+        apart = {"rollout_mismatch": mismatch}
+        if self.config.rollout_correction is not None:
+            weights = rollout_weights(batch, self.config.rollout_correction)[batch.mask]
+            apart |= {"rollout_weight": float(weights.mean()), "rollout_weight_max": float(weights.max())}
+        return apart
+
+    def _records(self, sequences: Sequences, temperature: float, reference: Any | None) -> tuple[dict[str, Any], float]:
+        """Old log-probabilities, entropies and statistics; and the entropy at temperature 1."""
+        own = hook_checks.token_stats(self.method)
+        wanted = sorted({*self.method.old_stats, *(name for name in self.method.fresh if name in own)})
+        places = {name: "entropy" if own[name] is entropy else f"own/{name}" for name in wanted}
+        stats: dict[str, TokenStat] = {"entropy": entropy, **{place: own[name] for name, place in places.items()}}
+        if self.diagnostic is not None:
+            stats["diagnostic"] = self.diagnostic
+        if temperature != 1:
+            stats["entropy_t1"] = lambda logits: entropy(logits * temperature)
+        logp, values = frozen_forward(self.model, sequences, stats, temperature, self.memory)
+        logp_ref = None
+        if reference is not None:
+            logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, self.memory)
+        for name, place in places.items():
+            hook_checks.finite(f"token_stats: {name}", values[place], sequences.mask)
+        at_one = values.get("entropy_t1", values["entropy"])
+        records = {
+            "logp_old": logp,
+            "entropy_old": values["entropy"],
+            "stats_old": {name: values[place] for name, place in places.items()},
+            "logp_ref": logp_ref,
+        }
+        return records, float(at_one[sequences.mask].mean())
+
+    def _batch(
+        self, answers: Sequence[Answer], sequences: Sequences, records: dict[str, Any], step: int, temperature: float
+    ) -> StepBatch:
+        like: Tensor = records["logp_old"]
+
+        def column(values: Iterable[float], **of: Any) -> Tensor:
+            return torch.tensor(list(values), device=like.device, **{"dtype": like.dtype, **of})
+
+        count = len(answers) // self.config.group_size
+        group = torch.arange(count, device=like.device).repeat_interleave(self.config.group_size)
+        correct = column(float(answer.verdict.correct) for answer in answers)
+        logp_rollout = torch.zeros_like(like)
+        logp_rollout[sequences.mask] = column(logp for answer in answers for logp in answer.completion.logps)
+        return StepBatch(
+            rewards=column(reward_of(answer, self.config) for answer in answers),
+            group=group,
+            pass_rate=correct.view(count, -1).mean(1)[group],
+            truncated=column((answer.completion.finish == "length" for answer in answers), dtype=torch.bool),
+            mask=sequences.mask,
+            logp_rollout=logp_rollout,
+            step=step,
+            total_steps=self.config.steps,
+            temperature=temperature,
+            **records,
+        )

@@ -1,0 +1,63 @@
+"""How the sequences of a minibatch are divided: among processes, and into micro-batches that fit in memory.
+
+Nothing here ever changes a result: divisors and selections are settled before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from entrobench.distributed.ranks import Ranks
+
+Rows = list[int]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Limits of a forward pass; `ranks` share the work."""
+
+    micro_batch: int  # sequences
+    head_chunk: int  # tokens per chunk of the output layer
+    tokens: int = 0  # prompts, responses and padding of a micro-batch; 0: no limit
+    ranks: Ranks = Ranks()
+
+    def micro_batches(self, lengths: Sequence[int]) -> list[list[Rows]]:
+        """Row numbers by process and micro-batch; every process gets as many micro-batches, some maybe empty.
+
+        `lengths` are tokens per sequence. Without a limit on tokens rows stay in order; with one, sequences of like
+        length come together, so that little is padding, and are dealt out in turn, so that processes end together.
+        """
+        if self.tokens:
+            order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+            shares = [order[number :: self.ranks.count] for number in range(self.ranks.count)]
+        else:
+            everything, count = range(len(lengths)), self.ranks.count
+            shares = [list(Ranks(number, count).share(everything)) for number in range(count)]
+        parts = [list(self._pack(share, lengths)) for share in shares]
+        most = max(map(len, parts))
+        return [part + [[]] * (most - len(part)) for part in parts]
+
+    def numbers(self, lengths: Sequence[int]) -> list[int]:
+        """The number of each row's micro-batch among those of all processes."""
+        every = [rows for part in self.micro_batches(lengths) for rows in part]
+        number = {row: place for place, rows in enumerate(every) for row in rows}
+        return [number[row] for row in range(len(lengths))]
+
+    def own_micro_batches(self, lengths: Sequence[int]) -> list[Rows]:
+        """The micro-batches of this process."""
+        return self.micro_batches(lengths)[self.ranks.number]
+
+    def _pack(self, rows: Sequence[int], lengths: Sequence[int]) -> Iterator[Rows]:
+        """Consecutive rows as long as they are few and, padded to the longest, short enough; one row always fits."""
+        packed: Rows = []
+        longest = 0
+        for row in rows:
+            longest = max(longest, lengths[row])
+            full = len(packed) == self.micro_batch
+            if packed and (full or (self.tokens and longest * (len(packed) + 1) > self.tokens)):
+                yield packed
+                packed, longest = [], lengths[row]
+            packed.append(row)
+        if packed:
+            yield packed

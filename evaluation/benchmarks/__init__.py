@@ -1,0 +1,1 @@
+"""Benchmarks: lm-eval tasks, and the answers that a model gives to them."""

@@ -1,0 +1,156 @@
+"""Generation: the answers of one model to all benchmarks of a study, as compressed JSON lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entrobench.config import EvaluationConfig, parse
+from entrobench.engines.choice import check_engine
+from entrobench.errors import InputError
+from entrobench.files import replacing
+
+from .loading import Benchmark, load_benchmark
+from .settings import sampling_of
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.task import Task
+
+    from .lm_eval import Response
+
+
+def generate(
+    model_folder: Path, evaluation: Mapping[str, Any], data_root: Path, output_folder: Path, device: str = "auto"
+) -> None:
+    """Write <output_folder>/generations/<benchmark>.jsonl.zst for every benchmark of `evaluation`.
+
+    `evaluation` holds the fields of EvaluationConfig, the list `benchmarks` and, where benchmarks have settings of
+    their own, `sampling`; `data_root` the prepared datasets. The model is loaded once; each file appears by rename
+    when its benchmark is done. Raises InputError for an unknown benchmark, data that was not prepared, or a model
+    folder without tokenizer, before anything is sampled.
+    """
+    settings = _settings(evaluation)
+    benchmarks = [load_benchmark(name) for name in settings]
+    tasks = build_tasks(settings, data_root)
+
+    from entrobench.models.loading import weights_sha256
+
+    from .lm_eval import BATCHES, EngineLM
+
+    shared = next(iter(settings.values()))
+    check_engine(shared.engine, "evaluation")
+    model = EngineLM(str(model_folder), device, shared.seed, BATCHES[shared.engine], shared.engine)
+    weights = weights_sha256(model_folder)
+    with _progress() as progress:
+        for benchmark in benchmarks:
+            requests = build_requests(tasks[benchmark.name], settings[benchmark.name])
+            bar = progress.add_task(benchmark.name, total=len(requests))
+            responses = model.respond(requests, partial(progress.advance, bar))
+            header = {
+                "benchmark": benchmark.name,
+                "benchmark_version": benchmark.version,
+                "evaluation": dict(evaluation),
+                "model_weights_sha256": weights,
+                "seed": settings[benchmark.name].seed,
+            }
+            lines = [{"header": header}, *_records(requests, responses)]
+            _write(lines, output_folder / "generations" / f"{benchmark.name}.jsonl.zst")
+
+
+def _settings(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
+    """The settings of each benchmark."""
+    names = evaluation.get("benchmarks")
+    if not names:
+        raise InputError("evaluation: benchmarks must name at least one benchmark")
+    own = evaluation.get("sampling", {})
+    fields = {key: value for key, value in evaluation.items() if key not in ("benchmarks", "sampling")}
+    shared = parse(EvaluationConfig, fields, "evaluation")
+    return sampling_of(shared, {name: own.get(name, {}) for name in names}, "evaluation: sampling")
+
+
+def build_tasks(settings: Mapping[str, EvaluationConfig], data_root: Path) -> dict[str, Task]:
+    """Return {benchmark: lm-eval task} with rows in memory and the study's sampling. Raises InputError without data."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns once per task about settings that are ours
+    tasks = {}
+    for name, own in settings.items():
+        task = tasks[name] = build_task(load_benchmark(name), data_root, own.problems)
+        sampling = {
+            "temperature": own.temperature,
+            "top_p": own.top_p,
+            "top_k": own.top_k,
+            "max_gen_toks": own.max_tokens,
+        }
+        task.set_config("generation_kwargs", sampling, update=True)
+    return tasks
+
+
+def build_task(benchmark: Benchmark, data_root: Path, problems: int | None) -> Task:
+    """The lm-eval task of a benchmark over at most `problems` of its prepared rows."""
+    from lm_eval.tasks import TaskManager
+
+    from .lm_eval import task_rows
+
+    metadata = {"data_root": str(data_root), "problems": problems}
+    manager = TaskManager(include_defaults=False, metadata=metadata)  # indexing lm-eval's own tasks takes seconds
+    spec: Any = str(benchmark.path)
+    if benchmark.foreign:  # its prompts are prepared
+        spec = {
+            "task": benchmark.name,
+            "custom_dataset": task_rows,
+            "test_split": "test",
+            "output_type": "generate_until",
+            "doc_to_text": "problem",
+            "doc_to_target": "answer",
+            "generation_kwargs": {"until": list(benchmark.until)},
+            "metadata": {"dataset": benchmark.dataset, "split": benchmark.split},
+        }
+    return manager.load([spec])["tasks"][benchmark.name]
+
+
+def build_requests(task: Task, settings: EvaluationConfig) -> list[Instance]:
+    """Return every problem of a task `samples` times, its prompt rendered; draws of a problem side by side."""
+    requests: list[Instance] = []
+    for number, row in task.doc_iterator():
+        prompt = task.fewshot_context(row, num_fewshot=0)
+        request = task.construct_requests(row, prompt, metadata=(task.task_name, number, settings.samples))
+        requests += [request] * settings.samples
+    return requests
+
+
+def _records(requests: list[Instance], responses: list[Response]) -> Iterable[dict[str, Any]]:
+    draws: dict[str, int] = {}
+    for request, response in zip(requests, responses, strict=True):
+        row = request.doc
+        draw = draws[row["id"]] = draws.get(row["id"], -1) + 1
+        yield {
+            "problem_id": row["id"],
+            "draw": draw,
+            "problem": row["problem"],
+            "gold": row["answer"],
+            **({"tolerance": row["tolerance"]} if row.get("tolerance") else {}),
+            "response": response.text,
+            "tokens": response.tokens,
+            "finish": response.finish,
+        }
+
+
+def _write(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
+    import zstandard
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    with replacing(path) as draft:
+        draft.write_bytes(zstandard.compress(text.encode()))
+
+
+def _progress() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("generate {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

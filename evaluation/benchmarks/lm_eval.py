@@ -1,0 +1,193 @@
+"""The two sides of lm-eval: our rows as its tasks' data set, our rollout engine as its model `entrobench`.
+
+`python -m entrobench.evaluation.benchmarks.lm_eval run --model entrobench --model_args pretrained=FOLDER --tasks NAME`
+is lm-eval's own command line with both added; a task's rows are prepared by `entrobench prepare-data DATASET`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+from lm_eval.api.registry import register_model
+
+from entrobench.data.datasets import load_rows
+from entrobench.data.rows import problem_id
+from entrobench.engines.rollout import Sampling
+from entrobench.errors import InputError
+from entrobench.evaluation.grading.grader import grade, with_tolerance
+
+from .loading import TASKS
+
+BATCH = 256  # ours: answers decoded side by side
+BATCHES = {"native": BATCH, "vllm": 16 * BATCH}  # ours; vLLM itself decides how many are side by side
+LONGEST = 256  # tokens of an answer where neither task nor command line says; lm-eval's own default
+
+
+def task_rows(
+    dataset: str, split: str, data_root: str = "results/data", problems: int | None = None, **_: Any
+) -> dict[str, Any]:
+    """Return {"test": rows} of a benchmark in memory: what the task files name as `custom_dataset`.
+
+    lm-eval passes a task's metadata as keywords; `data_root` (the folder of prepared datasets) and `problems` (a limit)
+    come from `TaskManager(metadata=...)`.
+    """
+    from datasets import Dataset
+
+    rows = load_rows(Path(data_root) / dataset, split)[:problems]
+    return {"test": Dataset.from_list([vars(row) for row in rows])}
+
+
+def judge(row: Mapping[str, Any], answers: Sequence[str | Sequence[str]]) -> dict[str, float]:
+    """The share of right answers to one row, by our grader: what the task files name as `process_results`."""
+    drawn = [answers[0]] if isinstance(answers[0], str) else answers[0]
+    tolerance = row.get("tolerance")
+    return {"avg": sum(with_tolerance(grade(a, row["answer"]), tolerance).correct for a in drawn) / len(drawn)}
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer: its text up to the first stop string, the tokens that were sampled, and why sampling ended."""
+
+    text: str
+    tokens: int
+    finish: str  # "stop" or "length"
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What makes requests draws of the same question."""
+
+    task: str | None
+    key: str  # names the question for its random numbers
+    text: str
+    sampling: Sampling
+    stops: tuple[str, ...]
+
+
+@register_model("entrobench")
+class EngineLM(LM):  # type: ignore[misc]
+    """A rollout engine as an lm-eval model; only generation is offered."""
+
+    def __init__(
+        self, pretrained: str, device: str = "auto", seed: int = 0, batch_size: int = BATCH, engine: str = "native"
+    ) -> None:
+        """Load model and tokenizer from the folder `pretrained`. Raises InputError if either is missing."""
+        super().__init__()
+        from entrobench.engines.choice import evaluation_engine
+        from entrobench.models.loading import load_tokenizer, resolve_device
+
+        self.tokenizer = load_tokenizer(Path(pretrained))
+        where, self.rows = resolve_device(device), int(batch_size)
+        self.engine = evaluation_engine(engine, Path(pretrained), self.tokenizer, where, self.rows)
+        self.stream = f"evaluation/{int(seed)}"  # apart from the random numbers of training
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Return the text of one answer per request; equal requests of a task are its draws, in order."""
+        return [response.text for response in self.respond(requests)]
+
+    def respond(
+        self, requests: Sequence[Instance], advance: Callable[[int], None] = lambda answers: None
+    ) -> list[Response]:
+        """Answer every request; `advance` is told how many answers each batch added.
+
+        Random numbers are keyed by (seed, question, draw), so that neither order nor batches change them.
+        """
+        draws: dict[_Question, list[int]] = {}
+        for position, request in enumerate(requests):
+            draws.setdefault(_question(request), []).append(position)
+        responses: dict[int, Response] = {}
+        for batch in self._batches(draws):
+            responses |= self._answer(batch, draws)
+            advance(sum(len(draws[question]) for question, _ in batch))
+        return [responses[position] for position in range(len(requests))]
+
+    def _batches(self, draws: dict[_Question, list[int]]) -> list[list[tuple[_Question, list[int]]]]:
+        """Cut (question, prompt tokens) into batches of like sampling and number of draws, short prompts first."""
+        from entrobench.models.loading import encode_prompt
+
+        alike: dict[tuple[Sampling, int], list[tuple[_Question, list[int]]]] = {}
+        for question, positions in draws.items():
+            prompt = encode_prompt(self.tokenizer, question.text)
+            alike.setdefault((question.sampling, len(positions)), []).append((question, prompt))
+        batches = []
+        for (_, n), prompts in alike.items():
+            prompts.sort(key=lambda item: len(item[1]))
+            size = max(1, self.rows // n)
+            batches += [prompts[start : start + size] for start in range(0, len(prompts), size)]
+        return batches
+
+    def _answer(
+        self, batch: list[tuple[_Question, list[int]]], draws: dict[_Question, list[int]]
+    ) -> dict[int, Response]:
+        from entrobench.models.loading import decode
+
+        questions = [question for question, _ in batch]
+        n = len(draws[questions[0]])
+        keys = [question.key for question in questions]
+        done = self.engine.generate([prompt for _, prompt in batch], n, questions[0].sampling, keys, self.stream)
+        answered = {}
+        for index, completion in enumerate(done):
+            question = questions[index // n]
+            text = _cut(decode(self.tokenizer, completion.tokens), question.stops)
+            answered[draws[question][index % n]] = Response(text, len(completion.tokens), completion.finish)
+        return answered
+
+    @property
+    def tokenizer_name(self) -> str:
+        raise InputError("lm-eval model entrobench: it applies the chat template itself; drop --apply_chat_template")
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        raise InputError("lm-eval model entrobench: only tasks with `output_type: generate_until` can be run")
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        raise InputError("lm-eval model entrobench: only tasks with `output_type: generate_until` can be run")
+
+
+def _question(request: Instance) -> _Question:
+    text, settings = request.args
+    stops = settings.get("until") or ()
+    sampling = Sampling(
+        temperature=float(settings.get("temperature", 0.0)),  # lm-eval's default is greedy
+        top_p=float(settings.get("top_p", 1.0)),
+        top_k=int(settings.get("top_k", 0)),
+        max_tokens=int(settings.get("max_gen_toks", LONGEST)),
+    )
+    key = str(request.doc.get("id") or problem_id(text))
+    return _Question(request.task_name, key, text, sampling, (stops,) if isinstance(stops, str) else tuple(stops))
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    """The text before the first stop string, as lm-eval defines it."""
+    return min((text.split(stop, 1)[0] for stop in stops if stop), key=len, default=text)
+
+
+def main() -> None:
+    """Run lm-eval's command line with our model and tasks; ours go before its own of the same name."""
+    from lm_eval._cli import HarnessCLI
+    from lm_eval.utils import setup_logging
+
+    setup_logging()
+    command = HarnessCLI()
+    arguments = command.parse_args()
+    ours = {"include_path": None, "device": "auto", "batch_size": BATCH}  # instead of lm-eval's cuda:0 and 1
+    for name, value in ours.items():
+        setattr(arguments, name, getattr(arguments, name, None) or value)
+    arguments.include_path = [str(TASKS), *([arguments.include_path] if arguments.include_path else [])]
+    try:
+        command.execute(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    sys.modules["entrobench.evaluation.benchmarks.lm_eval"] = sys.modules[
+        "__main__"
+    ]  # the tasks name it: one module, not two
+    main()

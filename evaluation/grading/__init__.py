@@ -1,0 +1,1 @@
+"""A model's answer becomes a verdict: is it the gold answer?"""

@@ -1,0 +1,159 @@
+"""Grades a file of generations into the grades table, on all cores."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from entrobench.errors import InputError
+from entrobench.files import replacing
+
+from .grader import GRADER_VERSION, OUTCOMES, Verdict, grade, is_known, remember, warm_up, with_tolerance
+
+_REQUIRED = ("problem_id", "draw", "gold", "response", "tokens", "finish")
+_ESSENTIAL = ("gold", "response")  # of a file that the pipeline did not write
+ENDINGS = (".jsonl.zst", ".jsonl")
+
+
+def grade_file(generations: Path, output: Path, progress: bool) -> None:
+    """Grade a generations file (.jsonl or .jsonl.zst) into the grades table (parquet), and print the outcomes' counts.
+
+    Identical (response, gold) pairs are graded once. Where `output` holds the grades of this grader version already,
+    an answer that it judged costs nothing. Raises InputError with file and row for a bad or missing gold.
+    """
+    rows = read_generations(generations)
+    _remember_grades(output)
+    pairs = list(dict.fromkeys((row["response"], row["gold"]) for row in rows))
+    verdicts = grade_pairs(pairs, f"grading {generations.name}", progress)
+    judged = [with_tolerance(verdicts[row["response"], row["gold"]], row.get("tolerance")) for row in rows]
+    _write([_graded(row, verdict) for row, verdict in zip(rows, judged, strict=True)], output)
+    counts = Counter(verdict.outcome for verdict in judged)
+    print(f"{output}: {len(rows)} answers: {', '.join(f'{counts[outcome]} {outcome}' for outcome in OUTCOMES)}")
+
+
+def output_of(generations: Path) -> Path:
+    """Where the grades of a generations file go: from a run's generations/ to its grades/, else beside the file."""
+    name = next((generations.name.removesuffix(end) for end in ENDINGS if generations.name.endswith(end)), None)
+    if name is None:
+        raise InputError(f"{generations}: a generations file ends in {' or '.join(ENDINGS)}")
+    if generations.parent.name == "generations":
+        return generations.parent.parent / "grades" / f"{name}.parquet"
+    return generations.with_name(f"{name}.grades.parquet")
+
+
+def read_generations(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a generations file, without its header; raises InputError for one that cannot be graded.
+
+    A file without header is not the pipeline's: its rows need gold and response, the rest is numbered or left empty.
+    """
+    records = list(_records(path))
+    rows = [record for record in records if "header" not in record]
+    required = _REQUIRED if len(rows) < len(records) else _ESSENTIAL
+    for number, row in enumerate(rows, start=1):
+        missing = [key for key in required if key not in row]
+        if missing:
+            raise InputError(f"{path}: row {number}: missing {', '.join(missing)} (required: {', '.join(required)})")
+        if not isinstance(row["response"], str):
+            raise InputError(f"{path}: row {number}: response is not text ({row['response']!r})")
+        if not isinstance(row["gold"], str) or not row["gold"].strip():
+            raise InputError(
+                f"{path}: row {number}: gold is empty or not text ({row['gold']!r}), nothing to grade against"
+            )
+    draws: Counter[str] = Counter()
+    for number, row in enumerate(rows, start=1):
+        problem = str(row.setdefault("problem_id", row.get("id", number)))
+        row.setdefault("draw", draws[problem])
+        draws[problem] += 1
+    return rows
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    with _open(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}: line {number} is no JSON: {error.msg}") from error
+            if not isinstance(record, dict):
+                raise InputError(f"{path}: line {number} is no JSON object")
+            yield record
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[io.TextIOWrapper]:
+    import zstandard
+
+    output_of(path)  # refuses any other kind of file
+    try:
+        with path.open("rb") as file:
+            plain = zstandard.ZstdDecompressor().stream_reader(file) if path.suffix == ".zst" else file
+            yield io.TextIOWrapper(plain, encoding="utf-8")
+    except (zstandard.ZstdError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as {path.suffix[1:]}: {error}") from error
+
+
+def _remember_grades(grades: Path) -> None:
+    """Take over the verdicts of an earlier grading by this grader version."""
+    import pyarrow.parquet
+
+    if not grades.exists():
+        return
+    table = pyarrow.parquet.read_table(grades)
+    if (table.schema.metadata or {}).get(b"grader_version") != GRADER_VERSION.encode():
+        return
+    for row in table.select([field.name for field in fields(Verdict)]).to_pylist():
+        remember(Verdict(**row))
+
+
+def grade_pairs(pairs: list[tuple[str, str]], title: str, progress: bool) -> dict[tuple[str, str], Verdict]:
+    """Grade different (response, gold) pairs on all cores, with a progress bar if wished."""
+    from rich.progress import track
+
+    if not all(is_known(*pair) for pair in pairs):
+        warm_up()
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        graded = threads.map(lambda pair: grade(*pair), pairs)
+        return dict(zip(pairs, track(graded, title, total=len(pairs), disable=not progress), strict=True))
+
+
+def _graded(row: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
+    return {
+        "problem_id": str(row["problem_id"]),
+        "draw": int(row["draw"]),
+        "correct": verdict.correct,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "extracted_prediction": verdict.extracted_prediction,
+        "extracted_gold": verdict.extracted_gold,
+        "seconds": verdict.seconds,
+        "tokens": row.get("tokens"),
+        "truncated": row["finish"] == "length" if "finish" in row else None,
+    }
+
+
+def _write(rows: list[dict[str, Any]], output: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    text, whole, real, yes_no = pyarrow.string(), pyarrow.int64(), pyarrow.float64(), pyarrow.bool_()
+    schema = pyarrow.schema(
+        {
+            **{"problem_id": text, "draw": whole, "correct": yes_no, "outcome": text, "reason": text},
+            **{"extracted_prediction": text, "extracted_gold": text, "seconds": real, "tokens": whole},
+            "truncated": yes_no,
+        },
+        metadata={b"grader_version": GRADER_VERSION.encode()},
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as draft:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), draft)

@@ -1,0 +1,182 @@
+"""The grader: is a model's answer the gold answer?
+
+Layers: extraction, one spelling and exact numbers here in the caller; structure and sympy in killable worker
+processes. One wall deadline per call covers everything. Text is never evaluated and torch is never imported.
+Policies (order, percent, decimals, units, ...) stand in the modules that carry them out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from entrobench.evaluation.grading.reading.extraction import extract, extract_gold
+from entrobench.evaluation.grading.reading.normalization import (
+    Unreadable,
+    normalize,
+    refuse_control_characters,
+    repair_escapes,
+)
+from entrobench.evaluation.grading.reading.words import choice_of_gold, choice_of_prediction
+
+from .reading.exact_numbers import numbers_equal, read_number
+from .worker_pool import Overrun, WorkerDied, shared_pool
+
+GRADER_VERSION = "1.1.0"
+SECONDS = 2.0  # wall, from call to return, ours
+MOST_CACHED = 200_000  # verdicts, ours
+
+OUTCOMES = ("correct", "wrong", "unparsable", "timeout", "error")
+# What states no value equals nothing, not even itself.
+_UNDEFINED = frozenset({"nan", "zoo", "undefined", "\\text{undefined}", "0/0", "\\frac{0}{0}"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict: `outcome` is one of OUTCOMES, `reason` names the rule that decided, `seconds` is wall time."""
+
+    correct: bool
+    outcome: str
+    reason: str
+    extracted_prediction: str
+    extracted_gold: str
+    seconds: float
+
+
+class _VerdictCache:
+    """Verdicts of this grader version by (extracted gold, extracted prediction); emptied when full.
+
+    What a loaded machine decides (timeout, error) is never kept.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def get(self, gold: str, prediction: str) -> tuple[str, str] | None:
+        with self._lock:
+            return self._known.get((gold, prediction))
+
+    def put(self, gold: str, prediction: str, decided: tuple[str, str]) -> None:
+        if decided[0] in ("timeout", "error"):
+            return
+        with self._lock:
+            if len(self._known) >= MOST_CACHED:
+                self._known.clear()
+            self._known[gold, prediction] = decided
+
+
+_cache = _VerdictCache()
+
+
+def is_correct(prediction: str, gold: str) -> bool:
+    """Say whether the prediction's final answer is the gold answer; False too for timeouts and unreadable text."""
+    return grade(prediction, gold).correct
+
+
+def grade(prediction: str, gold: str, *, strict_box: bool = False, seconds: float = SECONDS) -> Verdict:
+    """Grade a bare answer or a whole reply against the gold answer within `seconds` of wall time.
+
+    Any text gets a verdict, none an exception. With `strict_box` only the last closed box of the prediction counts.
+    """
+    start = time.monotonic()
+    found = extract(prediction, strict_box)
+    return judge_answer(found.answer, gold, found.rule, start, seconds)
+
+
+def judge_answer(answer: str, gold: str, rule: str, start: float, seconds: float = SECONDS) -> Verdict:
+    """Judge an answer that `rule` extracted since `start` (time.monotonic()); the gold is still to be extracted."""
+    wanted = extract_gold(gold).answer
+    outcome, reason = _decide(answer, wanted, start + seconds)
+    return Verdict(outcome == "correct", outcome, f"{rule}: {reason}", answer, wanted, time.monotonic() - start)
+
+
+def _decide(prediction: str, gold: str, deadline: float) -> tuple[str, str]:
+    if not prediction.strip():
+        return "unparsable", "no answer"
+    if not gold.strip():
+        return "wrong", "empty gold"
+    known = _cache.get(gold, prediction)
+    if known is not None:
+        return known
+    try:
+        decided = decide_fast(prediction, gold)
+        if decided is None:
+            decided = _ask_worker(normalize(prediction), normalize(gold), deadline)
+    except Unreadable as unreadable:
+        decided = ("unparsable", str(unreadable))
+    _cache.put(gold, prediction, decided)
+    return decided
+
+
+def is_known(prediction: str, gold: str) -> bool:
+    """Say whether `grade` already knows its verdict on this pair, so that it costs an extraction and nothing else."""
+    return _cache.get(extract_gold(gold).answer, extract(prediction).answer) is not None
+
+
+def remember(verdict: Verdict) -> None:
+    """Take over a verdict that this grader version gave before, maybe in another process.
+
+    Only one of the form "rule: reason", as `grade` gives them: what a benchmark's tolerance decided is not ours.
+    """
+    _, separator, reason = verdict.reason.partition(": ")
+    if separator:
+        _cache.put(verdict.extracted_gold, verdict.extracted_prediction, (verdict.outcome, reason))
+
+
+def decide_fast(prediction: str, gold: str) -> tuple[str, str] | None:
+    """Decide what strings, choice letters and exact numbers can decide; None leaves it to sympy. Raises Unreadable."""
+    if prediction.strip() == gold.strip():
+        refuse_control_characters(repair_escapes(prediction.strip()))
+        if prediction.strip().casefold() not in _UNDEFINED:
+            return "correct", "same text"
+    mine, wanted = normalize(prediction), normalize(gold)
+    if not mine:
+        return "unparsable", "no answer"
+    if mine.casefold() in _UNDEFINED or wanted.casefold() in _UNDEFINED:
+        return "wrong", "an undefined value equals nothing"
+    if mine == wanted:
+        return "correct", "same text"
+    letter = choice_of_gold(wanted)
+    if letter is not None:
+        chosen = choice_of_prediction(mine)
+        if chosen is not None:
+            return ("correct" if chosen == letter else "wrong"), "choice letter"
+    numbers = read_number(mine), read_number(wanted)
+    if numbers[0] is not None and numbers[1] is not None and "," not in mine + wanted:
+        return ("correct" if numbers_equal(numbers[0], numbers[1]) else "wrong"), "exact numbers"
+    return None
+
+
+def _ask_worker(prediction: str, gold: str, deadline: float) -> tuple[str, str]:
+    try:
+        reply = shared_pool().run({"job": "compare", "prediction": prediction, "gold": gold}, deadline)
+    except Overrun:
+        return "timeout", "deadline passed"
+    except WorkerDied:
+        return "error", "the worker died"
+    return reply["outcome"], reply["reason"]
+
+
+def warm_up() -> None:
+    """Start the worker processes now, so that the first call does not spend its deadline on it."""
+    shared_pool().warm_up()
+
+
+def with_tolerance(verdict: Verdict, tolerance: float | None) -> Verdict:
+    """Make a wrong verdict correct if both answers are numbers at most `tolerance` apart, units and percent as ever."""
+    if tolerance is None or verdict.outcome != "wrong":
+        return verdict
+    try:
+        prediction, gold = (
+            read_number(normalize(answer)) for answer in (verdict.extracted_prediction, verdict.extracted_gold)
+        )
+    except Unreadable:
+        return verdict
+    if prediction is None or gold is None or abs(prediction.value - gold.value) > Fraction(str(tolerance)):
+        return verdict
+    if not numbers_equal(replace(prediction, value=gold.value), gold):
+        return verdict
+    return replace(verdict, correct=True, outcome="correct", reason=f"within the benchmark's tolerance {tolerance:g}")

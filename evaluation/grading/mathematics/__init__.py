@@ -1,0 +1,1 @@
+"""Answers as mathematics: parsed, and compared by structure and value with sympy."""

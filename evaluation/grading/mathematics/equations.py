@@ -1,0 +1,154 @@
+"""Equations and inequalities: the value that "x = 5" states, and relations compared up to a factor.
+
+Runs in the worker only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import sympy
+
+from entrobench.evaluation.grading.reading.scanning import parts, split_top
+
+from .expressions import parse_expression
+from .guards import Unparsable
+from .symbolic import DIGITS, TOLERANCE, expressions_equal, is_value
+
+EQUAL = "="
+SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
+_SUBSCRIPT = r"(?:_(?:\{[^{}]*\}|[a-zA-Z0-9]))?"
+_LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
+_NAME = re.compile(
+    rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
+    rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
+    r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
+    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}(?:\s*\([^()]*\))?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
+    rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
+)
+_FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*")
+
+
+def read_relation(text: str) -> list[tuple[str, str]] | None:
+    """Split at the top-level relation signs; None where there is none. Returns (piece, sign after it)."""
+    chain = split_top(text, SIGNS)
+    return chain if len(chain) > 1 else None
+
+
+def is_name(text: str) -> bool:
+    """Say whether a left side merely names a value: x, a_1, f(x), |AB|, (x, y), S:T."""
+    return _NAME.fullmatch(text.strip()) is not None
+
+
+def relation_value(text: str) -> str | None:
+    """Return the value that "name = .. = value (about ..)" states, the set in "x in S", or None for a condition."""
+    chain = read_relation(text)
+    if chain is None:
+        return None
+    approximate = next((place for place, (_, sign) in enumerate(chain) if sign == "\\approx"), None)
+    if approximate == 0:
+        return chain[1][0] if is_name(chain[0][0]) and not _is_constant(chain[0][0]) else chain[0][0]
+    exact = chain if approximate is None else chain[: approximate + 1]
+    left, right = exact[0][0], exact[-1][0]
+    signs = {sign for _, sign in exact[:-1]}
+    if len(exact) == 2 and signs <= {"\\in", "\\equiv"}:
+        return right if is_name(left) else None
+    return _equal_value(left, right) if signs == {EQUAL} else None
+
+
+def _equal_value(left: str, right: str) -> str | None:
+    if _is_constant(left):
+        return right if _is_constant(right) else left if is_name(right) else None
+    named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
+    return right if named and right else None
+
+
+def _is_constant(text: str) -> bool:
+    try:
+        return not parse_expression(text).free_symbols
+    except Unparsable:
+        return "\\begin" in text
+
+
+def equations_equal(prediction: str, gold: str, equal: Callable[[str, str], bool]) -> bool:
+    """Compare two relations: the same stated value of the same name, else the same relation up to a factor."""
+    values = relation_value(prediction), relation_value(gold)
+    if values[0] is not None and values[1] is not None:
+        left = [parts(text, *SIGNS)[0] for text in (prediction, gold)]
+        if _compact(left[0]) == _compact(left[1]) or not is_name(left[0]) or not is_name(left[1]):
+            return equal(values[0], values[1])
+        if any(_is_graph(*names) for names in (left, left[::-1])):
+            return equal(values[0], values[1])
+        renamed = _rename_bound_variable(left[0], left[1], values[0])
+        if renamed is not None:
+            return equal(renamed, values[1])
+    return _same_relation(prediction, gold)
+
+
+def _is_graph(left: str, other: str) -> bool:
+    """y = .. is the graph of f(x) = .."""
+    function = _FUNCTION.fullmatch(left)
+    return function is not None and function[2] == "x" and other.strip() == "y"
+
+
+def _compact(text: str) -> str:
+    return re.sub(r"[\s{}]", "", text)
+
+
+def _rename_bound_variable(left: str, gold_left: str, value: str) -> str | None:
+    """f(m) = 2m for f(n) = 2n: write the value in the gold's variable."""
+    mine, other = _FUNCTION.fullmatch(left), _FUNCTION.fullmatch(gold_left)
+    if mine is None or other is None or mine[1] != other[1]:
+        return None
+    return re.sub(rf"(?<![a-zA-Z\\]){mine[2]}(?![a-zA-Z])|(?<=\d){mine[2]}(?![a-zA-Z])", other[2], value)
+
+
+def _same_relation(prediction: str, gold: str) -> bool:
+    first, second = split_top(prediction, SIGNS), split_top(gold, SIGNS)
+    if len(first) != len(second):
+        return False
+    if len(first) > 2:
+        return _same_chain(first, second) or _same_chain(_reversed(first), second)
+    mine, sign = _difference(first)
+    other, other_sign = _difference(second)
+    if mine == 0 or other == 0 or mine.free_symbols != other.free_symbols:
+        return sign == other_sign and expressions_equal(mine, other)
+    factor = _constant_ratio(mine, other)
+    if factor is None:
+        return False
+    if sign in (EQUAL, "\\ne"):
+        return sign == other_sign
+    return other_sign == (sign if factor > 0 else _MIRRORED.get(sign, ""))
+
+
+_MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
+
+
+def _difference(relation: list[tuple[str, str]]) -> tuple[sympy.Expr, str]:
+    (left, sign), (right, _) = relation
+    return parse_expression(left) - parse_expression(right), sign
+
+
+def _constant_ratio(first: sympy.Expr, second: sympy.Expr) -> sympy.Expr | None:
+    """The nonzero real c with first = c * second, found at one point and checked at all others."""
+    unknowns = sorted(second.free_symbols, key=str)
+    for start in (3, 5, 7):
+        point = {unknown: sympy.Rational(start + place, 2 + place) for place, unknown in enumerate(unknowns)}
+        above, below = (side.evalf(DIGITS + 20, subs=point) for side in (first, second))
+        if is_value(above) and is_value(below) and abs(above) > TOLERANCE and abs(below) > TOLERANCE:
+            factor = above / below
+            return factor if factor.is_real and expressions_equal(first, factor * second) else None
+    return None
+
+
+def _same_chain(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> bool:
+    return all(
+        sign == other_sign and expressions_equal(parse_expression(piece), parse_expression(other))
+        for (piece, sign), (other, other_sign) in zip(first, second, strict=True)
+    )
+
+
+def _reversed(chain: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    signs = [_MIRRORED.get(sign, sign) for _, sign in chain[:-1]][::-1]
+    return list(zip([piece for piece, _ in chain[::-1]], [*signs, ""], strict=True))

@@ -1,0 +1,356 @@
+"""Scalar expressions to sympy: a small parser of our own for plain and LaTeX arithmetic, latex2sympy for the rest.
+
+The parser knows a fixed table of names and builds sympy objects itself; no text is ever evaluated. Every power,
+factorial and binomial is measured before it is built, so that no answer can ask for a number of a billion digits.
+Runs in the worker only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
+
+from entrobench.evaluation.grading.reading.scanning import word_set
+
+from .guards import Unparsable, binomial, factorial, modulo, power, refuse_costly, refuse_large_tree
+
+_TOKEN = re.compile(
+    r"\s*(?P<number>\d+(?:\.\d+)?(?:\.?\\overline\{\d+\})?(?:[eE][+-]?\d+(?![\d.]))?|\.\d+|\d+\.(?!\d))"
+    r"|\s*(?P<name>\\[a-zA-Z]+|[a-zA-Z]'*)|\s*(?P<mark>\\[{}%$|]|\S)"
+)
+_ANGULAR = word_set("sin cos tan cot sec csc cis")
+_FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
+    **{name: getattr(sympy, name) for name in word_set("sin cos tan cot sec csc sinh cosh tanh coth exp")},
+    **{f"arc{name}": getattr(sympy, f"a{name}") for name in _ANGULAR - {"cis"}},
+    "cis": lambda angle: sympy.cos(angle) + sympy.I * sympy.sin(angle),
+    **{"ln": sympy.log, "lg": lambda argument: sympy.log(argument, 10)},
+    **{f"arc{name}": getattr(sympy, f"a{name}") for name in word_set("sinh cosh tanh")},
+    **{"arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh, "sech": sympy.sech, "csch": sympy.csch},
+}
+_MANY: dict[str, Callable[..., sympy.Expr]] = {"max": sympy.Max, "min": sympy.Min}
+_CONSTANTS = {"pi": sympy.pi, "infty": sympy.oo}
+_LETTERS = {"i": sympy.I, "I": sympy.I, "e": sympy.E}
+_GREEK = word_set(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi "
+    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma hbar ell"
+)
+_ACCENTS = word_set("overline bar vec hat widehat tilde dot ddot overrightarrow angle triangle")
+_TIMES = frozenset({"*", "\\cdot", "\\times"})
+_DIVIDED = frozenset({"/", "\\div"})
+_STOPS = frozenset({")", "]", "}", "\\}", "|", ",", "\\rfloor", "\\rceil", "+", "-", "", "\\mod", "&"})
+# Commands whose meaning we leave to latex2sympy; anything else unknown is no mathematics.
+_FOR_LATEX2SYMPY = re.compile(
+    r"\\(?:sum|prod|lim|det|partial|frac\s*\{\s*(?:d|\\partial)\b|begin\{[pvbBV]?matrix\}|operatorname\{(?:rank|det)\})"
+)
+
+
+class _Parser:
+    """Recursive descent over the tokens of one expression; each method consumes what it names."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = [match[0].strip() for match in _TOKEN.finditer(text)]
+        self.place = 0
+        self.angles = 0  # how many trigonometric arguments we are inside of: degrees are radians there
+
+    @property
+    def next(self) -> str:
+        return self.tokens[self.place] if self.place < len(self.tokens) else ""
+
+    def take(self, expected: str | None = None) -> str:
+        token = self.next
+        if not token or (expected is not None and token != expected):
+            raise Unparsable(f"expected {expected or 'more'}, found {token or 'the end'}")
+        self.place += 1
+        return token
+
+    def whole(self) -> sympy.Expr:
+        value = self.total()
+        if self.next:
+            raise Unparsable(f"unexpected {self.next!r}")
+        return value
+
+    def total(self) -> sympy.Expr:
+        terms = [self.signed_product()]
+        while self.next in ("+", "-"):
+            terms.append(self.signed_product())
+        value = sympy.Add(*terms)
+        if self.next == "\\mod":
+            self.take()
+            return modulo(value, self.total())
+        return value
+
+    def signed_product(self) -> sympy.Expr:
+        sign = 1
+        while self.next in ("+", "-"):
+            sign = -sign if self.take() == "-" else sign
+        return sign * self.product()
+
+    def product(self, inside_function: bool = False) -> sympy.Expr:
+        value = self.power_of_atom()
+        while self.next not in _STOPS:
+            if self.next in _DIVIDED:
+                if inside_function and self.is_function(self.tokens[self.place + 1 : self.place + 2]):
+                    break
+                self.take()
+                value = value / self.factor_after_sign()
+            elif self.next in _TIMES:
+                if inside_function:
+                    break
+                self.take()
+                value = value * self.factor_after_sign()
+            elif inside_function and self.is_function([self.next]):
+                break
+            else:
+                value = self.juxtaposed(value)
+        return value
+
+    def juxtaposed(self, value: sympy.Expr) -> sympy.Expr:
+        """Two factors side by side; an integer before a proper fraction is a mixed number."""
+        mixed = value.is_Integer and self.next == "\\frac" and self.tokens[self.place - 1].isdigit()
+        factor = self.power_of_atom()
+        if mixed and factor.is_Rational and 0 < factor < 1:
+            return value + factor
+        return value * factor
+
+    def factor_after_sign(self) -> sympy.Expr:
+        sign = 1
+        while self.next in ("+", "-"):
+            sign = -sign if self.take() == "-" else sign
+        return sign * self.power_of_atom()
+
+    @staticmethod
+    def is_function(tokens: list[str]) -> bool:
+        return bool(tokens) and tokens[0].lstrip("\\") in _FUNCTIONS | {"log": sympy.log} and tokens[0].startswith("\\")
+
+    def power_of_atom(self) -> sympy.Expr:
+        base = self.postfix(self.atom())
+        if self.next != "^":
+            return base
+        self.take()
+        exponent = self.exponent()
+        if exponent is None:
+            return self.postfix(base * sympy.pi / 180 if self.angles else base)
+        return self.postfix(power(base, exponent))
+
+    def exponent(self) -> sympy.Expr | None:
+        """The exponent after ^; None for a degree sign."""
+        if self.next == "\\circ":
+            self.take()
+            return None
+        if self.tokens[self.place : self.place + 3] == ["{", "\\circ", "}"]:
+            self.place += 3
+            return None
+        if self.next in ("-", "+"):
+            return -self.power_of_atom() if self.take() == "-" else self.power_of_atom()
+        base = self.atom()
+        if self.next == "^":  # right-associative: a^b^c
+            self.take()
+            return power(base, self.exponent() or sympy.Integer(1))
+        return base
+
+    def postfix(self, value: sympy.Expr) -> sympy.Expr:
+        while self.next in ("!", "\\%", "%"):
+            value = factorial(value) if self.take() == "!" else value / 100
+        return value
+
+    def atom(self) -> sympy.Expr:
+        token = self.take()
+        if token[-1].isdigit() or token[0].isdigit():
+            return _number(token)
+        if token in ("(", "[", "{", "\\{"):
+            value = self.total()
+            self.take({"(": ")", "[": "]", "{": "}", "\\{": "\\}"}[token])
+            return value
+        if token in ("|", "\\|"):
+            value = self.total()
+            self.take(token)
+            return sympy.Abs(value)
+        if token in ("\\lfloor", "\\lceil"):
+            value = self.total()
+            self.take("\\r" + token[2:])
+            return (sympy.floor if token == "\\lfloor" else sympy.ceiling)(value)
+        if token.startswith("\\"):
+            return self.command(token[1:])
+        if token[0].isalpha():
+            return self.symbol(token)
+        raise Unparsable(f"unexpected {token!r}")
+
+    def group(self) -> sympy.Expr:
+        if self.next != "{":
+            return self.atom()
+        self.take("{")
+        value = self.total()
+        self.take("}")
+        return value
+
+    def command(self, name: str) -> sympy.Expr:
+        if name in _CONSTANTS:
+            return _CONSTANTS[name]
+        if name in _GREEK:
+            return self.symbol(name)
+        if name in _FUNCTIONS or name == "log":
+            return self.function(name)
+        if name in ("frac", "binom"):
+            above, below = self.group(), self.group()
+            return above / below if name == "frac" else binomial(above, below)
+        if name == "sqrt":
+            return self.root()
+        if name in ("gcd", "lcm", "max", "min"):
+            return _many(name, self.arguments())
+        if name in ("overline", "bar") and (conjugate := self.conjugate()) is not None:
+            return conjugate
+        if name in _ACCENTS:
+            return self.symbol(name + " " + self.raw_group())
+        raise Unparsable(f"unknown command \\{name}")
+
+    def conjugate(self) -> sympy.Expr | None:
+        """The conjugate of a complex number under a bar; None (and nothing consumed) for anything else under it."""
+        start = self.place
+        if self.next == "{":
+            value = self.group()
+            if value.is_number and value.has(sympy.I):
+                return sympy.conjugate(value)
+        self.place = start
+        return None
+
+    def root(self) -> sympy.Expr:
+        degree: sympy.Expr = sympy.Integer(2)
+        if self.next == "[":
+            self.take("[")
+            degree = self.total()
+            self.take("]")
+        radicand = self.group()
+        if degree.is_Integer and degree % 2 == 1 and radicand.is_number and radicand.is_negative:
+            return -power(-radicand, 1 / degree)  # the real root
+        return power(radicand, 1 / degree)
+
+    def function(self, name: str) -> sympy.Expr:
+        base, exponent = None, None
+        while self.next in ("^", "_"):
+            if self.take() == "^":
+                exponent = self.exponent()
+            else:
+                base = self.group()
+        self.angles += name in _ANGULAR
+        argument = self.argument()
+        self.angles -= name in _ANGULAR
+        if exponent == -1 and f"arc{name}" in _FUNCTIONS:
+            return _FUNCTIONS[f"arc{name}"](argument)
+        if name == "log":
+            value = sympy.log(argument) if base is None else sympy.log(argument, base)
+        else:
+            value = _FUNCTIONS[name](argument)
+        return value if exponent is None else power(value, exponent)
+
+    def argument(self) -> sympy.Expr:
+        """What a function is applied to: a bracketed group alone, else the factors up to the next sign or function."""
+        if self.next in ("(", "{", "["):
+            value = self.atom()
+            return self.postfix(value)
+        if self.next in ("-", "+"):
+            return self.factor_after_sign()
+        return self.product(inside_function=True)
+
+    def arguments(self) -> list[sympy.Expr]:
+        closing = {"(": ")", "{": "}", "\\{": "\\}", "[": "]"}[self.take()]
+        values = [self.total()]
+        while self.next == ",":
+            self.take(",")
+            values.append(self.total())
+        self.take(closing)
+        return values
+
+    def symbol(self, name: str) -> sympy.Expr:
+        subscript = ""
+        if self.next == "_":
+            self.take("_")
+            subscript = "_" + self.raw_group()
+        if self.next == "(" and (name[0] in "fghI" or self.tokens[self.place + 1 : self.place + 3] == ["0", ")"]):
+            return sympy.Symbol(f"{name}{subscript}({', '.join(map(str, self.arguments()))})")  # applied, no product
+        if not subscript and name in _LETTERS:
+            return _LETTERS[name]
+        return sympy.Symbol(name + subscript)
+
+    def raw_group(self) -> str:
+        """The text of one token or braced group, without spaces: a subscript or what an accent stands on."""
+        if self.next != "{":
+            letters = self.take()
+            while letters.isupper() and self.next.isalpha() and self.next.isupper():  # \angle ABC
+                letters += self.take()
+            return letters
+        self.take("{")
+        depth, text = 1, ""
+        while depth:
+            token = self.take()
+            depth += (token == "{") - (token == "}")
+            text += token if depth else ""
+        return text.replace("{", "").replace("}", "")
+
+
+def _number(token: str) -> sympy.Expr:
+    if "\\overline" in token:
+        start, repeated = token.rstrip("}").split("\\overline{")
+        places = len(start.partition(".")[2])
+        return sympy.Rational(start.rstrip(".")) + sympy.Rational(int(repeated), 10**places * (10 ** len(repeated) - 1))
+    mantissa, _, exponent = token.lower().partition("e")
+    if abs(int(exponent or 0)) > 1_000:
+        raise Unparsable("exponent too large")
+    return sympy.Rational(mantissa.rstrip(".")) * sympy.Integer(10) ** int(exponent or 0)
+
+
+def _many(name: str, arguments: list[sympy.Expr]) -> sympy.Expr:
+    if name in _MANY:
+        return _MANY[name](*arguments)
+    combined = arguments[0]
+    for argument in arguments[1:]:
+        combined = getattr(sympy, f"{name}")(combined, argument) if combined != argument else combined
+    return combined
+
+
+_CONFIG = ConversionConfig(lowercase_symbols=False)
+_IMAGINARY = {sympy.Symbol("i"): sympy.I, sympy.Symbol("e"): sympy.E}
+
+
+@lru_cache(maxsize=8_192)
+def parse_expression(text: str) -> sympy.Expr:
+    """Read one scalar expression; raises Unparsable (also for undefined values and trees above 300 nodes)."""
+    try:
+        value = _Parser(text).whole()
+    except Unparsable as reason:
+        if not _FOR_LATEX2SYMPY.search(text):
+            raise
+        value = _through_latex2sympy(text, reason)
+    if value.has(sympy.nan, sympy.zoo):
+        raise Unparsable("undefined value")
+    refuse_large_tree(value)
+    return value
+
+
+def parse_matrix(text: str) -> list[list[sympy.Expr]]:
+    """Read and compute an expression of matrices; raises Unparsable."""
+    parsed = _latex2sympy(text, Unparsable("no matrix"))
+    refuse_costly(parsed)
+    value = parsed.doit()
+    if not isinstance(value, sympy.MatrixBase):
+        raise Unparsable("no matrix")
+    return [[cell.doit() for cell in value.row(row)] for row in range(value.rows)]
+
+
+def _latex2sympy(text: str, reason: Unparsable) -> Any:
+    try:
+        return _Latex2Sympy(is_real=None, config=_CONFIG).parse(text)
+    except Exception as error:  # the library raises bare Exception for every syntax error
+        raise Unparsable(str(reason)) from error
+
+
+def _through_latex2sympy(text: str, reason: Unparsable) -> sympy.Expr:
+    parsed = _latex2sympy(text, reason)
+    if not isinstance(parsed, sympy.Expr):
+        raise Unparsable("no scalar")
+    refuse_costly(parsed)
+    return sympy.nsimplify(parsed.doit().xreplace(_IMAGINARY), rational=True)

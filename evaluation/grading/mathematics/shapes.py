@@ -1,0 +1,221 @@
+"""The shape of an answer: list, tuple, interval, set, matrix, relation or scalar, read from its top level.
+
+Runs in the worker only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+from entrobench.evaluation.grading.reading.exact_numbers import has_decimal_comma, read_number
+from entrobench.evaluation.grading.reading.scanning import enclosed, is_balanced, parts, split_top
+from entrobench.evaluation.grading.reading.units import without_leading_words
+from entrobench.evaluation.grading.reading.words import plain_words
+
+from .equations import SIGNS, is_name, read_relation, relation_value
+from .real_sets import ORDER
+
+CONNECTIVE = re.compile(
+    r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?P<text>and|or)\s*,?\s*\}|(?<![a-zA-Z\\])(?P<plain>and|or)(?![a-z]))\s*"
+)
+_QUALIFIER = re.compile(
+    r"[,;]?\s*(?:\\text\s*\{\s*)?(?:where|for (?:all|any|every|some)|with|such that|\\forall)\b.*$"
+    r"|(?<=\S)\s*[,;(]\s*\(?[a-z]\s*\\in\s*\\mathbb.*$",
+    re.DOTALL,
+)
+_MATRIX = re.compile(
+    r"\\begin\s*\{([pbvBV]?matrix|array|cases|smallmatrix)\}\s*(?:\{[clr|]*\})?((?:(?!\\end|\\begin).)*)\\end\s*\{\1\}",
+    re.DOTALL,
+)
+SET_ALGEBRA = ("\\cup", "\\cap", "\\setminus")
+SET_SIGNS = (*SET_ALGEBRA, "\\in", "\\ne", "\\emptyset", "\\mathbb", *ORDER)
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_ONLY_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_NAMED_POINT = re.compile(r"[A-Z]'?\s*\((?=[^()]*,)")  # P(1,2)
+_ANSWER_IS = re.compile(
+    r"^(?:\\text\s*\{\s*)?(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|solution|result)s?\s*"
+    r"(?::|\bis\b|\bare\b)\s*:?\s*\}?",
+    re.IGNORECASE,
+)
+_NAMED_KIND = re.compile(
+    r"^(?:the\s+|an?\s+)?(?:ordered\s+)?(?:points?|vector|pairs?|triple|interval|set|coordinates|ratio|both|either)\s*(?=[\d(\[\\-])",
+    re.IGNORECASE,
+)
+_TRANSPOSED = re.compile(r"(?<=\))\s*\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?$")
+_REALS = re.compile(
+    r"(?:the )?(?:set of )?(?:all|any|every) (?:real numbers?|reals?)(?: [a-z])?"
+    r"(?:\s+except\s+(?:for\s+)?(?:[a-z]\s*=\s*)?(?P<but>.*))?",
+    re.IGNORECASE,
+)
+_BOUND_INTEGER = re.compile(r"[,;(]\s*\(?([a-z])\s*\\in\s*\\mathbb\{[ZN]\}")
+_NO_SOLUTION = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
+_TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")  # (1,2)(3,4)
+_CASE_WORD = re.compile(r"\\text\s*\{\s*(?:if|for|when|where)?\s*\}|\b(?:if|for|when)\b")
+_ENUMERATED = re.compile(r"\((?:\d|i{1,3}|[a-d])\)\s*(?=[^\s,;])")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An answer taken apart: its kind and its items (texts, or rows of texts for a matrix)."""
+
+    kind: str  # scalar, list, tuple, brackets, half-open, set, matrix, relation
+    items: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    closing: str = ""
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order of the items matters."""
+        return self.kind in ("tuple", "brackets", "half-open")
+
+
+def clean(text: str) -> str:
+    """Take off what says nothing about the value: qualifiers, brackets round the whole, a point's name."""
+    text = _without_labels(text)
+    unqualified = _QUALIFIER.sub("", text).strip()
+    text = unqualified if unqualified and is_balanced(unqualified) else text
+    words = _ONLY_TEXT.fullmatch(text)
+    text = words[1].strip() if words else text
+    if plain_words(text) in _NO_SOLUTION:
+        return "\\emptyset"
+    text = _described_element(text) or text
+    point = _NAMED_POINT.match(text)
+    text = text[point.end() - 1 :] if point and enclosed(text[point.end() - 1 :]) else text
+    pair = enclosed(text)
+    while (
+        pair is not None and pair[0] in ("(", "{") and pair[2] in (")", "}") and len(parts(pair[1], ",", ";", "|")) == 1
+    ):
+        if pair[0] == "(" and split_top(pair[1], ("=", *ORDER))[0][1]:
+            break
+        text = pair[1]
+        pair = enclosed(text)
+    return text
+
+
+def _without_labels(text: str) -> str:
+    """Take off what only announces the value: "Answer:", "the point", \\text{The area is }, a transposition sign."""
+    reals = _REALS.fullmatch(_TEXT.sub(r"\1 ", text).strip())
+    if reals is not None:
+        return f"\\mathbb{{R}}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else "\\mathbb{R}"
+    text = without_leading_words(_ANSWER_IS.sub("", text) or text)
+    text = _NAMED_KIND.sub("", text)
+    text = f"({text[1:-1]})" if text.startswith("<") and text.endswith(">") and "," in text else text
+    return _TRANSPOSED.sub("", text)
+
+
+def with_same_integer(prediction: str, gold: str) -> str:
+    """Write the prediction's bound integer ("k in Z") in the gold's letter, where both name one."""
+    mine, wanted = _BOUND_INTEGER.search(prediction), _BOUND_INTEGER.search(gold)
+    if mine is None or wanted is None or mine[1] == wanted[1]:
+        return prediction
+    return re.sub(rf"(?<![a-zA-Z\\]){mine[1]}(?![a-zA-Z])", wanted[1], prediction)
+
+
+def _described_element(text: str) -> str | None:
+    """ "{x | x = 2k pi, k in Z}": the element that the set-builder spells out."""
+    pair = enclosed(text)
+    sides = parts(pair[1], "|", ":") if pair is not None and pair[0] in ("{", "\\{") else []
+    if len(sides) != 2:
+        return None
+    condition = _QUALIFIER.sub("", sides[1])
+    name, *value = parts(condition, "=")
+    return value[0] if len(value) == 1 and name == sides[0] and len(parts(condition, *SIGNS)) == 2 else None
+
+
+@lru_cache(maxsize=8_192)
+def read_shape(text: str) -> Shape:
+    """Take one cleaned answer apart at its top level."""
+    if read_number(text) is not None and not has_decimal_comma(text):
+        return Shape("scalar", (text,))
+    matrix = _MATRIX.fullmatch(text.strip("() ") if text.startswith("(\\begin") else text)
+    if matrix is not None:
+        return _read_rows(matrix[1], matrix[2])
+    items = _list_items(text)
+    if len(items) > 1:
+        return Shape("list", tuple(items))
+    pair = enclosed(text)
+    if pair is not None and pair[0] == "(" and len(pairs := _expand_plus_minus(text)) > 1:
+        return Shape("list", tuple(pairs))
+    if pair is not None and pair[0] in ("(", "[", "{", "\\{"):
+        return _read_enclosed(pair, text)
+    if read_relation(text) is not None:
+        return Shape("relation", (text,))
+    plus_minus = _expand_plus_minus(text)
+    return Shape("list", tuple(plus_minus)) if len(plus_minus) > 1 else Shape("scalar", (text,))
+
+
+def _read_rows(name: str, body: str) -> Shape:
+    rows = [row.strip() for row in re.split(r"\\\\|\\cr", body)]
+    if len(rows) == 1 and "&" in body:
+        rows = re.split(r"\\(?=\s|-?\d)", body)  # a line break that lost one backslash
+    table = tuple(tuple(cell.strip() for cell in row.split("&")) for row in rows if row.strip())
+    if name == "cases" or (name == "array" and all(len(row) == 1 and read_relation(row[0]) for row in table)):
+        return Shape("list", tuple(" ".join(_CASE_WORD.sub("", cell).strip(" ,") for cell in row) for row in table))
+    if name in ("vmatrix", "Vmatrix"):
+        return Shape("scalar", (f"\\begin{{{name}}}{body}\\end{{{name}}}",))
+    return Shape("matrix", rows=table)
+
+
+def _list_items(text: str) -> list[str]:
+    """Split a bare list: semicolons first, then and/or, then commas; groups of equal length become tuples."""
+    text = CONNECTIVE.sub(" \\\\andor ", text) if CONNECTIVE.search(text) else text
+    text = re.sub(r"\)\s*\(", "),(", text) if _TUPLES.fullmatch(text) else text
+    groups = [parts(group, ",") for group in parts(text, ";", "\\andor", "\\lor", "\\land")]
+    groups = [[item for item in group if item] for group in groups]
+    groups = [group for group in groups if group]
+    if len(groups) > 1 and all(_ENUMERATED.match(group[0]) for group in groups):  # (1) 3; (2) 5
+        groups = [[_ENUMERATED.sub("", group[0], count=1), *group[1:]] for group in groups]
+    if len(groups) > 1 and all(len(group) == len(groups[0]) > 1 for group in groups):
+        return [f"({','.join(right_sides(group))})" for group in groups]
+    items = [item for group in groups for item in group]
+    if len(items) < 2:
+        return items
+    return [element for item in _without_repeated_name(items) for element in _expand_plus_minus(item)]
+
+
+def _without_repeated_name(items: list[str]) -> list[str]:
+    """ "n = 1, 2, 3" names only its first element: take the name off."""
+    chain = split_top(items[0], ("=",))
+    rest_named = any(len(parts(item, "=")) > 1 for item in items[1:])
+    if len(chain) == 2 and is_name(chain[0][0]) and not rest_named:
+        return [chain[1][0], *items[1:]]
+    return items
+
+
+def _expand_plus_minus(text: str) -> list[str]:
+    if "\\pm" not in text and "\\mp" not in text:
+        return [text]
+    pair = enclosed(text)
+    coordinates = parts(pair[1], ",") if pair is not None and pair[0] == "(" else []
+    if len(coordinates) > 1 and "\\mp" not in text:  # each coordinate takes its own sign
+        choices = product(*(_expand_plus_minus(coordinate) for coordinate in coordinates))
+        return [f"({','.join(choice)})" for choice in choices]
+    upper = text.replace("\\pm", "+").replace("\\mp", "-")
+    lower = text.replace("\\pm", "-").replace("\\mp", "+")
+    return [upper, lower]
+
+
+def _read_enclosed(pair: tuple[str, str, str], text: str) -> Shape:
+    opening, inside, closing = pair
+    if opening in ("{", "\\{"):
+        if len(parts(inside, "|", ":")) == 2 and any(sign in inside for sign in SET_SIGNS):
+            return Shape("relation", (text,))
+        elements = _list_items(inside) if inside else []
+        return Shape("set", tuple(element for item in elements for element in _expand_plus_minus(item)))
+    rows = [tuple(parts(row, ",")) for row in parts(inside, ";")]
+    if opening == "[" and len(rows) > 1 and len(rows[0]) > 1:  # [1, 2; 3, 4]
+        return Shape("matrix", rows=tuple(rows))
+    separator = "," if len(parts(inside, ",")) > 1 else ";"
+    items = tuple(parts(inside, separator))
+    if opening == "[" and all(item.startswith("[") for item in items):
+        return Shape("matrix", rows=tuple(tuple(parts(item[1:-1], ",")) for item in items))
+    kind = {"()": "tuple", "[]": "brackets"}.get(opening + closing, "half-open")
+    return Shape(kind, items, closing=closing) if len(items) > 1 else Shape("scalar", (text,))
+
+
+def right_sides(group: list[str]) -> list[str]:
+    """The values that named items state; items without a name as they are."""
+    return [relation_value(item) or item for item in group]

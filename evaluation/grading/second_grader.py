@@ -1,0 +1,40 @@
+"""A second grader beside ours: the paper's (math-verify over the whole reply) judges the same answers."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from entrobench.errors import unknown
+from entrobench.files import replacing
+
+from .grade_files import read_generations
+from .rewards import reward_function
+
+SECOND = ("paper",)
+
+
+def add_verdicts(generations: Path, grades: Path, grader: str, progress: bool) -> None:
+    """Add the columns <grader>_correct and <grader>_outcome to the grades of a generations file.
+
+    Identical (response, gold) pairs are judged once, on all cores. Raises InputError for an unknown grader.
+    """
+    import pyarrow
+    import pyarrow.parquet
+    from rich.progress import track
+
+    if grader not in SECOND:
+        raise unknown("grader", grader, SECOND, "entrobench grade --also")
+    judge = reward_function(grader)
+    keys = [(row["response"], row["gold"], row.get("finish") == "stop", "") for row in read_generations(generations)]
+    distinct = list(dict.fromkeys(keys))
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        title = f"grading {generations.name} ({grader})"
+        found = track(threads.map(lambda key: judge(*key), distinct), title, len(distinct), disable=not progress)
+        verdicts = dict(zip(distinct, found, strict=True))
+    table = pyarrow.parquet.read_table(grades)
+    table = table.append_column(f"{grader}_correct", pyarrow.array([verdicts[key].correct for key in keys]))
+    table = table.append_column(f"{grader}_outcome", pyarrow.array([verdicts[key].outcome for key in keys]))
+    with replacing(grades) as draft:
+        pyarrow.parquet.write_table(table, draft)

@@ -1,0 +1,194 @@
+"""Persistent worker processes with a wall deadline per job: overrun kills the worker and a warm spare takes over.
+
+Workers are started with subprocess (never multiprocessing) and talk JSON lines over a socket pair, so a job can be
+given from any thread, script, notebook or daemonic process. A worker ends when its parent does: its socket closes,
+and a timer of the kernel ends a job that outlives its deadline.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+WORKER = "entrobench.evaluation.grading.worker"
+JOBS_PER_WORKER = 5_000  # then replaced, ours: bounds the memory of sympy's caches
+
+
+class Overrun(Exception):
+    """The deadline passed before the worker answered."""
+
+
+class WorkerDied(Exception):
+    """The worker ended while it worked on the job (out of memory, or killed from outside)."""
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", WORKER],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+            )
+        self.buffer = b""
+        self.ready = False
+        self.jobs = 0
+
+    def answer(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """Send one job and wait for its answer; raises Overrun or WorkerDied."""
+        try:
+            self._wait_until_ready(deadline)
+            remaining = _remaining(deadline)
+            self.socket.settimeout(remaining)
+            self.socket.sendall(json.dumps({**job, "seconds": remaining}).encode() + b"\n")
+            self.jobs += 1
+            reply: dict[str, Any] = json.loads(self._line(deadline))
+            return reply
+        except TimeoutError as error:
+            raise Overrun from error
+        except OSError as error:
+            raise WorkerDied from error
+
+    def _wait_until_ready(self, deadline: float) -> None:
+        if not self.ready:
+            self._line(deadline)
+            self.ready = True
+
+    def _line(self, deadline: float) -> bytes:
+        while b"\n" not in self.buffer:
+            self.socket.settimeout(_remaining(deadline))
+            received = self.socket.recv(65_536)
+            if not received:
+                raise WorkerDied
+            self.buffer += received
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line
+
+    def kill(self) -> None:
+        """End the process at once; it is reaped later, when the deadline of nobody is running."""
+        self.socket.close()
+        self.process.kill()
+
+
+def _remaining(deadline: float) -> float:
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError
+    return remaining
+
+
+class WorkerPool:
+    """At most `size` busy workers and one warm spare; all of this process's threads share it."""
+
+    def __init__(self, size: int) -> None:
+        self._free = threading.Semaphore(size)
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._killed: list[_Worker] = []
+
+    def run(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """Give a job to a free worker; `deadline` is in time.monotonic() seconds. Raises Overrun or WorkerDied."""
+        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Overrun
+        try:
+            return self._run_on(self._take(), job, deadline)
+        finally:
+            self._free.release()
+
+    def _run_on(self, worker: _Worker, job: dict[str, Any], deadline: float) -> dict[str, Any]:
+        try:
+            reply = worker.answer(job, deadline)
+        except BaseException as error:  # also KeyboardInterrupt: a worker with an open job must never be reused
+            if not worker.ready and isinstance(error, Overrun):
+                self._give_back(worker)  # it only was not up yet; the next job will find it warm
+            else:
+                self._discard(worker)
+            raise
+        if worker.jobs >= JOBS_PER_WORKER:
+            self._discard(worker)
+        else:
+            self._give_back(worker)
+        return reply
+
+    def warm_up(self, seconds: float = 600.0) -> None:
+        """Start a worker and the spare, and wait until the worker answers; raises Overrun after `seconds`.
+
+        They import sympy, which takes minutes from a cold network disk or on a machine with much else to do.
+        """
+        self.run({"job": "ping"}, time.monotonic() + seconds)
+
+    def prepare(self) -> None:
+        """Start a worker and the spare without waiting for them."""
+        with self._lock:
+            while len(self._idle) < 2:
+                self._idle.append(_Worker())
+
+    def close(self) -> None:
+        """End all idle workers."""
+        with self._lock:
+            workers, self._idle = self._idle, []
+            workers += self._killed
+        for worker in workers:
+            worker.kill()
+            worker.process.wait()
+
+    def forget(self) -> None:
+        """Drop all workers without ending them: in a forked child they are the parent's. No lock is needed there."""
+        for worker in self._idle:
+            worker.socket.close()
+        self._idle, self._killed = [], []
+
+    def _take(self) -> _Worker:
+        """Take the warmest idle worker that lives and leave at least one spare behind."""
+        with self._lock:
+            self._idle = [worker for worker in self._idle if worker.process.poll() is None]
+            worker = self._idle.pop() if self._idle else _Worker()
+            if not self._idle:
+                self._idle.append(_Worker())
+            self._killed = [dead for dead in self._killed if dead.process.poll() is None]
+        return worker
+
+    def _discard(self, worker: _Worker) -> None:
+        worker.kill()
+        with self._lock:
+            self._killed.append(worker)
+
+    def _give_back(self, worker: _Worker) -> None:
+        with self._lock:
+            self._idle.append(worker)
+
+
+_pool: WorkerPool | None = None
+_pool_lock = threading.Lock()
+
+
+def shared_pool() -> WorkerPool:
+    """Return this process's pool, made on first use, with as many workers as the process has cores."""
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = WorkerPool(max(1, len(os.sched_getaffinity(0))))
+            atexit.register(_pool.close)
+        return _pool
+
+
+def _forget_pool_after_fork() -> None:
+    """A forked child must not share its parent's sockets, nor end its workers at exit: it starts its own."""
+    global _pool, _pool_lock
+    if _pool is not None:
+        atexit.unregister(_pool.close)
+        _pool.forget()
+    _pool, _pool_lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_pool_after_fork)

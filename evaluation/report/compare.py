@@ -1,0 +1,134 @@
+"""`entrobench compare`: a study's graded runs become scores, statistics, tables and figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entrobench.catalogue.marks import method_marks
+from entrobench.errors import InputError
+from entrobench.evaluation.statistics.admission import read_audit
+from entrobench.evaluation.statistics.analysis import analyse
+from entrobench.evaluation.statistics.scores import (
+    RUN,
+    noisy_pass_k,
+    problem_column,
+    problem_table,
+    read_grades,
+    score_table,
+)
+from entrobench.evaluation.tables.table_formats import show
+from entrobench.evaluation.tables.tables import write_tables
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from entrobench.studies.runs import Study
+
+REFERENCE = Path("results/reference")
+
+
+def compare(study: Study, folder: Path) -> None:
+    """Write scores.parquet, problems.parquet, curves.parquet, statistics.json, table.* and figures/ into `folder`.
+
+    Where runs are evaluated along the way also evaluations.parquet, and paper_comparison.csv beside published numbers.
+    Reads the grades and steps.parquet of the study's runs below `folder`, prints the tables to the terminal. Raises
+    InputError if a run is not trained or not graded yet.
+    """
+    from .figures import write_figures
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pass@")  # said below in a line of our own, and in the table
+        problems = _graded(study, folder)
+    curves = read_curves(study, folder)
+    scores = score_table(problems)
+    column = problem_column(study.primary, list(problems.columns), str(study.path))
+    statistics = analyse(problems, column, list(dict.fromkeys(run.method for run in study.runs)), read_audit())
+    primary = next(name for name in scores["metric"] if name.split("@")[0] == column or name == column)
+    statistics["metric"] = primary
+    statistics["marks"] = {f"{run.model}/{run.dataset}/{run.method}": method_marks(run.config) for run in study.runs}
+    scores.to_parquet(folder / "scores.parquet", index=False)
+    problems.to_parquet(folder / "problems.parquet", index=False)
+    curves.to_parquet(folder / "curves.parquet", index=False)
+    along = _evaluated_along(study, folder, problems, curves, column)
+    (folder / "statistics.json").write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
+    tables = write_tables(folder)
+    write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study), along)
+    show(tables[:2])
+    for warning in noisy_pass_k(scores):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}")
+
+
+def _evaluated_along(
+    study: Study, folder: Path, problems: DataFrame, curves: DataFrame, column: str
+) -> DataFrame | None:
+    """Write evaluations.parquet and paper_comparison.csv, or remove what an earlier version of the study left."""
+    from entrobench.evaluation.tables import evaluations, paper_comparison
+
+    for name in (evaluations.FILE, paper_comparison.FILE):
+        (folder / name).unlink(missing_ok=True)
+    if not any(run.hardware.snapshot_every for run in study.runs):
+        return None
+    along = evaluations.collect_evaluations(study, folder, problems, curves, column)
+    along.to_parquet(folder / evaluations.FILE, index=False)
+    if any(run.published for run in study.runs):
+        compared = paper_comparison.compare_with_published(study, along, problems)
+        compared.to_csv(folder / paper_comparison.FILE, index=False)
+    return along
+
+
+def _graded(study: Study, folder: Path) -> DataFrame:
+    """The per-problem scores of the study's own runs and base models; InputError names what is not graded."""
+    pass_k = next(iter(study.evaluations.values())).shared.pass_k  # the same for all models
+    problems = problem_table(read_grades(folder), pass_k)
+    wanted = {(run.model, run.dataset, run.method, run.seed) for run in study.runs}
+    wanted |= {(model, "none", "base", 0) for model in study.base_models}
+    needed = {(*run, benchmark) for run in wanted for benchmark in study.benchmarks}
+    keys = problems.set_index([*RUN, "benchmark"]).index
+    if missing := sorted(needed - set(keys)):
+        first = "/".join(map(str, missing[0]))
+        raise InputError(f"{folder}: {len(missing)} of {len(needed)} gradings are missing, first {first}")
+    return problems[keys.isin(list(needed))].assign(study=study.name).reset_index(drop=True)
+
+
+def read_curves(study: Study, folder: Path) -> DataFrame:
+    """Join the steps.parquet of all runs, in the study's order, with columns study, model, dataset, method, seed."""
+    import pandas
+
+    frames = []
+    for run in study.runs:
+        file = folder / "runs" / run.model / run.dataset / run.method / f"seed{run.seed}" / "steps.parquet"
+        if not file.is_file():
+            raise InputError(f"{file}: missing; train this run first")
+        key: dict[str, Any] = {
+            "study": study.name,
+            "model": run.model,
+            "dataset": run.dataset,
+            "method": run.method,
+            "seed": run.seed,
+        }
+        steps = pandas.read_parquet(file)
+        frames.append(steps.assign(**key)[[*key, *steps.columns]])
+    return pandas.concat(frames, ignore_index=True)
+
+
+def read_sweep(study: Study) -> DataFrame | None:
+    """The sweep that the study's values come from, of its own trials or committed; None where the study has none."""
+    import pandas
+
+    file = study.folder / "tuning" / "sweep.csv" if study.tuning else REFERENCE / study.name / "sweep.csv"
+    return pandas.read_csv(file) if file.is_file() else None
+
+
+def used_values(study: Study) -> dict[tuple[str, str], list[float]]:
+    """The numbers each method runs with in this study: (method, key) -> different values."""
+    used: dict[tuple[str, str], list[float]] = {}
+    for run in study.runs:
+        for key, value in run.config["method"]["values"].items():
+            if isinstance(value, (int, float)) and value not in used.setdefault((run.method, key), []):
+                used[run.method, key].append(value)
+    return used

@@ -1,0 +1,1 @@
+"""Scores, intervals and comparisons, and the audit that says which of them may give a verdict."""

@@ -1,0 +1,96 @@
+"""The audit of the intervals as tables and files: results/statistics/audit.csv, audit.md and provenance.json."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from entrobench import provenance
+from entrobench.evaluation.statistics.admission import ERRORS, PRIMARY, THESE, is_valid
+from entrobench.evaluation.statistics.audit import (
+    DIFFERENCES,
+    EFFECT,
+    QUESTIONS,
+    SEEDS,
+    SIMULATED,
+    SINGLE,
+    audit,
+)
+from entrobench.evaluation.statistics.intervals import LEVEL
+
+from .table_formats import Entry, Table, markdown
+
+
+def run_audit(simulations: int, seed: int, folder: Path, progress: bool) -> list[Table]:
+    """Measure every interval and write `folder`/audit.csv, audit.md and provenance.json; returns the tables to show."""
+    started, content = time.time(), _provenance(simulations, seed)  # the code's state now, not when it has ended
+    rates = audit(simulations, seed, progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    rates.to_csv(folder / "audit.csv", index=False, float_format="%.6g")
+    tables = audit_tables(rates.to_dict("records"), seed)
+    (folder / "audit.md").write_text("\n".join(map(markdown, tables)))
+    content["seconds"] = round(time.time() - started, 1)
+    (folder / "provenance.json").write_text(json.dumps(content, indent=2) + "\n")
+    return tables
+
+
+def _provenance(simulations: int, seed: int) -> dict[str, Any]:
+    commit, dirty = provenance.git_state(Path(__file__).resolve())
+    return {
+        "package_version": provenance.package_version(),
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "seed": seed,
+        "simulations": simulations,
+        "simulated": SIMULATED,
+        "hardware": provenance.machine("cpu"),
+        "versions": {name: version(name) for name in ("numpy", "scipy", "pandas")},
+    }
+
+
+def audit_tables(rates: Sequence[Mapping[Any, Any]], seed: int) -> list[Table]:
+    """False positives and coverage for either question: a row per interval and number of cells, a column per seeds."""
+    simulations = rates[0]["simulations"]
+    limit = 100 * (1 - LEVEL), 100 * math.sqrt((1 - LEVEL) * LEVEL / simulations)
+    notes = {
+        "false_positives": "95 % intervals, in %, that exclude 'no difference' where there is none. Bold: "
+        f"at most {limit[0]:.0f} % + {ERRORS} x {limit[1]:.2f} %, so that the interval may give a verdict on the "
+        f"benchmark's own problems. Verdicts rest on '{DIFFERENCES[PRIMARY]}'.",
+        "coverage": f"Coverage of the truth in % at a true difference of {EFFECT:g}.",
+    }
+    general = f" {simulations} simulated studies, seed {seed}; ± is the Monte-Carlo error."
+    return [
+        _rate_table([row for row in rates if row["problems"] == problems], rate, question, notes[rate] + general)
+        for problems, question in QUESTIONS.items()
+        for rate in notes
+    ]
+
+
+def _rate_table(rates: Sequence[Mapping[Any, Any]], rate: str, question: str, note: str) -> Table:
+    found = {(row["interval"], row["cells"], row["seeds"]): row for row in rates}
+    labels = DIFFERENCES if rate == "false_positives" else DIFFERENCES | SINGLE
+    rows = [
+        [
+            Entry(labels[name], value=labels[name]),
+            Entry(str(cells), value=cells),
+            *(_rate_entry(found[name, cells, seeds], rate) for seeds in SEEDS),
+        ]
+        for name, cells in dict.fromkeys(key[:2] for key in found)
+        if name in labels
+    ]
+    columns = ["95 % interval", "cells", *(f"{seeds} seeds" for seeds in SEEDS)]
+    title = f"{rate.replace('_', ' ').capitalize()} {question}"
+    return Table(f"audit {rate}", title, columns, rows, note, group=1)
+
+
+def _rate_entry(row: Mapping[Any, Any], rate: str) -> Entry:
+    value, simulations = row[rate], row["simulations"]
+    likely = (value * simulations + 1) / (simulations + 2)  # a rate of 0 among few is no certainty
+    error = math.sqrt(likely * (1 - likely) / simulations)
+    bold = rate == "false_positives" and row["problems"] == THESE and is_valid(row)
+    return Entry(f"{100 * value:.1f} ± {100 * error:.1f}", value=value, bold=bold)

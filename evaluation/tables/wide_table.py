@@ -1,0 +1,126 @@
+"""All numbers of a study's tables, one row per model x dataset x method: the content of table.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from entrobench.evaluation.statistics.analysis import comparison
+from entrobench.evaluation.statistics.intervals import pooled_t
+from entrobench.evaluation.statistics.scores import BASE, OUTCOMES, RUN
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+DIFFERENCE = ("difference", "difference lower", "difference upper", "difference seeds", "p_holm", "verdict")
+FINAL_STEPS = 10  # the final entropy is the mean over the last ten steps
+MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
+
+
+def run_costs(curves: DataFrame) -> DataFrame:
+    """Per run, in the order of `curves`: steps, updates per rollout, tokens, device seconds, first and final entropy.
+
+    Entropy in nats: of step 1, before any update, and the mean over the last FINAL_STEPS.
+    """
+    seconds = [column for column in curves.columns if column.startswith("seconds_")]
+    ordered = curves.sort_values("step", kind="stable").assign(seconds=curves[seconds].sum(axis=1))
+    grouped = ordered.groupby(RUN, sort=False)
+    costs = grouped.agg(
+        steps=("step", "max"), updates=("updates", "mean"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
+    )
+    costs["first_entropy"] = grouped["entropy"].first()
+    costs["final_entropy"] = grouped.tail(FINAL_STEPS).groupby(RUN, sort=False)["entropy"].mean()
+    return curves[RUN].drop_duplicates().merge(costs.reset_index(), on=RUN)
+
+
+def wide_table(
+    scores: DataFrame, problems: DataFrame, costs: DataFrame, statistics: Mapping[str, Any], primary: str
+) -> DataFrame:
+    """One row per model x dataset x method, in the order of `costs`, the base model first in each cell.
+
+    Columns: model, dataset, method, marks, seeds; per benchmark `<benchmark> <metric>` (mean over seeds), for avg, maj
+    and pass@k also lower, upper and the seeds' values, for the primary metric also of the mean over benchmarks; counts
+    of each outcome over all seeds; difference to the baseline with interval, Holm's p and verdict; steps, updates,
+    tokens, seconds and final_entropy as means over seeds.
+    """
+    import pandas
+
+    benchmarks, accuracies = list(dict.fromkeys(scores["benchmark"])), accuracy_metrics(scores)
+    rows = []
+    for model, dataset, method in _row_keys(costs):
+        key = {"model": model, "dataset": BASE["dataset"] if method == "base" else dataset, "method": method}
+        own_scores, own_problems, own_costs = (_select(table, key) for table in (scores, problems, costs))
+        marks = statistics["marks"].get(f"{model}/{dataset}/{method}", [])
+        row: dict[str, object] = {"model": model, "dataset": dataset, "method": method, "marks": ", ".join(marks)}
+        row["seeds"] = own_scores["seed"].nunique()
+        for metric in accuracies:
+            row |= _accuracy_columns(own_scores, benchmarks, metric, with_mean=metric == primary)
+        row |= _answer_columns(own_scores, own_problems, benchmarks)
+        row |= _difference_columns(statistics, model, dataset, method)
+        row |= {name: own_costs[name].mean() for name in ("steps", "updates", "tokens", "seconds", "final_entropy")}
+        rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+def accuracy_metrics(scores: DataFrame) -> list[str]:
+    """avg, maj, then pass@k by k, each before what a second grader says of it."""
+
+    def order(name: str) -> tuple[int, int, str]:
+        kind, _, rest = name.partition("@")
+        number = rest.partition(" ")[0]  # "8", or "n" where benchmarks have different numbers of draws
+        return ("avg", "maj", "pass").index(kind), int(number) if number.isdigit() else 0, rest
+
+    return sorted((name for name in set(scores["metric"]) if "@" in name), key=order)
+
+
+def _row_keys(costs: DataFrame) -> list[tuple[str, str, str]]:
+    """Model, dataset, method of every row: in each cell the base model first, then the study's order."""
+    keys: dict[tuple[str, str, str], None] = {}
+    for model, dataset in costs[["model", "dataset"]].drop_duplicates().itertuples(index=False):
+        keys[model, dataset, "base"] = None
+        cell = costs[(costs["model"] == model) & (costs["dataset"] == dataset)]
+        keys |= dict.fromkeys((model, dataset, method) for method in cell["method"])
+    return list(keys)
+
+
+def _select(table: DataFrame, key: Mapping[str, object]) -> DataFrame:
+    for column, value in key.items():
+        table = table[table[column] == value]
+    return table
+
+
+def _accuracy_columns(scores: DataFrame, benchmarks: Sequence[str], metric: str, with_mean: bool) -> dict[str, object]:
+    """Mean, interval and seeds of a metric, per benchmark and of their mean."""
+    values = scores[scores["metric"] == metric].pivot(index="seed", columns="benchmark", values="value")
+    values = values.reindex(columns=list(benchmarks))
+    if with_mean and len(benchmarks) > 1:
+        values[MEAN] = values.mean(axis=1, skipna=False)
+    columns: dict[str, object] = {}
+    for name in values.columns:
+        interval = pooled_t([values[name].to_numpy()])
+        columns[f"{name} {metric}"] = interval.mean
+        columns[f"{name} {metric} lower"], columns[f"{name} {metric} upper"] = interval.lower, interval.upper
+        columns[f"{name} {metric} seeds"] = " ".join(f"{value:.6f}" for value in values[name])
+    return columns
+
+
+def _answer_columns(scores: DataFrame, problems: DataFrame, benchmarks: Sequence[str]) -> dict[str, object]:
+    """Mean length and share of truncated answers, and how many answers, over all seeds, had each outcome."""
+    means = scores.groupby(["benchmark", "metric"], sort=False)["value"].mean()
+    columns: dict[str, object] = {}
+    for benchmark in benchmarks:
+        own = problems[problems["benchmark"] == benchmark]
+        columns |= {f"{benchmark} {name}": means[benchmark, name] for name in ("length", "truncated")}
+        columns[f"{benchmark} answers"] = int(own["n"].sum())
+        for outcome in OUTCOMES:
+            columns[f"{benchmark} {outcome}"] = round(float((own[f"outcome_{outcome}"] * own["n"]).sum()))
+    return columns
+
+
+def _difference_columns(statistics: Mapping[str, Any], model: str, dataset: str, method: str) -> dict[str, object]:
+    found = comparison(statistics, "cell", model=model, dataset=dataset, method=method)
+    if found is None:
+        return dict.fromkeys(DIFFERENCE)
+    seeds = " ".join(f"{value:+.6f}" for value in found["differences"][0])
+    values = found["difference"], found["lower"], found["upper"], seeds, found["p_holm"], found["verdict"]
+    return dict(zip(DIFFERENCE, values, strict=True))

@@ -1,0 +1,146 @@
+"""Claim: one whole GRPO step of the embedded study is at least twice as fast as in TRL's GRPOTrainer.
+
+A step is rollout, reward, old log-probabilities and two optimizer updates: 32 prompts x 8 answers, at most 24 tokens,
+temperature 1, token-mean loss, no KL term, the same reward, learning rate and number of threads on both sides, from the
+same base model. Both trainers live in one process and take turns, step by step: TRL runs its own loop, and after each
+of its steps a callback runs one of ours, whose time is not counted as TRL's.
+
+Ours runs as in a study: default micro-batch, deterministic algorithms. TRL gets what makes it fastest here: float32
+(bfloat16 is slower on a CPU), no deterministic algorithms, no gradient checkpointing, no logging, saving or reporting,
+and the fastest of the micro-batches and caches tried; all of them are in the table.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from shared.measure import describe_machine, folders, one_thread, ratio, table
+
+ROUNDS = 5
+WARM_UP = 1
+TRL_VARIANTS = ((128, "dynamic"), (64, "dynamic"), (32, "dynamic"), (16, "dynamic"), (32, "static"))
+TARGET = 2.0
+PARTS = ("rollout", "reward", "old", "update")
+
+
+def main() -> None:
+    model_folder, data_folder = folders(__doc__)
+    one_thread()
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        for micro_batch, cache in TRL_VARIANTS:
+            turns = Turns(our_trainer(model_folder, data_folder, Path(folder)))
+            their_trainer(model_folder, data_folder, Path(folder), micro_batch, cache, turns).train()
+            lines.append([f"{micro_batch} {cache}", *turns.line()])
+    print(describe_machine())
+    print(f"{model_folder}, {data_folder}: seconds per step, medians of {ROUNDS} steps in turns")
+    print(table(["TRL", "theirs", "ours", "ratio", *(f"our {part}" for part in PARTS), "their tokens", "ours"], lines))
+    print(f"target against the fastest row of TRL: at least {TARGET}")
+
+
+def our_trainer(model: Path, data: Path, folder: Path) -> Any:
+    """A trainer of the embedded study's settings, method grpo."""
+    from entrobench.config import Hardware
+    from entrobench.evaluation.grading.rewards import reward_function
+    from entrobench.training.trainer import Trainer
+
+    settings = {"steps": WARM_UP + ROUNDS, "prompts": 32, "group_size": 8, "updates": 2, "max_response_tokens": 24}
+    config = {
+        "hash": "benchmark",
+        "seed": 0,
+        "dataset": {"prompt": "{problem}"},
+        "method": {"name": "grpo", "use": "grpo", "values": {}},
+        "trainer": settings,
+    }
+    reward = reward_function("boxed")
+    return Trainer(config, folder, model, data, Hardware(device="cpu"), reward, {"config_hash": "benchmark"})
+
+
+class Turns:
+    """Times TRL's steps from the end of one to the end of the next, and runs one of ours in between."""
+
+    def __init__(self, ours: Any) -> None:
+        self.ours = ours
+        self.theirs_seconds: list[float] = []
+        self.ours_seconds: list[float] = []
+        self.lengths: list[float] = []  # tokens per answer, TRL's
+        self.start = 0.0
+
+    def callback(self) -> Any:
+        """A callback for TRL's loop: a step of GRPO is two of its optimizer steps."""
+        import torch
+        from transformers import TrainerCallback
+
+        turns = self
+
+        class TakeTurns(TrainerCallback):  # type: ignore[misc]
+            def on_train_begin(self, *_: Any, **__: Any) -> None:
+                torch.use_deterministic_algorithms(False)
+                turns.start = time.perf_counter()
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                if state.global_step % turns.ours.trainer.updates == 0:
+                    turns.theirs_seconds.append(time.perf_counter() - turns.start)
+                    turns.our_step()
+                    turns.start = time.perf_counter()
+
+        return TakeTurns()
+
+    def our_step(self) -> None:
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+        start = time.perf_counter()
+        self.ours.step += 1
+        self.ours.rows.append(self.ours._one_step())
+        self.ours_seconds.append(time.perf_counter() - start)
+        torch.use_deterministic_algorithms(False)  # for TRL
+
+    def line(self) -> list[str]:
+        """Seconds of both, their ratio, the parts of ours, and tokens per answer of both."""
+        theirs, ours, rows = (values[WARM_UP:] for values in (self.theirs_seconds, self.ours_seconds, self.ours.rows))
+        parts = [f"{median(row[f'seconds_{part}'] for row in rows):.3f}" for part in PARTS]
+        lengths = [f"{median(self.lengths[WARM_UP:]):.1f}", f"{median(row['length'] for row in rows):.1f}"]
+        return [f"{median(theirs):.3f}", f"{median(ours):.3f}", f"{ratio(theirs, ours):.2f}x", *parts, *lengths]
+
+
+def their_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache: str, turns: Turns) -> Any:
+    """TRL's trainer on the same model, data and settings."""
+    from shared.trl import trl_trainer
+
+    from entrobench.data.datasets import load_rows
+    from entrobench.models.loading import encode_prompt, end_tokens, load_model, load_tokenizer
+
+    tokenizer, network = load_tokenizer(model), load_model(model)
+    ends = end_tokens(network.generation_config, tokenizer)
+    rows = load_rows(data, "train")
+    prompts = [tokenizer.decode(encode_prompt(tokenizer, row.problem)) for row in rows]
+
+    def reward(completions: list[str], completion_ids: list[list[int]], answer: list[str], **_: Any) -> list[float]:
+        turns.lengths.append(sum(map(len, completion_ids)) / len(completion_ids))
+        ended = [ids[-1] in ends for ids in completion_ids]
+        judge = turns.ours.collector.sampler.reward
+        return [float(judge(*each, "").correct) for each in zip(completions, answer, ended, strict=True)]
+
+    return trl_trainer(
+        network,
+        tokenizer,
+        (prompts, [row.answer for row in rows]),
+        reward,
+        turns.ours.trainer,
+        WARM_UP + ROUNDS,
+        micro_batch,
+        folder,
+        turns.callback(),
+        cache_implementation=None if cache == "dynamic" else cache,
+        use_cpu=True,
+        bf16=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Loading model folders, prompts and end tokens."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import BEGIN, END, WORDS, run_config, save_tiny, tiny_model, tiny_tokenizer, tiny_trainer
+
+from entrobench.errors import InputError
+from entrobench.models.loading import (
+    decode,
+    encode_prompt,
+    end_tokens,
+    head,
+    hidden_states,
+    load_model,
+    load_tokenizer,
+    resolve_device,
+    weights_sha256,
+)
+
+
+def test_a_saved_model_comes_back(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model", "qwen2", tie_word_embeddings=True)
+    model = load_model(folder)
+    assert not model.training
+    for name, value in tiny_model("qwen2", tie_word_embeddings=True).state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_head_of_hidden_states_is_the_model() -> None:
+    model, tokens = tiny_model("qwen3"), torch.tensor([[5, 6, 7], [8, 9, 10]])
+    weight, bias = head(model)
+    assert bias is None
+    torch.testing.assert_close(hidden_states(model, tokens) @ weight.T, model(tokens).logits)
+
+
+def test_folders_that_cannot_be_loaded_are_one_line(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no model here \(config.json is missing\)"):
+        load_model(tmp_path / "empty")
+    bare = tmp_path / "bare"
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns("tokenizer*"))
+    with pytest.raises(InputError, match="a model folder without tokenizer"):
+        load_tokenizer(bare)
+    endless = tmp_path / "endless"
+    shutil.copytree(folder, endless)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (endless / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": None}))
+    with pytest.raises(InputError, match="no end token"):
+        load_tokenizer(endless)
+
+
+def test_a_tokenizer_that_is_not_the_models_is_one_line_before_training_and_evaluation(
+    tiny_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from entrobench.evaluation.benchmarks.lm_eval import EngineLM
+
+    foreign = save_tiny(tmp_path / "foreign", vocab_size=len(WORDS) - 1)
+    line = rf"foreign: the tokenizer is another model's: its token 'w42' is number {len(WORDS) - 1}, the model has"
+    with pytest.raises(InputError, match=line):
+        tiny_trainer(foreign, tiny_folders[1], tmp_path / "run", run_config())
+    with pytest.raises(InputError, match=line):
+        EngineLM(str(foreign), "cpu")
+    padded = save_tiny(tmp_path / "padded", vocab_size=len(WORDS) + 7)
+    assert len(load_tokenizer(padded)) == len(WORDS)
+
+
+def test_an_end_token_that_the_model_does_not_have_is_one_line(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [END, len(WORDS)]}))
+    with pytest.raises(InputError, match=rf"generation_config.json: eos_token_id {len(WORDS)} is no token: the model"):
+        load_tokenizer(folder)
+
+
+def test_scaled_logits_are_refused(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "final_logit_softcapping": 30.0}))
+    with pytest.raises(InputError, match="final_logit_softcapping is not supported"):
+        load_model(folder)
+
+
+def test_prompts_begin_as_the_tokenizer_says() -> None:
+    tokenizer = tiny_tokenizer()
+    assert encode_prompt(tokenizer, "3 + 4 =") == [BEGIN, 7, 14, 8, 17]
+    tokenizer.chat_template = "{% for m in messages %}w0 {{ m['content'] }}{% endfor %} w1"
+    first, last = tokenizer.convert_tokens_to_ids(["w0", "w1"])
+    assert encode_prompt(tokenizer, "3 + 4 =") == [first, 7, 14, 8, 17, last]
+    assert decode(tokenizer, [7, 14, END]) == "3 +"
+
+
+def test_a_prompt_does_not_begin_twice_with_a_tokenizer_that_adds_the_token_itself() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BEGIN)])
+    assert encode_prompt(tokenizer, "3 +") == [BEGIN, 7, 14]
+
+
+def test_end_tokens_are_those_of_tokenizer_and_generation_settings() -> None:
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    for configured, expected in ((None, [END]), (9, [END, 9]), ([9, END, 12], [END, 9, 12])):
+        model.generation_config.eos_token_id = configured
+        assert end_tokens(model.generation_config, tokenizer) == expected
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    if not torch.cuda.is_available():
+        assert resolve_device("auto") == torch.device("cpu")
+        with pytest.raises(InputError, match="no CUDA device"):
+            resolve_device("cuda")
+
+
+def test_the_hash_of_weights_follows_the_weights(tmp_path: Path) -> None:
+    first, same, other = (save_tiny(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert weights_sha256(first) == weights_sha256(same) != weights_sha256(other)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas
+import pytest
+from synthetic_results import make_study, write_audit
+
+from entrobench.errors import InputError
+from entrobench.evaluation.report import figures
+from entrobench.evaluation.report.compare import compare
+from entrobench.evaluation.report.report import write_report
+
+HOSTILE = "<script>alert('x')</script>&\"'"
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, attributes that load something, and the text outside of script and style."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loaded: list[str] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loaded += [value or "" for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text += data
+
+
+def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> SimpleNamespace:
+    monkeypatch.chdir(root)
+    write_audit(root)
+    return make_study(root, {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}, problems=20, **options)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds and have tests of their own."""
+    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
+
+
+def write_sweep(root: Path, study: SimpleNamespace) -> None:
+    folder = root / "results" / "reference" / study.name
+    folder.mkdir(parents=True)
+    rows = [("entropy_bonus", "coefficient", value, 0, "avg@8", score, 0.1) for value, score in SWEPT]
+    columns = ["method", "key", "value", "seed", "metric", "score", "entropy"]
+    pandas.DataFrame(rows, columns=columns).to_csv(folder / "sweep.csv", index=False)
+
+
+SWEPT = [(0.0, 0.8), (0.01, 0.82), (0.02, 0.81), (0.1, 0.0)]
+
+
+def test_the_page_is_well_formed_and_self_contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=range(5))
+    compare(study, study.results)
+    page = Page(write_report(study, study.results).read_text())
+    assert page.open == []
+    assert {"http:", "https:"}.isdisjoint(re.findall(r"https?:", study.results.joinpath("report.html").read_text()))
+    assert all(target.startswith(("#", "data:image/svg+xml;base64,")) for target in page.loaded)
+    images = [target for target in page.loaded if target.startswith("data:")]
+    assert len(images) == 8
+    assert all(b"<svg" in base64.b64decode(target.partition(",")[2]) for target in images)
+    assert page.tags.count("script") == 1
+    for section in ("Results", "Figures", "Curves", "What was run", "Methods", "Provenance", "Reproduce"):
+        assert section in page.text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_verdicts_are_stated_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=range(5))
+    compare(study, study.results)
+    text = Page(write_report(study, study.results).read_text()).text
+    assert re.search(r"aent scores higher than grpo: \+0\.\d+ \(95 % interval \+0\.\d+ to \+0\.\d+\)", text)
+    assert "entropy_bonus is not shown to differ from grpo" in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_few_seeds_are_no_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0, 1))
+    compare(study, study.results)
+    text = Page(write_report(study, study.results).read_text()).text
+    assert "aent against grpo, without a verdict: +0." in text
+    assert "scores higher" not in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_sweep_says_which_value_was_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0, 1))
+    write_sweep(tmp_path, study)
+    compare(study, study.results)
+    text = Page(write_report(study, study.results).read_text()).text
+    assert (
+        "of 4 values the best mean validation avg@8 is 0.820, at 0.01. The study uses 0.02: 0.810, place 2 of 4" in text
+    )
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_texts_from_files_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0,))
+    compare(study, study.results)
+    file = study.runs[0].folder / "provenance.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"package_version": HOSTILE, "git_commit": HOSTILE}))
+    study.description = HOSTILE
+    page = Page(write_report(study, study.results).read_text())
+    assert page.tags.count("script") == 1
+    assert page.text.count(HOSTILE) >= 3
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_settings_that_differ_between_cells_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0,), datasets=["chain2", "chain3"])
+    for run in study.runs:
+        run.config["trainer"]["updates"] = 4 if run.dataset == "chain3" else 2
+    compare(study, study.results)
+    text = Page(write_report(study, study.results).read_text()).text
+    assert "2 (tiny · chain2); 4 (tiny · chain3)" in text
+
+
+def test_the_report_needs_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0,))
+    with pytest.raises(InputError, match=r"statistics.json: missing; run `entrobench compare fake` first"):
+        write_report(study, study.results)
+
+
+def test_importing_the_comparison_loads_nothing_heavy() -> None:
+    modules = "compare, report, reference_check, sweep"
+    heavy = {"torch", "pandas", "numpy", "scipy", "matplotlib", "jinja2"}
+    check = f"import sys; from entrobench.evaluation import {modules}; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_training_rows_that_a_benchmark_asks_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from entrobench.studies.decontamination import RULE, reduced_folder
+
+    study = prepared(tmp_path, monkeypatch, seeds=(0,))
+    compare(study, study.results)
+    assert "No row can match" in Page(write_report(study, study.results).read_text()).text
+    compared = {"rule": RULE, "against": {"one/test": "a", "two/test": "b"}}
+    match = {"benchmark_id": "4567", "kind": "13 words", "words": HOSTILE}
+    places = [("first", "one/test"), ("first", "two/test"), ("second", "two/test")]
+    matches = [match | {"id": row, "benchmark": benchmark} for row, benchmark in places]
+    found = {**compared, "rows": 9, "matching": 2, "matches": matches}
+    folder = reduced_folder(tmp_path / "results/data", "chain2", compared)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"decontamination": found}))
+    study.compared, study.folder = {"chain2": compared}, study.results
+    for run in study.runs:  # they were trained before the second benchmark was named
+        run.config["dataset"] = {"name": "chain2", "decontaminated": {"rule": RULE, "against": {"one/test": "a"}}}
+    page = Page(write_report(study, study.results).read_text())
+    assert "chain2: 2 of 9 training rows match a row of one/test, two/test" in page.text
+    assert (page.text.count("removed"), page.text.count("trained on")) == (2, 1)
+    assert page.tags.count("script") == 1
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_benchmarks_own_sampling_and_the_graders_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0,))
+    compare(study, study.results)
+    study.evaluations["tiny"].benchmarks["chain2-test"] = {"samples": 32}
+    study.graders = ["entrobench", "paper"]
+    text = Page(write_report(study, study.results).read_text()).text
+    assert re.search(r"chain2-test, of its own\s*samples 32", text)
+    assert re.search(r"graders\s*entrobench, paper", text)
+
+
+def test_a_third_partys_method_is_in_the_report(
+    plug_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = make_study(tmp_path, {"grpo": 0.5, "length_bonus": 0.7}, problems=10)
+    compare(study, study.results)
+    write_report(study, study.results)
+    text = Page((study.results / "report.html").read_text()).text
+    assert "none, a fixture" in text, "its paper, read from the installed package"
+    assert "length_bonus" in text

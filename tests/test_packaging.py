@@ -1,0 +1,78 @@
+"""The wheel carries every .py and .yaml of the three packages and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"entrobench": "entrobench", "methods": "entrobench/methods", "evaluation": "entrobench/evaluation"}
+
+
+def tree() -> set[str]:
+    """Package files as they should lie in the wheel."""
+    files = set()
+    for folder, target in PACKAGES.items():
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yaml"):
+                files.add(f"{target}/{path.relative_to(ROOT / folder).as_posix()}")
+    return files
+
+
+def test_wheel_holds_the_tree(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    files = ["pyproject.toml", "README.md", "LICENSE", *PACKAGES]
+    subprocess.run(["cp", "-r", *(str(ROOT / name) for name in files), str(source)], check=True)
+    build = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "pip", *build, str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == tree()
+
+
+def test_methods_folder_refuses_its_own_name() -> None:
+    done = subprocess.run([sys.executable, "-c", "import methods"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "import entrobench.methods, not methods" in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=lambda path: path.name)
+def test_method_files_import_only_the_protocol_at_module_level(path: Path) -> None:
+    body = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    modules = {node.module for node in body if isinstance(node, ast.ImportFrom)}
+    assert {name for name in modules if name and name.startswith("entrobench")} <= {"entrobench.api"}
+
+
+def test_methods_folder_holds_method_files_and_a_readme_only() -> None:
+    names = {path.name for path in (ROOT / "methods").iterdir() if path.name != "__pycache__"}
+    assert {name for name in names if not name.endswith(".py")} <= {"README.md"}
+
+
+def lock_lines() -> list[str]:
+    return [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["train", "analysis"])
+def test_conda_environments_pin_what_the_lock_file_pins(name: str) -> None:
+    content = yaml.safe_load((ROOT / "workflow" / "envs" / f"{name}.yaml").read_text())
+    assert set(content["dependencies"][-1]["pip"]) <= set(lock_lines())
+
+
+def test_lock_file_names_every_dependency_exactly() -> None:
+    lines = lock_lines()
+    locked = {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!]+(; .+)?", line) for line in lines)  # no local suffix, no address
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower() for line in wanted}
+    assert names <= locked

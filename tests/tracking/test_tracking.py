@@ -1,0 +1,245 @@
+"""MLflow holds exactly what the files say: after the first import, the second, a kill, a change and a rebuild."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from tracked import content, expected_histories, histories, make_run, make_study, query, write_run
+
+from entrobench.errors import InputError
+from entrobench.tracking import experiments
+from entrobench.tracking.projection import entries, metric_name
+
+
+def test_every_metric_of_every_step_arrives_once_with_its_time(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    assert histories(database) == expected_histories(study_folder, make_study())
+
+
+def test_a_second_import_changes_nothing(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    before, summary = content(database), (study_folder / "tracking.json").read_text()
+    experiments.track(make_study(), study_folder, database)
+    assert content(database) == before
+    assert (study_folder / "tracking.json").read_text() == summary
+
+
+def test_runs_carry_what_the_ui_groups_by(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{database}")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment.tags["mlflow.note.content"] == "A small study."
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    run = runs["tiny/chain2/aent/seed1"]
+    expected = {"model": "tiny", "dataset": "chain2", "method": "aent", "seed": "1", "study": "small", "kind": "run"}
+    assert expected.items() <= run.data.tags.items()
+    assert run.data.tags["config_hash"] == make_run("aent", 1).config["hash"]
+    assert run.data.tags["provenance.hardware.cores"] == "2"
+    assert run.data.params["trainer.learning_rate"] == "0.0002"
+    assert run.data.params["method.values.floor"] == "null"
+    assert (run.info.status, run.info.start_time) == ("FINISHED", 1_700_000_000_000)
+    base = runs["tiny/base"].data
+    assert (base.tags["method"], base.metrics) == ("base", {"chain2/avg_at_8": 0.25})
+    grpo = runs["tiny/chain2/grpo (mean of 2)"].data
+    assert grpo.metrics == {"chain2/avg_at_8": 0.625, "seeds": 2.0}
+    aent = runs["tiny/chain2/aent (mean of 2)"].data
+    difference = {"all/difference": 0.02, "all/difference_lower": -0.01, "all/difference_upper": 0.05}
+    assert aent.metrics == grpo.metrics | difference | {"chain2/difference": 0.02}
+    assert len(runs) == 4 + 1 + 2 + 1
+
+
+def test_report_tables_and_figures_are_artifacts_beside_the_database(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    stored = sorted(p for p in (database.parent / "mlflow-artifacts/small").rglob("*") if p.is_file())
+    names = [
+        str(path.relative_to(database.parent / "mlflow-artifacts/small")).partition("/artifacts/")[2] for path in stored
+    ]
+    assert sorted(names) == ["figures/entropy.svg", "report.html", "statistics.json", "table.md"]
+    assert not (Path.cwd() / "mlruns").exists()
+
+
+def test_tracking_json_counts_what_is_there(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    summary = json.loads((study_folder / "tracking.json").read_text())
+    assert summary["runs"] == {"run": 4, "base": 1, "summary": 2, "study": 1}
+    assert summary["metrics"] == query(database, "select count(*) from metrics")[0][0]
+    found = query(database, f"select name from experiments where experiment_id = {summary['experiment_id']}")
+    assert found == [("small",)]
+
+
+def test_a_retrained_run_replaces_its_old_metrics(database: Path, study_folder: Path) -> None:
+    study = make_study()
+    experiments.track(study, study_folder, database)
+    untouched = dict(query(database, "select name, run_uuid from runs"))
+    write_run(study_folder, study.runs[0], shift=100.0)
+    experiments.track(study, study_folder, database)
+    assert histories(database) == expected_histories(study_folder, study)
+    now = dict(query(database, "select name, run_uuid from runs"))
+    assert {name for name in now if now[name] != untouched[name]} == {study.runs[0].key}
+
+
+def test_a_run_that_left_the_study_leaves_mlflow(database: Path, study_folder: Path) -> None:
+    study = make_study()
+    experiments.track(study, study_folder, database)
+    shutil.rmtree(study_folder / "runs" / study.runs[3].key)
+    experiments.track(study, study_folder, database)
+    assert study.runs[3].key not in dict(query(database, "select name, run_uuid from runs"))
+    assert {name for name, _ in histories(database)} == {run.key for run in study.runs[:3]}
+
+
+def test_a_users_own_run_stays(database: Path, study_folder: Path) -> None:
+    from mlflow import MlflowClient
+
+    experiments.track(make_study(), study_folder, database)
+    client = MlflowClient(f"sqlite:///{database}")
+    own = client.create_run(client.get_experiment_by_name("small").experiment_id).info.run_id
+    experiments.track(make_study(), study_folder, database)
+    assert client.get_run(own).info.lifecycle_stage == "active"
+
+
+def test_rebuild_ends_with_the_same_content(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    before = histories(database), histories(database, "summary"), histories(database, "base")
+    ids = {run for (run,) in query(database, "select run_uuid from runs")}
+    experiments.track(make_study(), study_folder, database, rebuild=True)
+    assert (histories(database), histories(database, "summary"), histories(database, "base")) == before
+    assert not ids & {run for (run,) in query(database, "select run_uuid from runs")}
+    assert query(database, "select count(*) from experiments where name = 'small'") == [(1,)]
+    assert len(list((database.parent / "mlflow-artifacts/small").iterdir())) == 1
+
+
+def test_an_import_that_died_midway_is_completed_without_doubling(
+    database: Path, study_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    calls = 0
+    log_batch = MlflowClient.log_batch
+
+    def dying(self: Any, *arguments: Any, **keywords: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        log_batch(self, *arguments, **keywords)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_batch", dying)
+        with pytest.raises(KeyboardInterrupt):
+            experiments.track(make_study(), study_folder, database)
+    assert not (study_folder / "tracking.json").exists()
+    assert 0 < query(database, "select count(*) from metrics")[0][0] < 1400
+    experiments.track(make_study(), study_folder, database)
+    assert histories(database) == expected_histories(study_folder, make_study())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from tracked import make_study
+from entrobench import tracking
+tracking.track(make_study(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+def start_import(name: str, study_folder: Path, database: Path) -> subprocess.Popen[bytes]:
+    script = SCRIPT.format(tests=str(Path(__file__).parents[1] / "support"))
+    return subprocess.Popen(
+        [sys.executable, "-c", script, name, str(study_folder), str(database)], stderr=subprocess.PIPE
+    )
+
+
+@pytest.fixture
+def killed_import(database: Path, study_folder: Path) -> None:
+    """An import that is killed while its metrics are half written."""
+    process = start_import("small", study_folder, database)
+    while process.poll() is None and query(database, "select count(*) from metrics")[0][0] < 500:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.usefixtures("killed_import")
+def test_a_killed_import_neither_locks_nor_doubles(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    assert histories(database) == expected_histories(study_folder, make_study())
+
+
+def test_imports_side_by_side_into_a_fresh_database_do_not_double(tmp_path: Path, study_folder: Path) -> None:
+    database = tmp_path / "fresh/mlflow.db"
+    jobs = [start_import("small", study_folder, database) for _ in range(2)]
+    assert [(job.wait(), job.communicate()[1].decode())[0] for job in jobs] == [0, 0]
+    assert query(database, "select count(*) from runs") == [(8,)]
+    assert histories(database) == expected_histories(study_folder, make_study())
+
+
+def test_an_unfinished_run_and_missing_scores_are_no_obstacle(database: Path, study_folder: Path) -> None:
+    study = make_study()
+    (study_folder / "runs" / study.runs[1].key / "steps.parquet").unlink()
+    for name in ("scores.parquet", "statistics.json", "table.md", "report.html", "figures/entropy.svg"):
+        (study_folder / name).unlink()
+    experiments.track(study, study_folder, database)
+    assert json.loads((study_folder / "tracking.json").read_text())["runs"] == {
+        "run": 3,
+        "base": 1,
+        "summary": 0,
+        "study": 1,
+    }
+
+
+def test_a_moved_database_is_one_line_and_rebuilt(database: Path, study_folder: Path, tmp_path: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    moved = tmp_path / "elsewhere/mlflow.db"
+    moved.parent.mkdir()
+    shutil.move(database, moved)
+    with pytest.raises(InputError, match="was moved here; run `entrobench track small --rebuild`"):
+        experiments.track(make_study(), study_folder, moved)
+    experiments.track(make_study(), study_folder, moved, rebuild=True)
+    assert histories(moved) == expected_histories(study_folder, make_study())
+    assert (moved.parent / "mlflow-artifacts/small").is_dir()
+
+
+def test_an_experiment_deleted_in_the_ui_comes_back(database: Path, study_folder: Path) -> None:
+    from mlflow import MlflowClient
+
+    experiments.track(make_study(), study_folder, database)
+    client = MlflowClient(f"sqlite:///{database}")
+    client.delete_experiment(client.get_experiment_by_name("small").experiment_id)
+    experiments.track(make_study(), study_folder, database)
+    assert client.get_experiment_by_name("small").lifecycle_stage == "active"
+    assert histories(database) == expected_histories(study_folder, make_study())
+
+
+def test_describing_a_study_needs_no_mlflow(study_folder: Path) -> None:
+    script = "import sys; from entrobench import tracking, projection; print('mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert [entry.content_hash for entry in entries(make_study(), study_folder)] == [
+        entry.content_hash for entry in entries(make_study(), study_folder)
+    ]
+    assert metric_name("chain2/avg@8") == "chain2/avg_at_8"
+
+
+def test_evaluations_along_the_way_are_metrics_by_step(database: Path, study_folder: Path) -> None:
+    steps = [(2, 0.25), (8, 0.5)]
+    rows = [("tiny", "chain2", "aent", 1, step, "chain2", score) for step, score in steps]
+    columns = ["model", "dataset", "method", "seed", "step", "benchmark", "score"]
+    pandas.DataFrame(rows, columns=columns).to_parquet(study_folder / "evaluations.parquet", index=False)
+    experiments.track(make_study(), study_folder, database)
+    found = histories(database)
+    times = {step: time for step, _, time in found["tiny/chain2/aent/seed1", "reward"]}
+    assert found["tiny/chain2/aent/seed1", "eval/chain2"] == [(step, score, times[step]) for step, score in steps]
+    assert ("tiny/chain2/aent/seed0", "eval/chain2") not in found

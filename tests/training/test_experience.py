@@ -1,0 +1,164 @@
+"""A step's experience: which prompts, and records that are right for every token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from tiny import END, coin_reward, tiny_model, tiny_tokenizer
+
+from entrobench.api import Method, TrainerConfig
+from entrobench.engines.rollout import NativeEngine
+from entrobench.entropy.logits import entropy
+from entrobench.errors import InputError
+from entrobench.models.loading import decode
+from entrobench.training.experience import Collector, Experience, Prompt, draw_prompts
+from entrobench.training.micro_batches import Memory
+
+PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10)) for number in range(23)]
+CONFIG = TrainerConfig(steps=9, prompts=4, group_size=3, updates=2, max_response_tokens=7)
+
+
+def ids(seed: int, step: int) -> list[str]:
+    return [prompt.id for prompt in draw_prompts(PROMPTS, CONFIG, seed, step)]
+
+
+def test_every_epoch_uses_a_prompt_at_most_once_and_steps_never_span_epochs() -> None:
+    for epoch in range(3):
+        used = [name for step in range(5 * epoch + 1, 5 * epoch + 6) for name in ids(0, step)]
+        assert len(used) == len(set(used)) == 20
+    assert ids(0, 1) != ids(0, 6), "epochs are shuffled differently"
+
+
+def test_seed_and_step_alone_decide_the_prompts() -> None:
+    assert ids(3, 7) == ids(3, 7)
+    assert ids(3, 7) != ids(4, 7)
+
+
+class Plain(Method):
+    """GRPO with one statistic under the sampling policy."""
+
+    old_stats = ("mean_logit",)
+
+    def token_stats(self) -> Any:
+        return {"mean_logit": lambda logits: logits.mean(-1)}
+
+
+@dataclass
+class Setup:
+    model: Any
+    collector: Collector
+
+
+@pytest.fixture(scope="module")
+def setup() -> Setup:
+    model, tokenizer = tiny_model("qwen2"), tiny_tokenizer()
+    engine = NativeEngine(model, [END], torch.float32)
+    method = Plain(Plain.Config(), CONFIG)
+    return Setup(model, Collector(model, tokenizer, engine, coin_reward, method, CONFIG, 0, Memory(5, 4096)))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.8])
+def test_records_equal_those_of_whole_logits(setup: Setup, temperature: float) -> None:
+    prompts = PROMPTS[:4]
+    base = tiny_model("qwen2", seed=9)
+    experience = setup.collector.collect(prompts, 1, temperature, base)
+    batch, tokens = experience.batch, experience.sequences
+    at_one = []
+    for row in range(12):
+        size = int(batch.mask[row].sum())
+        start = len(prompts[row // 3].tokens)
+        line = tokens.tokens[row : row + 1, : start + size]
+        with torch.no_grad():
+            logits, reference = (model(line).logits[0, start - 1 : -1].double() for model in (setup.model, base))
+        labels = line[0, start:, None]
+        expected = {
+            "logp_old": (logits / temperature).log_softmax(-1).gather(1, labels)[:, 0],
+            "entropy_old": entropy(logits / temperature),
+            "logp_ref": (reference / temperature).log_softmax(-1).gather(1, labels)[:, 0],
+        }
+        for name, values in expected.items():
+            torch.testing.assert_close(getattr(batch, name)[row, :size].double(), values, atol=1e-5, rtol=0)
+        scaled = (logits / temperature).mean(-1)
+        torch.testing.assert_close(batch.stats_old["mean_logit"][row, :size].double(), scaled, atol=1e-5, rtol=0)
+        at_one.append(entropy(logits))
+    assert experience.entropy_t1 == pytest.approx(float(torch.cat(at_one).mean()), abs=1e-5)
+    assert batch.logp_rollout is not None
+    torch.testing.assert_close(batch.logp_rollout, batch.logp_old, atol=1e-5, rtol=0)
+    assert 0 < experience.rollout["rollout_mismatch"] < 1e-5
+    assert batch.temperature == temperature
+
+
+class Stale(NativeEngine):
+    """An engine that never takes over new weights."""
+
+    tolerance = 1e-3
+
+    def load(self, model: Any) -> None:
+        if not hasattr(self, "model"):
+            super().load(model)
+
+
+def test_an_engine_with_other_weights_stops_the_run() -> None:
+    model, tokenizer = tiny_model("qwen2"), tiny_tokenizer()
+    engine = Stale(model, [END], torch.float32)
+    corrected = replace(CONFIG, rollout_correction=2.0)
+    method = Method(Method.Config(), corrected)
+    collector = Collector(model, tokenizer, engine, coin_reward, method, corrected, 0, Memory(5, 4096))
+    right = collector.collect(PROMPTS[:4], 1, 1.0, None).rollout
+    assert right["rollout_mismatch"] < 1e-5
+    assert right["rollout_weight"] == pytest.approx(1, abs=1e-5)
+    assert 1 <= right["rollout_weight_max"] < 1 + 1e-4
+    with torch.no_grad():
+        model.lm_head.weight.mul_(1.01)  # the size of a few updates
+    with pytest.raises(
+        InputError, match=r"engine: native: at step 2 .* nats per token from the trainer's \(at most 0.001"
+    ):
+        collector.collect(PROMPTS[4:8], 2, 1.0, None)
+    engine.tolerance = 1.0
+    apart = collector.collect(PROMPTS[4:8], 2, 1.0, None)
+    assert apart.batch.logp_rollout is not None
+    ratios = (apart.batch.logp_old - apart.batch.logp_rollout)[apart.batch.mask].exp()
+    assert apart.rollout["rollout_weight"] == pytest.approx(float(ratios.mean()), rel=1e-6)
+    assert apart.rollout["rollout_weight_max"] == pytest.approx(float(ratios.max()), rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def plain(setup: Setup) -> Experience:
+    return setup.collector.collect(PROMPTS[:4], 2, 1.0, None)
+
+
+def test_rewards_and_groups(setup: Setup, plain: Experience) -> None:
+    batch = plain.batch
+    assert batch.group.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    for row in range(12):
+        prompt = PROMPTS[row // 3]
+        response = plain.sequences.tokens[row, 5 : 5 + int(batch.mask[row].sum())].tolist()
+        finished = response[-1] == END
+        assert bool(batch.truncated[row]) is not finished
+        text = decode(setup.collector.sampler.tokenizer, response)
+        assert float(batch.rewards[row]) == coin_reward(text, prompt.answer, finished, "").correct
+        assert plain.sequences.tokens[row, :5].tolist() == prompt.tokens
+    assert 0 < float(batch.rewards.mean()) < 1
+    for group in range(4):
+        rates = batch.pass_rate[batch.group == group]
+        torch.testing.assert_close(rates, batch.rewards[batch.group == group].mean().expand(3))
+    assert plain.sampled.shares == pytest.approx(
+        {"correct": float(batch.rewards.mean()), "wrong": 1 - float(batch.rewards.mean())}
+    )
+    assert batch.logp_ref is None
+
+
+def test_what_was_sampled_depends_on_step_prompt_and_draw_alone(setup: Setup, plain: Experience) -> None:
+    again = setup.collector.collect(PROMPTS[:4][::-1], 2, 1.0, None)
+    turned = torch.arange(12).view(4, 3).flip(0).flatten()
+    assert torch.equal(again.batch.mask[turned], plain.batch.mask)
+    assert torch.equal(again.sequences.tokens[turned], plain.sequences.tokens)
+    assert [again.keys[row] for row in turned.tolist()] == plain.keys
+    assert len(set(plain.keys)) == 12
+    later = setup.collector.collect(PROMPTS[:4], 3, 1.0, None)
+    assert later.sequences.tokens.shape != plain.sequences.tokens.shape or not torch.equal(
+        later.sequences.tokens, plain.sequences.tokens
+    )
