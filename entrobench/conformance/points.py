@@ -346,7 +346,7 @@ def _bounded(declared: dataclasses.Field[Any]) -> bool:
 def golden(subject: Subject, run: bool) -> Point:
     """Point 9: which tests hold numbers that were derived independently of the code; and whether they pass."""
     name, title = subject.method_name, "golden numbers"
-    file = Path(__file__).parent.parent / "tests" / "golden" / f"test_{name}.py"
+    file = Path(__file__).parents[2] / "tests" / "golden" / f"test_{name}.py"
     if file.exists():
         functions = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
         tests = [function for function in functions if function.startswith("test_")]

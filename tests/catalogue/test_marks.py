@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrobench.catalogue import pages, registry
+from entrobench.catalogue import marks, registry
 from entrobench.catalogue.marks import method_marks
 from entrobench.catalogue.registry import method_infos
 
@@ -31,7 +31,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registry.MethodInfo
     file = tmp_path / "mine.py"
     file.write_text(SOURCE)
     info = registry._describe("mine", file, "mine", None, "test")
-    monkeypatch.setattr(pages, "method_infos", lambda: {"mine": info})
+    monkeypatch.setattr(marks, "method_infos", lambda: {"mine": info})
     return info
 
 

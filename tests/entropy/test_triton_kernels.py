@@ -30,7 +30,7 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from entrobench import triton_kernels
+from entrobench.entropy import triton_kernels
 kinds = {"logits": "*bf16", "slope": "*bf16", "labels": "*i64", "limit": "*i64", "limit_out": "*i64",
          "vocabulary": "i32", "places": "i32", "share_of_mass": "*fp64"}
 choices = {"HAS_LABELS": True, "HAS_ENTROPY": True, "SELECTS": True, "NUCLEUS": NUCLEUS, "KEY_BITS": 16, "BLOCK": 4096}

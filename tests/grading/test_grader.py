@@ -220,7 +220,9 @@ def test_unreadable_and_wrong_are_counted_apart() -> None:
 def test_neither_the_grader_nor_its_worker_imports_torch() -> None:
     program = (
         "import sys\n"
-        "from entrobench.evaluation import graders, grader_worker, grading, rewards, structure\n"
+        "from entrobench.evaluation import graders\n"
+        "from entrobench.evaluation.grading import grade_files, rewards, worker\n"
+        "from entrobench.evaluation.grading.mathematics import structure\n"
         "graders.grade('\\\\sin(2x)', '2\\\\sin x\\\\cos x')\n"
         "print('torch' in sys.modules, 'math_verify' in sys.modules, 'multiprocessing.pool' in sys.modules)"
     )

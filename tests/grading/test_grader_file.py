@@ -157,8 +157,8 @@ def test_a_second_grading_is_free(tmp_path: Path) -> None:
     grade_file(file, output, progress=False)
     first = pyarrow.parquet.read_table(output)
     program = (
-        "import sys, pathlib\nfrom entrobench.evaluation import grading, worker_pool\n"
-        "grading.grade_file(*map(pathlib.Path, sys.argv[1:]), progress=False)\nprint(worker_pool._pool)"
+        "import sys, pathlib\nfrom entrobench.evaluation.grading import grade_files, worker_pool\n"
+        "grade_files.grade_file(*map(pathlib.Path, sys.argv[1:]), progress=False)\nprint(worker_pool._pool)"
     )
     done = subprocess.run([sys.executable, "-c", program, file, output], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "None"

@@ -135,7 +135,8 @@ def test_a_group_of_sixteen_answers_parses_its_gold_once(monkeypatch: pytest.Mon
 
 def test_nothing_of_torch_is_loaded_here_or_in_the_workers() -> None:
     program = HEAD + (
-        "import sys, pathlib\nfrom entrobench.evaluation import explanation, grader_audit, grading, rewards\n"
+        "import sys, pathlib\n"
+        "from entrobench.evaluation.grading import explanation, grade_files, grader_audit, rewards\n"
         "from entrobench.evaluation.grading.worker_pool import shared_pool\n"
         "rewards.reward_function('paper')('\\\\boxed{1}', '1', True)\ngrade('2x+2', '2(x+1)', seconds=20)\n"
         "maps = [pathlib.Path(f'/proc/{worker.process.pid}/maps').read_text() for worker in shared_pool()._idle]\n"

@@ -14,7 +14,7 @@ from entrobench.config import parse
 from entrobench.data.chain import OPERATIONS, SEPARATORS, parse_problem, solve
 from entrobench.data.datasets import prepare
 from entrobench.errors import InputError
-from entrobench.models import base_model
+from entrobench.models import embedded_stages, teacher
 from entrobench.models.base_model import make
 from entrobench.models.loading import load_model, load_tokenizer
 from entrobench.models.recipes import MODELS_VARIABLE, EmbeddedModel, FolderModel, check_spec, recipe_hash
@@ -65,7 +65,7 @@ def test_an_honest_teacher_works_every_step_of_the_chain() -> None:
 
 def test_separators_are_geometric() -> None:
     generator = random.Random(0)
-    drawn = [base_model._separator(generator) for _ in range(6000)]
+    drawn = [teacher._separator(generator) for _ in range(6000)]
     for rank, separator in enumerate(SEPARATORS[:3]):
         assert abs(drawn.count(separator) / 6000 - 0.7 * 0.3**rank) < 0.02
     assert set(drawn) == set(SEPARATORS)
@@ -161,7 +161,7 @@ def test_drills_have_loss_on_true_results_only(chain_data: Path, tmp_path: Path)
     recipe = parse(EmbeddedModel, SMALL, WHERE)
     make("small", {**SMALL, "drill_steps": 1, "supervised_steps": 1}, tmp_path / "made", {"chain2": chain_data})
     tokenizer = load_tokenizer(tmp_path / "made")
-    tokens, labels = base_model._drill(recipe, tokenizer, random.Random(0))
+    tokens, labels = embedded_stages._drill(recipe, tokenizer, random.Random(0))
     words = tokenizer.convert_ids_to_tokens(tokens[0])[1:]
     for start in range(0, len(words), 6):
         a, sign, b, equals, result, end = words[start : start + 6]

@@ -150,8 +150,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from tracked import make_study
-from entrobench import tracking
-tracking.track(make_study(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+from entrobench.tracking import experiments
+experiments.track(make_study(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
@@ -224,7 +224,7 @@ def test_an_experiment_deleted_in_the_ui_comes_back(database: Path, study_folder
 
 
 def test_describing_a_study_needs_no_mlflow(study_folder: Path) -> None:
-    script = "import sys; from entrobench import tracking, projection; print('mlflow' in sys.modules)"
+    script = "import sys; from entrobench.tracking import experiments, projection; print('mlflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert [entry.content_hash for entry in entries(make_study(), study_folder)] == [

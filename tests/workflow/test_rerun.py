@@ -104,7 +104,7 @@ def add_words(project: Project) -> None:
     recipe = {"kind": "jsonl", "splits": splits}
     (project.folder / "config/datasets/words.yaml").write_text(json.dumps(recipe))  # JSON is YAML
     task = "include: _boxed.yaml\ntask: words\nmetadata: {version: 1, dataset: words, split: test}\n"
-    (project.folder / "site/entrobench/evaluation/tasks/words.yaml").write_text(task)
+    (project.folder / "site/entrobench/evaluation/benchmarks/tasks/words.yaml").write_text(task)
 
 
 def test_training_reads_data_without_the_benchmarks_rows(fresh: Project) -> None:
