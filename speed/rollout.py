@@ -28,7 +28,7 @@ def main() -> None:
     model_folder, data_folder = folders(__doc__)
     one_thread()
     from entrobench.data.datasets import load_rows
-    from entrobench.models.loading import encode_prompt, load_model, load_tokenizer
+    from entrobench.models.language_model import encode_prompt, load_model, load_tokenizer
 
     model = load_model(model_folder)
     tokenizer = load_tokenizer(model_folder)
@@ -50,7 +50,7 @@ class Contest:
         import torch
 
         from entrobench.engines.rollout import NativeEngine
-        from entrobench.models.loading import end_tokens
+        from entrobench.models.language_model import end_tokens
 
         self.model = model
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -130,9 +130,9 @@ class Contest:
         responses = [completion.tokens for completion in drawn]
         forced = self._forced(prompts, responses, self.model)
         exact = self._forced(prompts, responses, copy.deepcopy(self.model).double())
-        within = describe("log-probs, native to teacher-forced", told, forced)
-        describe("log-probs, native to float64", told, exact)
-        describe("log-probs, teacher-forced to float64", forced, exact)
+        within = show_error("log-probs, native to teacher-forced", told, forced)
+        show_error("log-probs, native to float64", told, exact)
+        show_error("log-probs, teacher-forced to float64", forced, exact)
         if not equal or within < 0.999:
             sys.exit("the engine's results are wrong")
 
@@ -142,15 +142,15 @@ class Contest:
         import torch
 
         from entrobench.training.forward import frozen_forward, pack
-        from entrobench.training.micro_batches import Memory
+        from entrobench.training.micro_batches import ForwardLimits
 
         repeated = [p for p in prompts for _ in range(GROUP)]
         sequences = pack(repeated, responses, torch.device("cpu"))
-        logp, _ = frozen_forward(model, sequences, {}, 1.0, Memory(64, 4096))
+        logp, _ = frozen_forward(model, sequences, {}, 1.0, ForwardLimits(64, 4096))
         return logp[sequences.mask].double()
 
 
-def describe(label: str, found: Any, expected: Any) -> float:
+def show_error(label: str, found: Any, expected: Any) -> float:
     """Print how far two rows of log-probabilities are apart; returns the share of tokens within 1e-5."""
     error = (found - expected).abs()
     within = float((error <= 1e-5).double().mean())

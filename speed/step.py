@@ -113,7 +113,7 @@ def their_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache
     from shared.trl import trl_trainer
 
     from entrobench.data.datasets import load_rows
-    from entrobench.models.loading import encode_prompt, end_tokens, load_model, load_tokenizer
+    from entrobench.models.language_model import encode_prompt, end_tokens, load_model, load_tokenizer
 
     tokenizer, network = load_tokenizer(model), load_model(model)
     ends = end_tokens(network.generation_config, tokenizer)

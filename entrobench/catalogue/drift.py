@@ -19,8 +19,8 @@ LEDGER = Path(__file__).with_name("drift.yaml")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Who has which value; `variant` is the named variant that holds it, "" where no setting does."""
+class Source:
+    """Who has which value; `variant` is the named variant with this value, "" where there is none."""
 
     who: str
     value: Any
@@ -30,15 +30,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One quantity; the first entry is what the factors of the others refer to."""
+    """One quantity; the factors compare every source with the first one."""
 
     name: str
     setting: str  # method.setting, "" where it is none of ours
-    entries: tuple[Entry, ...]
+    sources: tuple[Source, ...]
 
-    def factor(self, entry: Entry) -> str:
-        """How the entry's value compares with the first one: "100x more", "differs", or "" where it is the same."""
-        first, value = self.entries[0].value, entry.value
+    def factor(self, source: Source) -> str:
+        """How the source's value compares with the first one: "100x more", "differs", or "" where it is the same."""
+        first, value = self.sources[0].value, source.value
         if str(value) == str(first):
             return ""
         try:
@@ -60,13 +60,13 @@ def ledger() -> str:
 
 def _quantity(row: Mapping[str, Any]) -> Quantity:
     setting = row.get("setting", "")
-    return Quantity(row["quantity"], setting, tuple(_entry(entry, setting) for entry in row["entries"]))
+    return Quantity(row["quantity"], setting, tuple(_source(source, setting) for source in row["entries"]))
 
 
-def _entry(row: Mapping[str, Any], setting: str) -> Entry:
+def _source(row: Mapping[str, Any], setting: str) -> Source:
     name, note = row.get("variant", ""), row.get("note", "")
     if not name:
-        return Entry(row["who"], row["text"], "", note)
+        return Source(row["who"], row["text"], "", note)
     files = named_files("methods")
     if name not in files:
         raise InputError(f"{LEDGER.name}: no variant {name!r} in config/methods; run the command in the project's root")
@@ -74,12 +74,12 @@ def _entry(row: Mapping[str, Any], setting: str) -> Entry:
     variant = load_variant(name, files[name])
     if variant.use != method or key not in variant.values:
         raise InputError(f"{LEDGER.name}: {files[name]} does not set {setting}")
-    return Entry(row["who"], variant.values[key], name, note)
+    return Source(row["who"], variant.values[key], name, note)
 
 
 def _shown(quantity: Quantity) -> Iterator[str]:
     yield f"{quantity.name}" + (f" ({quantity.setting})" if quantity.setting else "")
-    rows = [(e.who, _text(e.value), quantity.factor(e), e.variant, e.note) for e in quantity.entries]
+    rows = [(e.who, _text(e.value), quantity.factor(e), e.variant, e.note) for e in quantity.sources]
     for line in table(("who", "value", "against the first", "named variant", "note"), rows).splitlines():
         yield f"  {line}"
 

@@ -38,15 +38,15 @@ def _lock_file() -> Iterator[Line]:
     if not path.exists():
         yield "fail", f"no {path} here", "run the command in the project's root folder"
         return
-    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", path.read_text(), re.MULTILINE)
-    found = {name: _installed(name) for name, _ in locked}
-    different = [f"{name} {found[name]} (locked {wanted})" for name, wanted in locked if found[name] != wanted]
+    pinned = re.findall(r"^([\w.-]+)==([^\s;]+)", path.read_text(), re.MULTILINE)
+    found = {name: _installed(name) for name, _ in pinned}
+    different = [f"{name} {found[name]} (locked {wanted})" for name, wanted in pinned if found[name] != wanted]
     shown = ", ".join(different[:4]) + (", ..." if len(different) > 4 else "")
     if different:
         fix = "make setup" if path.name == "requirements.lock" else "make test-vllm"
-        yield "warn", f"{len(different)} of {len(locked)} packages differ from {path}: {shown}", fix
+        yield "warn", f"{len(different)} of {len(pinned)} packages differ from {path}: {shown}", fix
     else:
-        yield "ok", f"all {len(locked)} packages are those of {path}", ""
+        yield "ok", f"all {len(pinned)} packages are those of {path}", ""
 
 
 def _installed(name: str) -> str:
@@ -60,7 +60,7 @@ def _installed(name: str) -> str:
 def _device() -> Iterator[Line]:
     import torch
 
-    from entrobench.models.loading import resolve_device
+    from entrobench.models.language_model import resolve_device
 
     device = resolve_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

@@ -143,9 +143,9 @@ def base_model(name: Annotated[str, typer.Argument(help="name in config/models")
     Example: entrobench base-model small
     """
     from entrobench.models import base_model
-    from entrobench.studies import recipes
+    from entrobench.studies import named_inputs
 
-    recipe = recipes.load_model(name, "entrobench base-model")
+    recipe = named_inputs.load_model(name, "entrobench base-model")
     base_model.make(name, recipe.spec, MODELS / name, {dataset: DATA / dataset for dataset in recipe.datasets})
 
 
@@ -162,14 +162,14 @@ def prepare_data(
     Examples: entrobench prepare-data chain2; entrobench prepare-data gsm8k --without gsm8k/test --without math500/test
     """
     from entrobench.data import datasets
-    from entrobench.studies import decontamination, recipes
+    from entrobench.studies import decontamination, named_inputs
 
     where = "entrobench prepare-data"
-    recipe = recipes.load_dataset(name, where)
+    recipe = named_inputs.load_dataset(name, where)
     if not without:
         datasets.prepare(name, recipe.spec, DATA / name)
         return
-    places = [(recipes.load_dataset(place.split("/")[0], where), place.partition("/")[2]) for place in without]
+    places = [(named_inputs.load_dataset(place.split("/")[0], where), place.partition("/")[2]) for place in without]
     compared = decontamination.compared_with(recipe, places)
     if not compared:
         raise InputError(f"{where}: no row of {name} can match one of {', '.join(without)}")

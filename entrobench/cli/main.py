@@ -97,10 +97,10 @@ def compare(study: StudyName) -> None:
     Example: entrobench compare quickstart
     """
     from entrobench.evaluation.report.compare import compare
-    from entrobench.studies.lock import locked
+    from entrobench.studies.lock import with_derived_values
     from entrobench.studies.study import load_study
 
-    loaded = locked(load_study(study))
+    loaded = with_derived_values(load_study(study))
     compare(loaded, loaded.folder)
 
 
@@ -185,11 +185,11 @@ def report(study: StudyName) -> None:
 
     Example: entrobench report quickstart
     """
-    from entrobench.evaluation.report.report import write_report
-    from entrobench.studies.lock import locked
+    from entrobench.evaluation.report.study_page import write_report
+    from entrobench.studies.lock import with_derived_values
     from entrobench.studies.study import load_study
 
-    loaded = locked(load_study(study))
+    loaded = with_derived_values(load_study(study))
     write_report(loaded, loaded.folder)
 
 
@@ -216,10 +216,10 @@ def track(
         return
     if study is None:
         raise InputError("entrobench track: name a STUDY, or give --initialise or --follow")
-    from entrobench.studies.lock import locked
+    from entrobench.studies.lock import with_derived_values
     from entrobench.studies.study import load_study
 
-    loaded = locked(load_study(study))
+    loaded = with_derived_values(load_study(study))
     experiments.track(loaded, loaded.folder, DATABASE, rebuild=rebuild)
 
 
@@ -287,10 +287,10 @@ def plan(
 
     loaded = load_study(study)
     planned = plan.plan_study(loaded)
-    print(plan.as_json(loaded, planned) if json else plan.describe(loaded, planned))
+    print(plan.as_json(loaded, planned) if json else plan.as_text(loaded, planned))
     if simulate:
         tokens = plan.benchmark_tokens(loaded) or {}, plan.trial_tokens(loaded)
-        jobs = schedule.study_jobs(loaded, plan.study_shapes(loaded), *tokens)
+        jobs = schedule.study_jobs(loaded, plan.study_sizes(loaded), *tokens)
         print(plan.describe_schedule(schedule.simulate(jobs, simulate), simulate))
     plan.check_memory(loaded, planned, int(gpu_memory * GIB))
 

@@ -28,9 +28,9 @@ from entrobench.catalogue.registry import load_method, method_infos
 from entrobench.catalogue.variants import resolve
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
-from entrobench.models.loading import make_deterministic
+from entrobench.models.language_model import make_deterministic
 from entrobench.training.hook_checks import HookError
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.trainer import Trainer
 
 from .rehearsal import (
@@ -141,8 +141,8 @@ def print_points(points: list[Point]) -> bool:
 
 def micro_batches(subject: Subject, plain: Trace) -> Point:
     """Point 1: memory settings change nothing; a method of scope microbatch must break this."""
-    title, memories = "micro-batch sizes give the same update", (Memory(1, 3), Memory(3, 8))
-    traces = [rehearse(subject.make(), memory, leader=plain) for memory in memories]
+    title, several = "micro-batch sizes give the same update", (ForwardLimits(1, 3), ForwardLimits(3, 8))
+    traces = [rehearse(subject.make(), limits, leader=plain) for limits in several]
     difference = largest([plain.difference(trace) for trace in traces])
     if subject.make().scope != "microbatch":
         note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"

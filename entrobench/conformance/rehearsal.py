@@ -22,7 +22,7 @@ from entrobench.engines.rollout import Completion, Sampling
 from entrobench.training import hook_checks
 from entrobench.training.answers import Prompt
 from entrobench.training.experience import Collector, Experience, minibatches
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.trainer import summarise
 from entrobench.training.update import Measures, accumulate_gradients
 
@@ -50,7 +50,7 @@ TRAINER = TrainerConfig(
     grad_clip=3.0,  # without it, ratios as weights (CISPO) make the descent run away; a tighter one leaves none clipped
 )
 MINIBATCH = TRAINER.prompts * TRAINER.group_size // TRAINER.updates  # sequences
-WHOLE = Memory(MINIBATCH, 4096)
+WHOLE = ForwardLimits(MINIBATCH, 4096)
 
 
 @dataclass
@@ -202,7 +202,7 @@ def _changed(experience: Experience, change: Callable[[Tensor], Tensor], keys: l
 
 def rehearse(
     method: Method,
-    memory: Memory = WHOLE,
+    limits: ForwardLimits = WHOLE,
     rearrange: Callable[[Experience], Experience] = unchanged,
     leader: Trace | None = None,
 ) -> Trace:
@@ -214,13 +214,13 @@ def rehearse(
     model, trace = exact_model(), Trace()
     reference = copy.deepcopy(model) if method.reference else None
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    collector = Collector(model, tiny_tokenizer(), Replay(), even_words, method, TRAINER, 0, memory)
+    collector = Collector(model, tiny_tokenizer(), Replay(), even_words, method, TRAINER, 0, limits)
     for step in STEPS:
         _follow(leader, trace, model)
         temperature = hook_checks.temperature(method, Progress(step, TRAINER.steps))
         experience = rearrange(collector.collect(fixed_prompts(), step, temperature, reference))
         made = len(trace.gradients)
-        measures = _updates(method, model, optimizer, experience, memory, trace, leader)
+        measures = _updates(method, model, optimizer, experience, limits, trace, leader)
         method.after_step(summarise(experience, measures, len(trace.gradients) - made, TRAINER))
         hook_checks.state(method)
     trace.weights = _flat(model)
@@ -233,16 +233,16 @@ def _updates(
     model: Any,
     optimizer: torch.optim.Optimizer,
     experience: Experience,
-    memory: Memory,
+    limits: ForwardLimits,
     trace: Trace,
     leader: Trace | None,
 ) -> Measures:
     """The updates of one step, clipped as the trainer clips them; traces the gradient of each before that."""
     measures = Measures()
-    for part in minibatches(method, experience, TRAINER.updates, memory):
+    for part in minibatches(method, experience, TRAINER.updates, limits):
         _follow(leader, trace, model)
         trace.before.append(_flat(model))
-        measures.include(accumulate_gradients(method, model, *part, memory, Tensor.backward))
+        measures.include(accumulate_gradients(method, model, *part, limits, Tensor.backward))
         trace.gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
         torch.nn.utils.clip_grad_norm_(model.parameters(), TRAINER.grad_clip)
         optimizer.step()

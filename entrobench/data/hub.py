@@ -32,7 +32,7 @@ MODEL_FILES = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelSizes:
     """A decoder's sizes, as its config.json states them; what plans are made with before the model is here."""
 
     architecture: str = setting("qwen2", source="config.json: model_type")
@@ -81,7 +81,7 @@ class HubSplit(Columns):
 
 def model_source(name: str, recipe: HubModel) -> Source:
     """The pinned files of a base model. Raises InputError for anything wrong with them, or a wrong `shape`."""
-    parse(Shape, recipe.shape, f"config/models/{name}.yaml: shape")
+    parse(ModelSizes, recipe.shape, f"config/models/{name}.yaml: shape")
     return check_source("models", name, recipe.repository, recipe.revision, recipe.files, recipe.licence)
 
 
@@ -90,7 +90,7 @@ def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
     source = model_source(name, recipe)
     files = fetch(source)
     if "config.json" in files:
-        found = shape_of(json.loads(files["config.json"].read_text()))
+        found = sizes_of(json.loads(files["config.json"].read_text()))
         for key, value in recipe.shape.items():
             stated = getattr(found, key)
             if stated != value:
@@ -98,14 +98,14 @@ def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
     return files
 
 
-def shape_in(folder: Path) -> Shape:
+def sizes_in(folder: Path) -> ModelSizes:
     """The sizes of a model folder."""
-    return shape_of(json.loads((folder / "config.json").read_text()))
+    return sizes_of(json.loads((folder / "config.json").read_text()))
 
 
-def shape_of(config: Mapping[str, Any]) -> Shape:
+def sizes_of(config: Mapping[str, Any]) -> ModelSizes:
     """The sizes that a transformers config.json states."""
-    return Shape(
+    return ModelSizes(
         architecture=config["model_type"],
         hidden_size=config["hidden_size"],
         layers=config["num_hidden_layers"],
@@ -138,7 +138,7 @@ def _rows(path: Path, split: HubSplit, where: str) -> Iterator[Row]:
         if split.verified is not None and not any(values[split.verified] or ()):
             continue
         if split.boxed:
-            values = {**values, split.answer: last_boxed(values[split.answer])}
+            values = {**values, split.answer: boxed_answer(values[split.answer])}
         if not values[split.answer]:
             continue
         row = row_of(values, split, f"{path}: row {number}")
@@ -164,10 +164,10 @@ def _records(path: Path, split: HubSplit, where: str) -> Iterator[dict[str, Any]
         yield from batch.to_pylist()
 
 
-def last_boxed(text: str) -> str:
+def boxed_answer(text: str) -> str:
     """What the last \\boxed{...} of a text holds, braces balanced; "" where there is none.
 
-    >>> last_boxed("so \\\\boxed{1} or \\\\boxed{\\\\frac{1}{2}}.")
+    >>> boxed_answer("so \\\\boxed{1} or \\\\boxed{\\\\frac{1}{2}}.")
     '\\\\frac{1}{2}'
     """
     found = boxes(text)

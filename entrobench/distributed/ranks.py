@@ -42,7 +42,7 @@ class Ranks:
         dist.all_gather_object(parts, own, self.group)
         return [item for part in parts for item in part]
 
-    def put_together(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
+    def gather_rows(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
         """[total, ...] out of everybody's [own rows, ...]; every row belongs to one process."""
         whole = own.new_zeros(total, *own.shape[1:])
         whole[rows] = own

@@ -40,7 +40,7 @@ def training_engine(
 
     `longest_prompt` counts tokens. Raises InputError where the hardware settings do not suit it.
     """
-    from entrobench.models.loading import end_tokens
+    from entrobench.models.language_model import end_tokens
 
     from .rollout import NativeEngine
 
@@ -69,7 +69,7 @@ def evaluation_engine(name: str, folder: Path, tokenizer: Any, device: torch.dev
     """Make the engine `name` for the model in `folder`, in the type that evaluation computes in on this device."""
     import torch
 
-    from entrobench.models.loading import end_tokens, generation_settings, load_model
+    from entrobench.models.language_model import end_tokens, generation_settings, load_model
 
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     ends = end_tokens(generation_settings(folder), tokenizer)

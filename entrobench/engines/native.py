@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entrobench.errors import InputError
-from entrobench.models.loading import head
+from entrobench.models.language_model import head
 
 FAMILIES = ("llama", "qwen2", "qwen3")
 STATIC_ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do not depend on the length

@@ -76,7 +76,7 @@ _RULES: dict[Any, Callable[..., Rule]] = {
 }
 
 
-def engine(device: torch.device) -> Any:
+def row_kernels(device: torch.device) -> Any:
     """The module that computes rows on this device: Triton kernels on a GPU, blocks and threads on a CPU."""
     if device.type == "cpu":
         return row_statistics
@@ -92,7 +92,7 @@ class _Statistics(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, labels: Tensor | None, rule: Rule | None, in_place: bool = False
     ) -> tuple[Tensor, Tensor]:
-        found = engine(logits.device).forward(logits.detach(), labels, rule)
+        found = row_kernels(logits.device).forward(logits.detach(), labels, rule)
         logp, value = found.logp[:, 0], found.entropy[:, 0]
         if bool((logp + value).isnan().any()):
             raise ValueError("logits hold NaN or +inf, or a row holds nothing but -inf")
@@ -109,16 +109,18 @@ class _Statistics(torch.autograd.Function):
         labels = labels if bool(at_logp.any()) else None
         if rule is None and labels is None:  # a statistic that is only logged costs nothing
             return logits.new_zeros(()).expand_as(logits), None, None, None
-        slope = engine(logits.device).backward(logits, labels, rule, ctx.found, (at_logp, at_entropy), ctx.in_place)
+        slope = row_kernels(logits.device).backward(
+            logits, labels, rule, ctx.found, (at_logp, at_entropy), ctx.in_place
+        )
         return slope, None, None, None
 
 
 def entropy_and_slope(logits: Tensor, rule: Rule) -> tuple[Tensor, Tensor, Tensor]:
     """Entropy [n], its gradient [n,V] and ln of the kept mass over the largest token's [n], outside of autograd."""
     logits = logits.detach()
-    found = engine(logits.device).forward(logits, None, rule)
+    found = row_kernels(logits.device).forward(logits, None, rule)
     ones = torch.ones_like(found.entropy[:, 0])
-    slope = engine(logits.device).backward(logits, None, rule, found, (ones, ones), False)
+    slope = row_kernels(logits.device).backward(logits, None, rule, found, (ones, ones), False)
     return found.entropy[:, 0], slope, found.log_kept[:, 0]
 
 

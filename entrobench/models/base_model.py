@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.data.hub import HubModel, fetch_model
 
 from .embedded_stages import train_stages
-from .recipes import FolderModel, check_folder, check_spec, folder_path, recipe_hash
+from .model_recipes import FolderModel, check_folder, check_spec, folder_path, recipe_hash
 
 if TYPE_CHECKING:
     pass

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from entrobench.config import TrainerConfig
-from entrobench.data.hub import Shape
+from entrobench.data.hub import ModelSizes
 
 from .footprint import parameters
 
@@ -44,8 +44,8 @@ def training_tokens(trainer: Mapping[str, Any]) -> int:
     return batches * config.prompts * config.group_size * config.max_response_tokens
 
 
-def cost(shape: Shape, tokens: int, share: float = 1.0) -> Cost:
+def cost(sizes: ModelSizes, tokens: int, share: float = 1.0) -> Cost:
     """What that many response tokens take, at `share` of a training token's cost each."""
-    count = parameters(shape)
+    count = parameters(sizes)
     small = count < EMBEDDED
     return Cost(10 * count * tokens * share / (CPU_RATE if small else RATE), "CPU core" if small else "A100")

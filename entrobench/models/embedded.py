@@ -11,7 +11,7 @@ import torch
 
 from entrobench.data.chain import OPERATIONS, SEPARATORS
 
-from .recipes import EmbeddedModel
+from .model_recipes import EmbeddedModel
 from .teacher import Teacher
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")

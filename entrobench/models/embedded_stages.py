@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.data.chain import OPERATIONS, SEPARATORS
 
-from .recipes import EmbeddedModel
+from .model_recipes import EmbeddedModel
 from .teacher import MODULUS, Teacher, true_result
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def train_stages(recipe: EmbeddedModel, folder: Path, data_folders: Mapping[str,
     from entrobench.data.datasets import load_rows
 
     from .embedded import build_model, train_tokenizer
-    from .loading import make_deterministic
+    from .language_model import make_deterministic
 
     make_deterministic(torch.device("cpu"))
     problems = [[row.problem for row in load_rows(data_folders[name], "train")] for name in recipe.datasets]
@@ -73,7 +73,7 @@ def _lesson(
     recipe: EmbeddedModel, tokenizer: Any, problems: Sequence[Sequence[str]], teacher: Teacher, generator: random.Random
 ) -> Batch:
     """The teacher's answers to problems of all datasets in turn, with loss on the answers."""
-    from .loading import encode_prompt
+    from .language_model import encode_prompt
 
     tokens, labels = [], []
     for index in range(recipe.supervised_batch):
@@ -110,7 +110,7 @@ def _fit(model: Any, batches: Iterator[Batch], steps: int, rate: float, warmup: 
 
     from entrobench.progress import StepProgress
 
-    from .loading import head, hidden_states
+    from .language_model import head, hidden_states
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
     losses: list[float] = []

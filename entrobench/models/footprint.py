@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from entrobench.config import Hardware, TrainerConfig
-from entrobench.data.hub import Shape
+from entrobench.data.hub import ModelSizes
 from entrobench.errors import InputError
 
 GIB = 2**30
@@ -61,128 +61,128 @@ class Peak:
         return sum(self.parts.values())
 
 
-def parameters(shape: Shape) -> int:
+def parameters(sizes: ModelSizes) -> int:
     """Number of parameters of a Llama-shaped decoder; Qwen2 has biases on queries, keys and values."""
-    embeddings = shape.vocabulary * shape.hidden_size * (1 if shape.tied else 2)
-    return embeddings + shape.layers * (_layer_matrices(shape) + _layer_vectors(shape)) + shape.hidden_size
+    embeddings = sizes.vocabulary * sizes.hidden_size * (1 if sizes.tied else 2)
+    return embeddings + sizes.layers * (_layer_matrices(sizes) + _layer_vectors(sizes)) + sizes.hidden_size
 
 
-def _attention_widths(shape: Shape) -> tuple[int, int]:
+def _attention_widths(sizes: ModelSizes) -> tuple[int, int]:
     """Width of all queries, and of all keys."""
-    size = shape.head_size or shape.hidden_size // shape.heads
-    return shape.heads * size, shape.kv_heads * size
+    size = sizes.head_size or sizes.hidden_size // sizes.heads
+    return sizes.heads * size, sizes.kv_heads * size
 
 
-def _layer_matrices(shape: Shape) -> int:
-    queries, keys = _attention_widths(shape)
-    return shape.hidden_size * (2 * queries + 2 * keys + 3 * shape.intermediate_size)
+def _layer_matrices(sizes: ModelSizes) -> int:
+    queries, keys = _attention_widths(sizes)
+    return sizes.hidden_size * (2 * queries + 2 * keys + 3 * sizes.intermediate_size)
 
 
-def _layer_vectors(shape: Shape) -> int:
-    queries, keys = _attention_widths(shape)
-    return 2 * shape.hidden_size + (queries + 2 * keys if shape.architecture == "qwen2" else 0)
+def _layer_vectors(sizes: ModelSizes) -> int:
+    queries, keys = _attention_widths(sizes)
+    return 2 * sizes.hidden_size + (queries + 2 * keys if sizes.architecture == "qwen2" else 0)
 
 
-def activation_bytes(shape: Shape, tokens: int) -> int:
+def activation_bytes(sizes: ModelSizes, tokens: int) -> int:
     """What a forward of that many tokens keeps for its backward, without the output layer."""
-    d, (queries, keys) = shape.hidden_size, _attention_widths(shape)
-    half = 5 * d + 2 * queries + 2 * keys + 4 * shape.intermediate_size
-    full = 4 * d + 2 + shape.heads
-    return tokens * (shape.layers * (2 * half + 4 * full) + 8 * d)
+    d, (queries, keys) = sizes.hidden_size, _attention_widths(sizes)
+    half = 5 * d + 2 * queries + 2 * keys + 4 * sizes.intermediate_size
+    full = 4 * d + 2 + sizes.heads
+    return tokens * (sizes.layers * (2 * half + 4 * full) + 8 * d)
 
 
-def cache_bytes(shape: Shape, rows: int, slots: int) -> int:
+def cache_bytes(sizes: ModelSizes, rows: int, slots: int) -> int:
     """Keys and values of the rollout in bfloat16."""
-    return 2 * 2 * shape.layers * rows * slots * _attention_widths(shape)[1]
+    return 2 * 2 * sizes.layers * rows * slots * _attention_widths(sizes)[1]
 
 
-def engine_bytes(shape: Shape) -> int:
+def engine_bytes(sizes: ModelSizes) -> int:
     """The native engine's own weights in bfloat16: blocks, embedding, and the output layer scaled by the last norm."""
-    blocks = shape.layers * (_layer_matrices(shape) + _layer_vectors(shape))
-    return 2 * (blocks + 2 * shape.vocabulary * shape.hidden_size)
+    blocks = sizes.layers * (_layer_matrices(sizes) + _layer_vectors(sizes))
+    return 2 * (blocks + 2 * sizes.vocabulary * sizes.hidden_size)
 
 
-def peak_memory(shape: Shape, trainer: TrainerConfig, hardware: Hardware, reference: bool = False) -> Peak:
+def peak_memory(sizes: ModelSizes, trainer: TrainerConfig, hardware: Hardware, reference: bool = False) -> Peak:
     """The bytes of tensors on the GPU at most, with prompts and answers of the greatest length."""
     sharded = hardware.weights == "sharded" and hardware.processes > 1
-    layers = shape.layers * (_layer_matrices(shape) + _layer_vectors(shape))
-    rest = parameters(shape) - layers
+    layers = sizes.layers * (_layer_matrices(sizes) + _layer_vectors(sizes))
+    rest = parameters(sizes) - layers
     layers = -(-layers // hardware.processes) if sharded else layers
     native = trainer.engine == "native"
     always = {
         "master weights": 4 * (layers + rest),
         "moments": 8 * (layers + rest),
-        "engine": engine_bytes(shape) if native else 0,
-        "reference": 4 * parameters(shape) if reference else 0,
+        "engine": engine_bytes(sizes) if native else 0,
+        "reference": 4 * parameters(sizes) if reference else 0,
         "records": RECORD_BYTES * trainer.prompts * trainer.group_size * trainer.max_response_tokens,
     }
-    gradients, head = 4 * (layers + rest), 4 * shape.vocabulary * shape.hidden_size
-    update = always | _update(shape, trainer, hardware, gradients)
+    gradients, head = 4 * (layers + rest), 4 * sizes.vocabulary * sizes.hidden_size
+    update = always | _update(sizes, trainer, hardware, gradients)
     phases = {
         "update": update,
         "update's end": {
             **{name: size for name, size in update.items() if name not in ("activations", "logits")},
             "gradients": gradients,
-            "output layer's gradient": head if shape.tied else 0,
-            "embedding's gradient": 2 * head if shape.tied else head,
+            "output layer's gradient": head if sizes.tied else 0,
+            "embedding's gradient": 2 * head if sizes.tied else head,
         },
         "optimizer": always | {"gradients": gradients, "square roots": 4 * max(layers, rest)},
     }
     if native:
-        phases["loading"] = always | ({"whole copy": 2 * parameters(shape)} if sharded else {})
-        return Peak(phases | {phase: always | parts for phase, parts in _rollout(shape, trainer, hardware).items()})
+        phases["loading"] = always | ({"whole copy": 2 * parameters(sizes)} if sharded else {})
+        return Peak(phases | {phase: always | parts for phase, parts in _rollout(sizes, trainer, hardware).items()})
     phases["sampling"] = always
     held = [] if trainer.engine == "vllm_server" else phases if hardware.engine_resident else ["sampling"]
     return Peak(phases, dict.fromkeys(held, hardware.engine_memory))
 
 
-def _update(shape: Shape, trainer: TrainerConfig, hardware: Hardware, gradients: int) -> dict[str, int]:
+def _update(sizes: ModelSizes, trainer: TrainerConfig, hardware: Hardware, gradients: int) -> dict[str, int]:
     """What the backward pass of an update's last micro-batch finds when it begins."""
-    head = shape.vocabulary * shape.hidden_size
+    head = sizes.vocabulary * sizes.hidden_size
     length = trainer.max_prompt_tokens + trainer.max_response_tokens
     rows = -(-trainer.prompts * trainer.group_size // (trainer.updates * hardware.processes))
     tokens = min(hardware.micro_batch, rows) * length
     if hardware.micro_batch_tokens:
         tokens = max(length, min(tokens, hardware.micro_batch_tokens))
-    activations = activation_bytes(shape, tokens)
+    activations = activation_bytes(sizes, tokens)
     if hardware.activation_checkpointing:  # the inputs of all layers, and one layer whole
-        activations = 4 * tokens * shape.hidden_size * shape.layers + activations // shape.layers
+        activations = 4 * tokens * sizes.hidden_size * sizes.layers + activations // sizes.layers
     chunk = min(hardware.head_chunk, tokens)
     per_logit = LOGIT_BYTES if trainer.temperature == 1 else LOGIT_BYTES_DIVIDED
     sharded = hardware.weights == "sharded" and hardware.processes > 1
     return {
         "gradients": gradients if tokens < rows * length else 0,
         "output layer's gradient": 4 * head,
-        "bfloat16 weights": 2 * (shape.layers * _layer_matrices(shape) + head),
-        "gathered layers": 4 * GATHERED_LAYERS * _layer_matrices(shape) if sharded else 0,
+        "bfloat16 weights": 2 * (sizes.layers * _layer_matrices(sizes) + head),
+        "gathered layers": 4 * GATHERED_LAYERS * _layer_matrices(sizes) if sharded else 0,
         "activations": activations,
-        "logits": per_logit * chunk * shape.vocabulary,
+        "logits": per_logit * chunk * sizes.vocabulary,
     }
 
 
-def _rollout(shape: Shape, trainer: TrainerConfig, hardware: Hardware) -> dict[str, dict[str, int]]:
+def _rollout(sizes: ModelSizes, trainer: TrainerConfig, hardware: Hardware) -> dict[str, dict[str, int]]:
     """The parts of prefill, decoding and compaction."""
     answers = -(-trainer.prompts // hardware.processes) * trainer.group_size
     rows = min(hardware.rollout_rows, answers)
     prompts = min(-(-rows // trainer.group_size) + (1 if rows < answers and rows % trainer.group_size else 0), rows)
     slots = trainer.max_prompt_tokens + trainer.max_response_tokens
-    cache, prompt_cache = cache_bytes(shape, rows, slots), cache_bytes(shape, prompts, slots)
+    cache, prompt_cache = cache_bytes(sizes, rows, slots), cache_bytes(sizes, prompts, slots)
     per_logit = SAMPLING_BYTES if trainer.temperature == 1 else SAMPLING_BYTES_DIVIDED
     prefill = {
         "keys and values": prompt_cache,
-        "activations": _prefill_bytes(shape, prompts * trainer.max_prompt_tokens),
+        "activations": _prefill_bytes(sizes, prompts * trainer.max_prompt_tokens),
         "mask": prompts * trainer.max_prompt_tokens**2,
     }
-    decoding = {"keys and values": cache, "logits": per_logit * rows * shape.vocabulary}
+    decoding = {"keys and values": cache, "logits": per_logit * rows * sizes.vocabulary}
     compaction = {"keys and values": cache + max(round(KEPT_SHARE * cache), prompt_cache)}
     return dict(zip(ROLLOUT_PHASES, (prefill, decoding, compaction), strict=True))
 
 
-def _prefill_bytes(shape: Shape, tokens: int) -> int:
+def _prefill_bytes(sizes: ModelSizes, tokens: int) -> int:
     """The states of all prompt tokens and the larger half of a layer."""
-    d, (queries, keys) = shape.hidden_size, _attention_widths(shape)
+    d, (queries, keys) = sizes.hidden_size, _attention_widths(sizes)
     attention = 4 * (queries + 2 * keys) + 2 * queries + 12 * queries
-    inner = 6 * shape.intermediate_size + 2 * d
+    inner = 6 * sizes.intermediate_size + 2 * d
     return tokens * (2 * d + max(attention, inner))
 
 

@@ -6,7 +6,7 @@ import random
 
 from entrobench.data.chain import OPERATIONS, SEPARATORS, parse_problem
 
-from .recipes import EmbeddedModel
+from .model_recipes import EmbeddedModel
 
 MODULUS = 10
 

@@ -20,7 +20,7 @@ from entrobench.data.datasets import ChainDataset, check_spec, load_rows, write_
 from entrobench.data.rows import Row
 from entrobench.errors import InputError
 
-from .recipes import Recipe
+from .named_inputs import Recipe
 
 SETTINGS = ("remove", "report")
 WORDS = 13

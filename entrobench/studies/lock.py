@@ -42,7 +42,7 @@ def lock_evaluation(study: Study, only: str | None = None) -> None:
     if only is not None and only not in files:
         raise unknown("evaluation file", only, files, str(study.path))
     for name in files if only is None else [only]:
-        _write(study.folder / name, files[name].locked)
+        _write(study.folder / name, files[name].file_content)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def locked(study: Study) -> Study:
+def with_derived_values(study: Study) -> Study:
     """The study with the values that its runs were locked with, in place of declarations."""
     files = {run.key: run.folder / "config.json" for run in study.runs if "derived" in run.config["method"]}
     there = {key: read_config(file.parent) for key, file in files.items() if file.is_file()}

@@ -16,7 +16,7 @@ from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
 from entrobench.provenance import sha256_file
 
-from . import recipes
+from . import named_inputs
 
 REQUIRED_MODEL_FILES = ("config.json", "*.safetensors", "tokenizer*.json")
 
@@ -34,15 +34,15 @@ class Wanted:
 def wanted(name: str) -> list[Wanted]:
     """What a study (its name or path), a base model or a dataset takes from the hub. Raises InputError for a name."""
     from entrobench.data import datasets
-    from entrobench.models.recipes import check_spec
+    from entrobench.models.model_recipes import check_spec
 
     from . import study
 
     where = "entrobench pin"
     model_files, dataset_files = named_files("models"), named_files("datasets")
     if name in model_files or name in dataset_files:
-        specs = [("models", name, recipes.load_model(name, where).spec)] if name in model_files else []
-        specs += [("datasets", name, recipes.load_dataset(name, where).spec)] if name in dataset_files else []
+        specs = [("models", name, named_inputs.load_model(name, where).spec)] if name in model_files else []
+        specs += [("datasets", name, named_inputs.load_dataset(name, where).spec)] if name in dataset_files else []
     else:
         if name not in named_files("studies") and not Path(name).is_file():
             raise unknown(

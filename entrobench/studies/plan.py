@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from entrobench.catalogue.registry import load_method
 from entrobench.config import TrainerConfig, parse
 from entrobench.data.fetch import UNKNOWN
-from entrobench.data.hub import Shape
+from entrobench.data.hub import ModelSizes
 from entrobench.models.cost import SAMPLED_SHARE, SPREAD, cost, training_tokens
 from entrobench.models.footprint import GIB, Peak, parameters, peak_memory, refuse_too_small
-from entrobench.models.recipes import shape_of_recipe
+from entrobench.models.model_recipes import sizes_of_recipe
 
-from .recipes import benchmark_split
+from .named_inputs import benchmark_split
 from .runs import RESULTS, subjects
 from .schedule import Schedule, study_jobs
 
@@ -59,26 +59,26 @@ class Plan:
 def plan_study(study: Study) -> Plan:
     """Read the study's state from the results folder; starts nothing, imports nothing heavy."""
     stages = [stage(run, study.benchmarks) for run in study.runs]
-    shapes = study_shapes(study)
+    sizes = study_sizes(study)
     tokens = benchmark_tokens(study)
-    jobs = study_jobs(study, shapes, tokens or {}, trial_tokens(study))
+    jobs = study_jobs(study, sizes, tokens or {}, trial_tokens(study))
     return Plan(
         runs={name: stages.count(name) for name in STAGES},
         jobs=dict(Counter(job.rule for job in jobs)),
         training_tokens=sum(training_tokens(run.config["trainer"]) for run in study.runs),
         evaluation_tokens=None if tokens is None else sum(tokens[model] for model in _answering(study)),
-        hours=_hours(study, shapes, tokens or {}),
-        disk_bytes=sum(WEIGHT_COPIES * 4 * parameters(shapes[run.model]) for run in study.runs),
-        snapshot_bytes=sum(len(run.snapshots) * 4 * parameters(shapes[run.model]) for run in study.runs),
-        needs=_needs(study, shapes),
+        hours=_hours(study, sizes, tokens or {}),
+        disk_bytes=sum(WEIGHT_COPIES * 4 * parameters(sizes[run.model]) for run in study.runs),
+        snapshot_bytes=sum(len(run.snapshots) * 4 * parameters(sizes[run.model]) for run in study.runs),
+        needs=_needs(study, sizes),
         unpinned=_unpinned(study),
         tuning=plan_study(study.tuning) if study.tuning else None,
     )
 
 
-def study_shapes(study: Study) -> dict[str, Shape]:
+def study_sizes(study: Study) -> dict[str, ModelSizes]:
     """The sizes of the study's base models by name."""
-    return {name: shape_of_recipe(name, recipe.spec) for name, recipe in study.base_models.items()}
+    return {name: sizes_of_recipe(name, recipe.spec) for name, recipe in study.base_models.items()}
 
 
 def stage(run: Run, benchmarks: Collection[str]) -> str:
@@ -98,7 +98,7 @@ def benchmark_tokens(study: Study) -> dict[str, int] | None:
     rows = {name: _rows(study, *benchmark_split(name)) for name in study.benchmarks}
     tokens = dict.fromkeys(study.evaluations, 0)
     for model, evaluation in study.evaluations.items():
-        for name, settings in evaluation.sampling.items():
+        for name, settings in evaluation.by_benchmark.items():
             if (size := rows[name]) is None:
                 return None
             tokens[model] += min(size, settings.problems or size) * settings.samples * settings.max_tokens
@@ -125,14 +125,14 @@ def _rows(study: Study, dataset: str, split: str) -> int | None:
     return None if rows is None else int(rows)
 
 
-def _hours(study: Study, shapes: Mapping[str, Shape], tokens: Mapping[str, int]) -> dict[str, float]:
-    costs = [cost(shapes[run.model], training_tokens(run.config["trainer"])) for run in study.runs]
-    costs += [cost(shapes[model], tokens.get(model, 0), SAMPLED_SHARE) for model in _answering(study)]
+def _hours(study: Study, sizes: Mapping[str, ModelSizes], tokens: Mapping[str, int]) -> dict[str, float]:
+    costs = [cost(sizes[run.model], training_tokens(run.config["trainer"])) for run in study.runs]
+    costs += [cost(sizes[model], tokens.get(model, 0), SAMPLED_SHARE) for model in _answering(study)]
     devices = dict.fromkeys(found.device for found in costs)
     return {name: sum(found.seconds for found in costs if found.device == name) / 3600 for name in devices}
 
 
-def _needs(study: Study, shapes: Mapping[str, Shape]) -> list[Need]:
+def _needs(study: Study, sizes: Mapping[str, ModelSizes]) -> list[Need]:
     groups: dict[tuple[str, str, bool], list[Run]] = {}
     for run in study.runs:
         reference = bool(load_method(run.config["method"]["use"]).reference)
@@ -140,9 +140,9 @@ def _needs(study: Study, shapes: Mapping[str, Shape]) -> list[Need]:
     needs = []
     for (model, setting, reference), runs in groups.items():
         trainer = parse(TrainerConfig, runs[0].config["trainer"], str(study.path))
-        found = cost(shapes[model], training_tokens(runs[0].config["trainer"]))
+        found = cost(sizes[model], training_tokens(runs[0].config["trainer"]))
         small = found.device == "CPU core"
-        peak = None if small else peak_memory(shapes[model], trainer, runs[0].hardware, reference)
+        peak = None if small else peak_memory(sizes[model], trainer, runs[0].hardware, reference)
         needs.append(Need(model, setting, len(runs), found.seconds / 3600, found.device, peak))
     return needs
 
@@ -172,13 +172,13 @@ def as_json(study: Study, plan: Plan) -> str:
         for run in study.runs
     ]
     sampling = {
-        model: {name: asdict(settings) for name, settings in evaluation.sampling.items()}
+        model: {name: asdict(settings) for name, settings in evaluation.by_benchmark.items()}
         for model, evaluation in study.evaluations.items()
     }
     return json.dumps({"study": study.name, **asdict(plan), "sampling": sampling, "list": runs}, indent=2)
 
 
-def describe(study: Study, plan: Plan) -> str:
+def as_text(study: Study, plan: Plan) -> str:
     """The plan as a few lines."""
     states = ", ".join(f"{count} {name}" for name, count in plan.runs.items() if count)
     jobs = ", ".join(f"{count} {name}" for name, count in plan.jobs.items())

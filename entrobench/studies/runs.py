@@ -9,11 +9,11 @@ from typing import Any
 
 from entrobench.config import Hardware
 from entrobench.errors import unknown
-from entrobench.evaluation.benchmarks.settings import Evaluation
+from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.training.snapshots import snapshot_name, snapshot_steps
 
-from . import decontamination, recipes
-from .recipes import Recipe
+from . import decontamination, named_inputs
+from .named_inputs import Recipe
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ RESULTS = Path("results")
 
 def metric_names(by_model: Mapping[str, Evaluation]) -> list[str]:
     """The accuracies; where benchmarks have different numbers of samples, avg@n and maj@n keep the n."""
-    samples = {settings.samples for evaluation in by_model.values() for settings in evaluation.sampling.values()}
+    samples = {settings.samples for evaluation in by_model.values() for settings in evaluation.by_benchmark.values()}
     n = str(samples.pop()) if len(samples) == 1 else "n"
     return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in next(iter(by_model.values())).shared.pass_k)]
 
 
 def benchmark_splits(benchmarks: Iterable[str], dataset: Callable[[str], Recipe]) -> list[tuple[Recipe, str]]:
     """The recipe and the split behind each benchmark."""
-    places = map(recipes.benchmark_split, benchmarks)
+    places = map(named_inputs.benchmark_split, benchmarks)
     return [(dataset(name), split) for name, split in dict.fromkeys(places)]

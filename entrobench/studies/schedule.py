@@ -16,11 +16,11 @@ from entrobench.models.cost import SAMPLED_SHARE, Cost, cost, training_tokens
 
 from .decontamination import training_folder
 from .derived import source_files
-from .recipes import benchmark_split
+from .named_inputs import benchmark_split
 from .runs import RESULTS, subjects
 
 if TYPE_CHECKING:
-    from entrobench.data.hub import Shape
+    from entrobench.data.hub import ModelSizes
 
     from .runs import Run, Study
 
@@ -60,7 +60,7 @@ class Schedule:
 
 def study_jobs(
     study: Study,
-    shapes: Mapping[str, Shape],
+    sizes: Mapping[str, ModelSizes],
     evaluation_tokens: Mapping[str, int],
     trial_tokens: Mapping[str, int] | None = None,
 ) -> list[Job]:
@@ -69,10 +69,10 @@ def study_jobs(
     `evaluation_tokens`: of all benchmarks, by the name of the model that answers them; `trial_tokens`: the same of the
     validation splits of a study that tunes.
     """
-    jobs = list(_jobs(study, shapes, evaluation_tokens))
+    jobs = list(_jobs(study, sizes, evaluation_tokens))
     if study.tuning is None:
         return jobs
-    trials = list(_trial_jobs(_jobs(study.tuning, shapes, trial_tokens or {})))
+    trials = list(_trial_jobs(_jobs(study.tuning, sizes, trial_tokens or {})))
     graded = tuple(job.name for job in trials if job.rule == "tuning_grade")
     data = tuple(f"prepare_data {name}" for name in study.datasets)
     return [*jobs, *trials, Job("tune", "tune", FIXED["tune"], False, (*graded, *data))]
@@ -92,7 +92,7 @@ def _decided_by(study: Study, run: Run) -> list[str]:
     return [trained.get(file.parent, "tune") for file in source_files(run)]
 
 
-def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: Mapping[str, int]) -> Iterator[Job]:
+def _jobs(study: Study, sizes: Mapping[str, ModelSizes], evaluation_tokens: Mapping[str, int]) -> Iterator[Job]:
     def plain(rule: str, name: str, *inputs: str) -> Job:
         return Job(f"{rule} {name}".strip(), rule, FIXED[rule], False, inputs)
 
@@ -116,14 +116,14 @@ def _jobs(study: Study, shapes: Mapping[str, Shape], evaluation_tokens: Mapping[
         yield plain("lock", run.key, *_decided_by(study, run))
         data = training_folder(root / "data", run.config["dataset"])
         made = f"decontaminate {data}" if data in study.reduced_data else f"prepare_data {run.dataset}"
-        found = cost(shapes[run.model], training_tokens(run.config["trainer"]))
+        found = cost(sizes[run.model], training_tokens(run.config["trainer"]))
         inputs = (f"lock {run.key}", f"base_model {run.model}", made, "mlflow_ready")
         yield timed("train", run.key, found, *inputs)
         answering += [(subject, run.model, f"train {run.key}") for subject in subjects(run)]
     for subject, model, weights in answering:
-        found = cost(shapes[model], evaluation_tokens.get(model, 0), SAMPLED_SHARE)
-        locked = f"lock_evaluation {study.evaluation_file(model).name}"
-        yield timed("generate", subject, found, weights, locked, *benchmark_data)
+        found = cost(sizes[model], evaluation_tokens.get(model, 0), SAMPLED_SHARE)
+        lock_job = f"lock_evaluation {study.evaluation_file(model).name}"
+        yield timed("generate", subject, found, weights, lock_job, *benchmark_data)
         yield plain("grade", subject, f"generate {subject}")
     grades = [f"grade {subject}" for subject, _, _ in answering]
     trained = [f"train {run.key}" for run in study.runs]

@@ -17,11 +17,11 @@ from entrobench.config import Hardware, TrainerConfig, canonical_hash, parse, st
 from entrobench.distributed.launch import check_processes
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
-from entrobench.evaluation.benchmarks.settings import evaluations, resolve_benchmarks
+from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks
 
-from . import decontamination, derived, recipes
+from . import decontamination, derived, named_inputs
+from .named_inputs import Recipe, Recipes
 from .published import check_published
-from .recipes import Recipe, Recipes
 from .runs import RESULTS, Run, Study, benchmark_splits, metric_names
 from .trials import trial_content
 
@@ -159,17 +159,17 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
     sources = benchmark_splits(benchmarks, found.dataset) if handling == "remove" else []
     for where, setting in _settings(content, path):
         trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
-        recipes.check_reward(trainer.reward, where)
+        named_inputs.check_reward(trainer.reward, where)
         check_processes(hardware.processes, trainer, f"{path}: hardware")
-        every, beside = _along({**content, **setting}, where)
-        kept = dataclasses.replace(hardware, snapshot_every=every)
+        evaluate_every, published = _evaluation_schedule({**content, **setting}, where)
+        kept = dataclasses.replace(hardware, snapshot_every=evaluate_every)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
         compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
                 config = _run_config(model, dataset, compared, method, seed, trainer)
                 names = setting["name"], model.name, dataset.name, method.name
-                yield _place(Run(*names, seed, config, kept, Path(), beside), path)
+                yield _place(Run(*names, seed, config, kept, Path(), published), path)
 
 
 def _run_config(
@@ -217,14 +217,14 @@ def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
     return [_place(run, path) for run in joined.values()]
 
 
-def _along(content: Mapping[str, Any], where: str) -> tuple[int, str]:
+def _evaluation_schedule(content: Mapping[str, Any], where: str) -> tuple[int, str]:
     """Steps between two evaluations (0: the last step alone), and the published numbers to compare them with."""
-    every, published = content.get("evaluate_every", 0), content.get("published", "")
+    evaluate_every, published = content.get("evaluate_every", 0), content.get("published", "")
     if published:
         check_published(published, f"{where}: published")
-        if not every:
+        if not evaluate_every:
             raise InputError(f"{where}: published: the scores were chosen along the way: give the key 'evaluate_every'")
-    return every, published
+    return evaluate_every, published
 
 
 def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -> list[str]:
@@ -237,7 +237,7 @@ def _benchmarks(content: Mapping[str, Any], included: list[Study], path: Path) -
         return joined
     benchmarks = list(resolve_benchmarks(content["benchmarks"], where))
     for name in benchmarks:
-        recipes.check_benchmark(name, where)
+        named_inputs.check_benchmark(name, where)
     return benchmarks
 
 
@@ -267,7 +267,7 @@ def _datasets(
     """All data that any step reads: training, base models and benchmarks."""
     names = [run.dataset for run in runs]
     names += [dataset for model in base_models.values() for dataset in model.datasets]
-    names += [recipes.benchmark_split(benchmark)[0] for benchmark in benchmarks]
+    names += [named_inputs.benchmark_split(benchmark)[0] for benchmark in benchmarks]
     return {name: found.dataset(name) for name in dict.fromkeys(names)}
 
 

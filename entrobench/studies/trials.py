@@ -11,7 +11,7 @@ from typing import Any
 from entrobench.catalogue import declarations
 from entrobench.errors import InputError
 
-from . import recipes
+from . import named_inputs
 
 SHARED = ("description", "models", "datasets", "trainer", "hardware", "evaluation")  # with the study itself
 
@@ -59,8 +59,8 @@ def _check(own: Mapping[str, Any], content: Mapping[str, Any], where: str) -> No
     if shared := sorted({*own["seeds"]} & {*content["seeds"]}):
         raise InputError(f"{where}: seeds: {shared[0]} is a seed of the study; tuning takes seeds of its own")
     for name in own["benchmarks"]:
-        recipes.check_benchmark(name, f"{where}: benchmarks")
-        dataset, split = recipes.benchmark_split(name)
+        named_inputs.check_benchmark(name, f"{where}: benchmarks")
+        dataset, split = named_inputs.benchmark_split(name)
         if split != "validation":
             raise InputError(
                 f"{where}: benchmarks: {name} asks the {split} split of {dataset}, not a validation split "

@@ -16,7 +16,7 @@ from entrobench.distributed.launch import options
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError, nearest
 
-from . import derived, published, recipes
+from . import derived, named_inputs, published
 from .decontamination import reduced_folder, training_folder
 from .lock import different_configs
 from .runs import RESULTS, Run, Study, subjects
@@ -112,7 +112,7 @@ class Workflow:
         ]
 
     @property
-    def along(self) -> bool:
+    def keeps_snapshots(self) -> bool:
         """Whether any run is evaluated before its last step; then every run publishes a folder of snapshots."""
         return any(run.hardware.snapshot_every for run in self.study.runs)
 
@@ -156,7 +156,7 @@ class Workflow:
 
     def hardware_options(self, key: str) -> str:
         run = self.runs[key]
-        every = run.hardware.snapshot_every or (run.config["trainer"]["steps"] if self.along else 0)
+        every = run.hardware.snapshot_every or (run.config["trainer"]["steps"] if self.keeps_snapshots else 0)
         return " ".join(options(replace(run.hardware, snapshot_every=every)))
 
     def processes(self, key: str) -> int:
@@ -203,23 +203,23 @@ class Workflow:
 
     @property
     def benchmark_datasets(self) -> list[str]:
-        return list(dict.fromkeys(recipes.benchmark_split(name)[0] for name in self.study.benchmarks))
+        return list(dict.fromkeys(named_inputs.benchmark_split(name)[0] for name in self.study.benchmarks))
 
     @property
     def benchmark_versions(self) -> str:
         """A change of a benchmark's version samples it anew."""
-        return ", ".join(f"{name} {recipes.benchmark_version(name)}" for name in self.study.benchmarks)
+        return ", ".join(f"{name} {named_inputs.benchmark_version(name)}" for name in self.study.benchmarks)
 
     def evaluation_hash(self, name: str) -> str:
         """Of the evaluation file with this name."""
         study = self.study
         model = next(model for model in study.evaluations if study.evaluation_file(model).stem == name)
-        return canonical_hash(study.evaluations[model].locked)
+        return canonical_hash(study.evaluations[model].file_content)
 
     @property
     def grader_version(self) -> str:
         """A change of the grader grades anew, and samples nothing."""
-        return recipes.grader_version()
+        return named_inputs.grader_version()
 
     @property
     def grades(self) -> list[str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.errors import InputError
 from entrobench.files import replacing
 
-from .projection import NOTE, Entry, entries
+from .projection import NOTE, MlflowRun, mlflow_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +33,7 @@ METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits for log_batch
 
 def initialise(database: Path) -> None:
     """Create the MLflow database, or leave it as it is; takes seconds the first time."""
-    with locked(database):
+    with one_writer(database):
         open_client(database).search_experiments(max_results=1)
 
 
@@ -43,8 +43,8 @@ def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> 
     Flat runs (tag kind=run) with every step's metrics and the final scores, base models (kind=base), means over seeds
     (kind=summary), tables, figures and report (kind=study). `rebuild` first deletes the study's experiment.
     """
-    described = entries(study, folder)
-    with locked(database):
+    described = mlflow_runs(study, folder)
+    with one_writer(database):
         client = open_client(database)
         if rebuild:
             _delete_experiment(client, study.name)
@@ -57,7 +57,7 @@ def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> 
 
 
 @contextmanager
-def locked(database: Path) -> Iterator[None]:
+def one_writer(database: Path) -> Iterator[None]:
     """Let one process at a time write: MLflow's migrations race, and a run must not be created twice."""
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(".mlflow.lock").open("w") as file:
@@ -91,7 +91,7 @@ def study_experiment(client: MlflowClient, study: str, database: Path) -> str:
     return str(found.experiment_id)
 
 
-def _import(client: MlflowClient, experiment: str, described: list[Entry]) -> tuple[int, int]:
+def _import(client: MlflowClient, experiment: str, described: list[MlflowRun]) -> tuple[int, int]:
     """Bring the experiment to what the files say; returns how many runs were written and removed."""
     from rich.console import Console
     from rich.progress import track as progress
@@ -129,7 +129,7 @@ def _runs(client: MlflowClient, experiment: str, deleted: bool = False) -> list[
     return runs
 
 
-def _write_run(client: MlflowClient, experiment: str, entry: Entry) -> None:
+def _write_run(client: MlflowClient, experiment: str, entry: MlflowRun) -> None:
     tags = {**entry.tags, "kind": entry.kind, RUN_KEY: entry.key}
     run = client.create_run(experiment, start_time=entry.started, tags=tags, run_name=entry.name).info.run_id
     log_params(client, run, entry.params)
@@ -178,7 +178,7 @@ def _delete_experiment(client: MlflowClient, name: str) -> None:
         client._tracking_client.store._hard_delete_experiment(found.experiment_id)
 
 
-def _write_summary(study: Study, described: list[Entry], experiment: str, path: Path) -> None:
+def _write_summary(study: Study, described: list[MlflowRun], experiment: str, path: Path) -> None:
     """Say in tracking.json what MLflow now holds of the study."""
     content = {
         "experiment": study.name,

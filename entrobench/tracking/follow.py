@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from entrobench.training.live import LIVE as FILE
 from entrobench.training.live import read_live
 
-from .experiments import LIVE, RUN_KEY, locked, log_metrics, log_params, open_client, study_experiment
+from .experiments import LIVE, RUN_KEY, log_metrics, log_params, one_writer, open_client, study_experiment
 from .projection import run_identity, run_params, run_tags, step_metrics
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def look(client: MlflowClient, results: Path, database: Path, seen: dict[Path, i
         except FileNotFoundError:
             continue  # the run has just finished
         if rows and seen.get(path) != changed:
-            with locked(database):
+            with one_writer(database):
                 _bring_up(client, database, path, rows)
             seen[path] = changed
 

@@ -34,7 +34,7 @@ Evaluations = dict[tuple[str, str, str, int], list[tuple[str, int, float]]]  # r
 
 
 @dataclass(frozen=True)
-class Entry:
+class MlflowRun:
     """One MLflow run: `key` says what it is, `content_hash` what is in it. Times in unix milliseconds."""
 
     key: str
@@ -54,17 +54,17 @@ class Entry:
         return canonical_hash(content)
 
 
-def entries(study: Study, folder: Path) -> list[Entry]:
+def mlflow_runs(study: Study, folder: Path) -> list[MlflowRun]:
     """Describe everything finished in a study's folder; a run that is still training is left out."""
     scores = _read_scores(folder / "scores.parquet")
-    along = _read_evaluations(folder / "evaluations.parquet")
-    runs = [_run_entry(study, run, folder, scores, along) for run in study.runs if _finished(run, folder)]
-    moment = max((entry.ended for entry in runs), default=0)
+    evaluations = _read_evaluations(folder / "evaluations.parquet")
+    runs = [_training_run(study, run, folder, scores, evaluations) for run in study.runs if _finished(run, folder)]
+    moment = max((run.ended for run in runs), default=0)
     return [
         *runs,
-        *_base_entries(study, scores, moment),
-        *_summary_entries(study, folder, scores, moment),
-        _study_entry(study, folder, moment),
+        *_base_model_runs(study, scores, moment),
+        *_summary_runs(study, folder, scores, moment),
+        _study_run(study, folder, moment),
     ]
 
 
@@ -102,17 +102,17 @@ def _read_evaluations(path: Path) -> Evaluations:
     return found
 
 
-def _run_entry(study: Study, run: Run, folder: Path, scores: Scores, along: Evaluations) -> Entry:
+def _training_run(study: Study, run: Run, folder: Path, scores: Scores, evaluations: Evaluations) -> MlflowRun:
     place = _run_folder(run, folder)
     provenance = json.loads((place / "provenance.json").read_text())
     steps = step_metrics(_read_steps(place / "steps.parquet"))
     ended, last = max((time, step) for _, _, time, step in steps)
     moments = {step: time for _, _, time, step in steps}
     identity = (run.model, run.dataset, run.method, run.seed)
-    evaluated = [(name, score, moments[step], step) for name, step, score in along.get(identity, [])]
+    evaluated = [(name, score, moments[step], step) for name, step, score in evaluations.get(identity, [])]
     final = scores.get(identity, {})
     costs = {f"cost/{name}": float(provenance[name]) for name in COSTS}
-    return Entry(
+    return MlflowRun(
         key=run_identity(run.key, run.config),
         name=run.key,
         kind="run",
@@ -163,10 +163,10 @@ def _read_steps(path: Path) -> list[dict[str, Any]]:
     return pyarrow.parquet.read_table(path).to_pylist()
 
 
-def _base_entries(study: Study, scores: Scores, moment: int) -> Iterator[Entry]:
+def _base_model_runs(study: Study, scores: Scores, moment: int) -> Iterator[MlflowRun]:
     for model, recipe in study.base_models.items():
         final = scores.get((model, "none", "base", 0), {})
-        yield Entry(
+        yield MlflowRun(
             key=f"base/{model}#{recipe.recipe_hash}",
             name=f"{model}/base",
             kind="base",
@@ -178,7 +178,7 @@ def _base_entries(study: Study, scores: Scores, moment: int) -> Iterator[Entry]:
         )
 
 
-def _summary_entries(study: Study, folder: Path, scores: Scores, moment: int) -> Iterator[Entry]:
+def _summary_runs(study: Study, folder: Path, scores: Scores, moment: int) -> Iterator[MlflowRun]:
     """Means over seeds, and the difference to the baseline with its interval where statistics.json has one."""
     seeds = Counter((model, dataset, method) for model, dataset, method, _ in scores if method != "base")
     differences = _differences(folder / "statistics.json")
@@ -190,7 +190,7 @@ def _summary_entries(study: Study, folder: Path, scores: Scores, moment: int) ->
                     values[name].append(value)
         means = {name: fmean(over_seeds) for name, over_seeds in values.items()}
         summary = {**means, "seeds": float(count), **differences.get((model, dataset, method), {})}
-        yield Entry(
+        yield MlflowRun(
             key=f"summary/{model}/{dataset}/{method}",
             name=f"{model}/{dataset}/{method} (mean of {count})",
             kind="summary",
@@ -214,10 +214,10 @@ def _differences(path: Path) -> dict[tuple[str, str, str], dict[str, float]]:
     return found
 
 
-def _study_entry(study: Study, folder: Path, moment: int) -> Entry:
+def _study_run(study: Study, folder: Path, moment: int) -> MlflowRun:
     artifacts = {path: "" for pattern in STUDY_ARTIFACTS for path in sorted(folder.glob(pattern)) if path.is_file()}
     table = folder / "table.md"
-    return Entry(
+    return MlflowRun(
         key="study",
         name=f"{study.name} (tables, figures, report)",
         kind="study",

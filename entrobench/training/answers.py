@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from entrobench.config import TrainerConfig
 from entrobench.distributed.ranks import Ranks
 from entrobench.engines.rollout import Completion, Engine, Sampling
-from entrobench.models.loading import decode
+from entrobench.models.language_model import decode
 
 
-class Verdict(Protocol):
+class RewardVerdict(Protocol):
     """What a reward returns: the grader's verdict."""
 
     @property
@@ -24,7 +24,7 @@ class Verdict(Protocol):
 
 
 # response text, gold answer, ended by itself, and a name of this very answer for rewards that draw random numbers
-Reward = Callable[[str, str, bool, str], Verdict]
+Reward = Callable[[str, str, bool, str], RewardVerdict]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Answer:
 
     prompt: Prompt
     completion: Completion
-    verdict: Verdict
+    verdict: RewardVerdict
     key: str
 
 

@@ -21,7 +21,7 @@ from entrobench.objective import rollout_weights
 from . import hook_checks
 from .answers import Answer, Prompt, Reward, Sampled, Sampler, reward_of
 from .forward import Sequences, frozen_forward, pack
-from .micro_batches import Memory
+from .micro_batches import ForwardLimits
 from .update import keyed_generator, minibatch_of
 
 
@@ -34,7 +34,7 @@ class Experience:
     keys: list[str]  # [S] names of the sequences for random draws
     sampled: Sampled  # all answers, also dropped ones
     entropy_t1: float  # nats per token of the sampling policy at temperature 1
-    rollout: dict[str, float]  # how far sampler and trainer lie apart: see `_apart`
+    rollout: dict[str, float]  # how far sampler and trainer lie apart: see `_mismatch_of`
     seconds: dict[str, float]
 
 
@@ -47,7 +47,7 @@ def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, st
 
 
 def minibatches(
-    method: Method, experience: Experience, updates: int, memory: Memory
+    method: Method, experience: Experience, updates: int, limits: ForwardLimits
 ) -> Iterator[tuple[MiniBatch, Sequences, list[str]]]:
     """Cut a step into its updates: the records, the sequences and their keys of each, dropped sequences left out.
 
@@ -65,7 +65,7 @@ def minibatches(
         if bool(batch.mask[rows].any()):
             keys = [experience.keys[row] for row in rows.tolist()]
             sequences = experience.sequences.rows(rows)
-            yield minibatch_of(batch, advantages, rows, made, memory.numbers(sequences.lengths)), sequences, keys
+            yield minibatch_of(batch, advantages, rows, made, limits.numbers(sequences.lengths)), sequences, keys
             made += 1
 
 
@@ -81,15 +81,15 @@ class Collector:
         method: Method,
         config: TrainerConfig,
         seed: int,
-        memory: Memory,
+        limits: ForwardLimits,
         diagnostic: TokenStat | None = None,
         whole: Whole | None = None,
     ) -> None:
         """`diagnostic` sees every response token once a step; `whole` is what the engine reads of sharded weights."""
         self.diagnostic = diagnostic
-        self.model, self.engine, self.method, self.config, self.memory = model, engine, method, config, memory
+        self.model, self.engine, self.method, self.config, self.limits = model, engine, method, config, limits
         self.whole = whole
-        self.sampler = Sampler(tokenizer, engine, reward, config, seed, memory.ranks)
+        self.sampler = Sampler(tokenizer, engine, reward, config, seed, limits.ranks)
 
     def collect(
         self,
@@ -110,16 +110,16 @@ class Collector:
         sequences = pack([a.prompt.tokens for a in answers], [a.completion.tokens for a in answers], device)
         records, entropy_t1 = self._records(sequences, temperature, reference)
         batch = self._batch(answers, sequences, records, step, temperature)
-        apart = self._apart(batch)
+        mismatches = self._mismatch_of(batch)
         seconds = {
             "rollout": loaded - start + sampled.rollout_seconds,
             "reward": sampled.reward_seconds,
             "old": time.perf_counter() - clock,
         }
         keys = [answer.key for answer in answers]
-        return Experience(sequences, batch, keys, sampled, entropy_t1, apart, seconds)
+        return Experience(sequences, batch, keys, sampled, entropy_t1, mismatches, seconds)
 
-    def _apart(self, batch: StepBatch) -> dict[str, float]:
+    def _mismatch_of(self, batch: StepBatch) -> dict[str, float]:
         """Mean |logp_rollout - logp_old| per token and, with a correction, its weights' mean and largest.
 
         Raises InputError where the engine is farther off than rounding explains.
@@ -133,11 +133,11 @@ class Collector:
                 f"token from the trainer's (at most {limit:g} under equal weights): it holds others, or computes "
                 "otherwise; training stops here, the last checkpoint is intact"
             )
-        apart = {"rollout_mismatch": mismatch}
+        mismatches = {"rollout_mismatch": mismatch}
         if self.config.rollout_correction is not None:
             weights = rollout_weights(batch, self.config.rollout_correction)[batch.mask]
-            apart |= {"rollout_weight": float(weights.mean()), "rollout_weight_max": float(weights.max())}
-        return apart
+            mismatches |= {"rollout_weight": float(weights.mean()), "rollout_weight_max": float(weights.max())}
+        return mismatches
 
     def _records(self, sequences: Sequences, temperature: float, reference: Any | None) -> tuple[dict[str, Any], float]:
         """Old log-probabilities, entropies and statistics; and the entropy at temperature 1."""
@@ -149,10 +149,10 @@ class Collector:
             stats["diagnostic"] = self.diagnostic
         if temperature != 1:
             stats["entropy_t1"] = lambda logits: entropy(logits * temperature)
-        logp, values = frozen_forward(self.model, sequences, stats, temperature, self.memory)
+        logp, values = frozen_forward(self.model, sequences, stats, temperature, self.limits)
         logp_ref = None
         if reference is not None:
-            logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, self.memory)
+            logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, self.limits)
         for name, place in places.items():
             hook_checks.finite(f"token_stats: {name}", values[place], sequences.mask)
         at_one = values.get("entropy_t1", values["entropy"])

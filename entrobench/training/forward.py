@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from entrobench.entropy.logits import TokenStat, token_statistics
-from entrobench.models.loading import head, hidden_states
+from entrobench.models.language_model import head, hidden_states
 
-from .micro_batches import Memory
+from .micro_batches import ForwardLimits
 
 LOGP = "log-probability of the label"  # among the names of statistics
 
@@ -75,19 +75,19 @@ def frozen_forward(
     sequences: Sequences,
     stats: Mapping[str, TokenStat],
     temperature: float,
-    memory: Memory,
+    limits: ForwardLimits,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """`token_forward` of all sequences without gradient, in micro-batches; [S,T] and {name: [S,T]}."""
     own: list[int] = []
     pieces: dict[str, list[Tensor]] = {}
-    for rows in memory.own_micro_batches(sequences.lengths):
+    for rows in limits.own_micro_batches(sequences.lengths):
         # where weights are sharded, a process without rows still takes part in gathering them
         index = torch.tensor(rows or [0], device=sequences.tokens.device)
         wanted = stats if rows else {}
-        logp, values = token_forward(model, sequences.rows(index), wanted, temperature, memory.head_chunk)
+        logp, values = token_forward(model, sequences.rows(index), wanted, temperature, limits.head_chunk)
         own += rows
         for name, value in {LOGP: logp, **values}.items() if rows else ():
             pieces.setdefault(name, []).append(value)
     place = torch.tensor(own, dtype=torch.long, device=sequences.tokens.device)
-    whole = {name: memory.ranks.put_together(torch.cat(p), place, len(sequences.mask)) for name, p in pieces.items()}
+    whole = {name: limits.ranks.gather_rows(torch.cat(p), place, len(sequences.mask)) for name, p in pieces.items()}
     return whole.pop(LOGP), whole

@@ -82,7 +82,7 @@ def _stat(name: str, function: TokenStat) -> TokenStat:
 
 
 def token_loss(method: Method, tokens: TokenBatch) -> Tensor:
-    """What `token_loss` says, [b,T]; whether it is finite shows in its sum, see `blame`."""
+    """What `token_loss` says, [b,T]; whether it is finite shows in its sum, see `raise_non_finite`."""
     return _tensor("token_loss", method.token_loss(tokens), tokens.mask.shape, "[b,T]", tokens.logp.dtype)
 
 
@@ -92,7 +92,7 @@ def regularizer(method: Method, tokens: TokenBatch) -> Tensor | None:
     return None if value is None else _tensor("regularizer", value, tokens.mask.shape, "[b,T]", tokens.logp.dtype)
 
 
-def blame(tokens: TokenBatch, loss: Tensor, regularizer: Tensor | None) -> None:
+def raise_non_finite(tokens: TokenBatch, loss: Tensor, regularizer: Tensor | None) -> None:
     """Raise HookError for whatever made a micro-batch's loss NaN or infinite: model, statistic, loss or regularizer."""
     finite("the model's log-probabilities", tokens.logp, tokens.mask)
     for name, value in tokens.stats.items():

@@ -14,7 +14,7 @@ Rows = list[int]
 
 
 @dataclass(frozen=True)
-class Memory:
+class ForwardLimits:
     """Limits of a forward pass; `ranks` share the work."""
 
     micro_batch: int  # sequences

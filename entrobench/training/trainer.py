@@ -21,14 +21,14 @@ import torch
 from entrobench.api import Method, Progress, StepSummary
 from entrobench.catalogue.registry import load_method, method_infos
 from entrobench.config import Hardware, TrainerConfig, parse
-from entrobench.data.hub import shape_in
+from entrobench.data.hub import sizes_in
 from entrobench.distributed.launch import check_processes
 from entrobench.distributed.ranks import Ranks
 from entrobench.distributed.sharding import Whole, clip_gradients, parameter_groups, shard, sum_gradients
 from entrobench.engines.choice import check_engine, training_engine
 from entrobench.errors import InputError
 from entrobench.models.footprint import peak_memory, refuse_too_small
-from entrobench.models.loading import (
+from entrobench.models.language_model import (
     encode_prompt,
     load_model,
     load_tokenizer,
@@ -44,7 +44,7 @@ from .answers import Prompt, Reward
 from .clamp_diagnostics import ClampDiagnostic
 from .experience import Collector, Experience, draw_prompts, minibatches
 from .live import LIVE, LiveRows, write_steps
-from .micro_batches import Memory
+from .micro_batches import ForwardLimits
 from .snapshots import Snapshots
 from .update import Measures, accumulate_gradients
 
@@ -111,14 +111,14 @@ class Trainer:
         if self.ranks.first:
             print(f"training on {_described(device, self.ranks)}", flush=True)
         check_processes(self.ranks.count, self.trainer, str(folder))
-        self.memory = Memory(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, self.ranks)
+        self.limits = ForwardLimits(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, self.ranks)
         self.checkpoint_every = hardware.checkpoint_every
         self.snapshots = Snapshots(folder, self.trainer.steps, hardware.snapshot_every)
         self.method_name = config["method"]["name"]
         self.method = build_method(config["method"], self.trainer, f"{folder}/config.json: method")
         self.tokenizer = load_tokenizer(model_folder)
         if device.type == "cuda":
-            peak = peak_memory(shape_in(model_folder), self.trainer, hardware, bool(self.method.reference))
+            peak = peak_memory(sizes_in(model_folder), self.trainer, hardware, bool(self.method.reference))
             refuse_too_small(peak, torch.cuda.mem_get_info(device)[1], f"{folder}/config.json")
         self.model = load_model(model_folder, device)
         self.reference = copy.deepcopy(self.model).requires_grad_(False) if self.method.reference else None
@@ -144,7 +144,7 @@ class Trainer:
             self.method,
             self.trainer,
             self.seed,
-            self.memory,
+            self.limits,
             self.diagnostic,
             whole,
         )
@@ -202,10 +202,10 @@ class Trainer:
     def _updates(self, experience: Experience) -> tuple[Measures, list[float]]:
         """Make the step's optimizer updates; returns what they measured and their gradient norms."""
         measures, norms = Measures(), []
-        for part in minibatches(self.method, experience, self.trainer.updates, self.memory):
+        for part in minibatches(self.method, experience, self.trainer.updates, self.limits):
             with self.accelerator.autocast():  # one context an update: it caches casts of the weights
                 backward = self.accelerator.backward
-                measures.include(accumulate_gradients(self.method, self.model, *part, self.memory, backward))
+                measures.include(accumulate_gradients(self.method, self.model, *part, self.limits, backward))
             norms.append(self._optimizer_step())
         return measures, norms
 

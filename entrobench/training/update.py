@@ -22,7 +22,7 @@ from entrobench.objective import rollout_weights, token_weights
 
 from . import hook_checks
 from .forward import Sequences, frozen_forward, token_forward
-from .micro_batches import Memory
+from .micro_batches import ForwardLimits
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Measures:
         for name, value in other.sums.items():
             self.add(name, value)
 
-    def put_together(self, ranks: Ranks, device: torch.device) -> None:
+    def sum_over_ranks(self, ranks: Ranks, device: torch.device) -> None:
         """Sum over the processes what each has measured on its own sequences; `tokens` counts all of them already."""
         losses = {"policy_loss": self.policy_loss, "regularizer_loss": self.regularizer_loss}
         self.sums = ranks.sum_numbers({**self.sums, **losses}, device)
@@ -74,7 +74,7 @@ def minibatch_of(
     )
 
 
-def with_fresh(method: Method, model: Any, batch: MiniBatch, sequences: Sequences, memory: Memory) -> MiniBatch:
+def with_fresh(method: Method, model: Any, batch: MiniBatch, sequences: Sequences, limits: ForwardLimits) -> MiniBatch:
     """Fill `fresh`, by one extra forward, or from the sampling policy's values on the first update of a step."""
     if not method.fresh:
         return batch
@@ -83,7 +83,7 @@ def with_fresh(method: Method, model: Any, batch: MiniBatch, sequences: Sequence
     else:
         own = hook_checks.token_stats(method)
         stats = {name: own.get(name, entropy) for name in method.fresh if name != "logp"}
-        logp, values = frozen_forward(model, sequences, stats, batch.temperature, memory)
+        logp, values = frozen_forward(model, sequences, stats, batch.temperature, limits)
         known = {"logp": logp, **values}
     return replace(batch, fresh={name: known[name] for name in method.fresh})
 
@@ -112,7 +112,7 @@ def accumulate_gradients(
     batch: MiniBatch,
     sequences: Sequences,
     keys: list[str],
-    memory: Memory,
+    limits: ForwardLimits,
     backward: Callable[[Tensor], None],
 ) -> Measures:
     """Run one minibatch in micro-batches and add up the gradient of its loss; returns what was measured.
@@ -121,14 +121,14 @@ def accumulate_gradients(
 
     `keys` names the sequences for random draws; `backward` is `Tensor.backward` or the accelerator's.
     """
-    batch = with_fresh(method, model, batch, sequences, memory)
+    batch = with_fresh(method, model, batch, sequences, limits)
     rng = keyed_uniforms(keys, batch.step, batch.update, batch.mask.shape, batch.mask.device)
     extras = hook_checks.select(method, batch, rng)
     policy_weights, regularizer_weights = divisor_weights(method, batch, extras)
     measures = Measures(tokens=float(batch.mask.sum()))
-    for own in memory.own_micro_batches(sequences.lengths):
+    for own in limits.own_micro_batches(sequences.lengths):
         rows = torch.tensor(own or [0], device=batch.mask.device)
-        tokens = _token_batch(method, model, batch, sequences.rows(rows), rows, extras, memory)
+        tokens = _token_batch(method, model, batch, sequences.rows(rows), rows, extras, limits)
         if not own:  # nothing left for this process, which still takes part in gathering sharded weights
             backward(tokens.logp.sum() * 0)
             continue
@@ -137,12 +137,12 @@ def accumulate_gradients(
         regularizer_loss = None if regularizer is None else (regularizer * regularizer_weights[rows]).sum()
         loss = policy_loss if regularizer_loss is None else policy_loss + regularizer_loss
         if not math.isfinite(loss.item()):
-            hook_checks.blame(tokens, token_loss, regularizer)
+            hook_checks.raise_non_finite(tokens, token_loss, regularizer)
         backward(loss)
         measures.policy_loss += policy_loss.item()
         measures.regularizer_loss += 0.0 if regularizer_loss is None else regularizer_loss.item()
         _measure(measures, tokens, method)
-    measures.put_together(memory.ranks, batch.mask.device)
+    measures.sum_over_ranks(limits.ranks, batch.mask.device)
     return measures
 
 
@@ -171,9 +171,9 @@ def _token_batch(
     sequences: Sequences,
     rows: Tensor,
     extras: dict[str, Tensor],
-    memory: Memory,
+    limits: ForwardLimits,
 ) -> TokenBatch:
-    logp, stats = token_forward(model, sequences, hook_checks.token_stats(method), batch.temperature, memory.head_chunk)
+    logp, stats = token_forward(model, sequences, hook_checks.token_stats(method), batch.temperature, limits.head_chunk)
     return TokenBatch(
         logp=logp,
         # the ratio of the first update is 1 exactly, not to rounding: methods inert on policy stay inert there

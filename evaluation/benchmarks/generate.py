@@ -14,8 +14,8 @@ from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError
 from entrobench.files import replacing
 
-from .loading import Benchmark, load_benchmark
-from .settings import sampling_of
+from .evaluation import configs_by_benchmark
+from .task_files import Benchmark, load_benchmark
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -38,7 +38,7 @@ def generate(
     benchmarks = [load_benchmark(name) for name in settings]
     tasks = build_tasks(settings, data_root)
 
-    from entrobench.models.loading import weights_sha256
+    from entrobench.models.language_model import weights_sha256
 
     from .lm_eval import BATCHES, EngineLM
 
@@ -70,7 +70,7 @@ def _settings(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
     own = evaluation.get("sampling", {})
     fields = {key: value for key, value in evaluation.items() if key not in ("benchmarks", "sampling")}
     shared = parse(EvaluationConfig, fields, "evaluation")
-    return sampling_of(shared, {name: own.get(name, {}) for name in names}, "evaluation: sampling")
+    return configs_by_benchmark(shared, {name: own.get(name, {}) for name in names}, "evaluation: sampling")
 
 
 def build_tasks(settings: Mapping[str, EvaluationConfig], data_root: Path) -> dict[str, Task]:

@@ -22,7 +22,7 @@ from entrobench.engines.rollout import Sampling
 from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import grade, with_tolerance
 
-from .loading import TASKS
+from .task_files import TASKS
 
 BATCH = 256  # ours: answers decoded side by side
 BATCHES = {"native": BATCH, "vllm": 16 * BATCH}  # ours; vLLM itself decides how many are side by side
@@ -80,7 +80,7 @@ class EngineLM(LM):  # type: ignore[misc]
         """Load model and tokenizer from the folder `pretrained`. Raises InputError if either is missing."""
         super().__init__()
         from entrobench.engines.choice import evaluation_engine
-        from entrobench.models.loading import load_tokenizer, resolve_device
+        from entrobench.models.language_model import load_tokenizer, resolve_device
 
         self.tokenizer = load_tokenizer(Path(pretrained))
         where, self.rows = resolve_device(device), int(batch_size)
@@ -109,7 +109,7 @@ class EngineLM(LM):  # type: ignore[misc]
 
     def _batches(self, draws: dict[_Question, list[int]]) -> list[list[tuple[_Question, list[int]]]]:
         """Cut (question, prompt tokens) into batches of like sampling and number of draws, short prompts first."""
-        from entrobench.models.loading import encode_prompt
+        from entrobench.models.language_model import encode_prompt
 
         alike: dict[tuple[Sampling, int], list[tuple[_Question, list[int]]]] = {}
         for question, positions in draws.items():
@@ -125,7 +125,7 @@ class EngineLM(LM):  # type: ignore[misc]
     def _answer(
         self, batch: list[tuple[_Question, list[int]]], draws: dict[_Question, list[int]]
     ) -> dict[int, Response]:
-        from entrobench.models.loading import decode
+        from entrobench.models.language_model import decode
 
         questions = [question for question, _ in batch]
         n = len(draws[questions[0]])

@@ -20,8 +20,8 @@ from entrobench.evaluation.statistics.scores import (
     read_grades,
     score_table,
 )
+from entrobench.evaluation.tables.study_tables import write_tables
 from entrobench.evaluation.tables.table_formats import show
-from entrobench.evaluation.tables.tables import write_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,17 +53,17 @@ def compare(study: Study, folder: Path) -> None:
     scores.to_parquet(folder / "scores.parquet", index=False)
     problems.to_parquet(folder / "problems.parquet", index=False)
     curves.to_parquet(folder / "curves.parquet", index=False)
-    along = _evaluated_along(study, folder, problems, curves, column)
+    evaluated = _write_evaluations(study, folder, problems, curves, column)
     (folder / "statistics.json").write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
-    write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study), along)
+    write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study), evaluated)
     show(tables[:2])
     for warning in noisy_pass_k(scores):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}")
 
 
-def _evaluated_along(
+def _write_evaluations(
     study: Study, folder: Path, problems: DataFrame, curves: DataFrame, column: str
 ) -> DataFrame | None:
     """Write evaluations.parquet and paper_comparison.csv, or remove what an earlier version of the study left."""
@@ -73,12 +73,12 @@ def _evaluated_along(
         (folder / name).unlink(missing_ok=True)
     if not any(run.hardware.snapshot_every for run in study.runs):
         return None
-    along = evaluations.collect_evaluations(study, folder, problems, curves, column)
-    along.to_parquet(folder / evaluations.FILE, index=False)
+    evaluated = evaluations.collect_evaluations(study, folder, problems, curves, column)
+    evaluated.to_parquet(folder / evaluations.FILE, index=False)
     if any(run.published for run in study.runs):
-        compared = paper_comparison.compare_with_published(study, along, problems)
+        compared = paper_comparison.compare_with_published(study, evaluated, problems)
         compared.to_csv(folder / paper_comparison.FILE, index=False)
-    return along
+    return evaluated
 
 
 def _graded(study: Study, folder: Path) -> DataFrame:

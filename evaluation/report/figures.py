@@ -50,12 +50,12 @@ def write_figures(
     folder: Path,
     sweep: DataFrame | None,
     used: UsedValues,
-    along: DataFrame | None = None,
+    evaluations: DataFrame | None = None,
 ) -> list[Path]:
     """Draw every figure of a study as .svg and .png into `folder`; returns the files.
 
     `curves` are the joined steps of all runs, `scores` the tidy scores, `primary` the headline metric in them, `sweep`
-    the sweep behind it (or None) and `used` the values the study runs with, marked in it, `along` the evaluations of
+    the sweep behind it (or None) and `used` the values the study runs with, marked in it, `evaluations` those of
     all steps (or None). The coefficient is drawn only where a method adapts one.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,8 +74,8 @@ def write_figures(
     if "method/coefficient" in curves:
         adaptive = curves.dropna(subset=["method/coefficient"])
         drawings["coefficient"] = lambda: curve_figure(adaptive, "method/coefficient", "coefficient λ")
-    if along is not None:
-        evaluated = averages(along)
+    if evaluations is not None:
+        evaluated = averages(evaluations)
         drawings["evaluations"] = lambda: curve_figure(evaluated, "score", f"mean {primary}")
     if sweep is not None:
         drawings["sweep"] = lambda: sweep_figure(sweep, used)

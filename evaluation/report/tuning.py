@@ -21,7 +21,7 @@ from entrobench.evaluation.tables.wide_table import run_costs
 from entrobench.files import replacing
 from entrobench.studies import derived
 from entrobench.studies.decontamination import training_folder
-from entrobench.studies.recipes import benchmark_split
+from entrobench.studies.named_inputs import benchmark_split
 from entrobench.studies.trials import trial_name
 
 from .compare import read_curves

@@ -15,13 +15,13 @@ from .intervals import (
     LEVEL,
     REPLICATES,
     CrossedBootstrap,
+    comparison_verdict,
     holm,
     improvement_samples,
     interquartile_mean,
     interquartile_mean_samples,
     percentile_interval,
     pooled_t,
-    verdict,
     win_matrix,
 )
 from .scores import RUN
@@ -131,7 +131,9 @@ def analyse(
     cells = list(dict.fromkeys((model, dataset) for model, dataset, _, _ in board.runs))
     all_scopes = scopes(cells, list(board.values))
     others = [method for method in methods if method != baseline]
-    compared = [row for scope in all_scopes for method in others if (row := analysis.compare(scope, method))]
+    compared = [
+        row for scope in all_scopes for method in others if (row := analysis.compare_with_baseline(scope, method))
+    ]
     return {
         "metric": column,
         "baseline": baseline,
@@ -183,7 +185,7 @@ class Analysis:
         theirs = self.board.seeds(cell, self.baseline)
         return [seed for seed in self.board.seeds(cell, method) if seed in theirs]
 
-    def compare(self, scope: Scope, method: str) -> dict[str, Any] | None:
+    def compare_with_baseline(self, scope: Scope, method: str) -> dict[str, Any] | None:
         """One method against the baseline; None where they share no seed."""
         import numpy
 
@@ -282,7 +284,7 @@ def _with_verdicts(compared: list[dict[str, Any]], audit: Audit | None) -> list[
     for row in compared:
         fewest = min(len(seeds) for seeds in row["seeds"])
         admitted = audit is not None and audit.admits(PRIMARY, fewest)
-        row["verdict"] = verdict(row["interval"], row.get("adjusted"), fewest, admitted)
+        row["verdict"] = comparison_verdict(row["interval"], row.get("adjusted"), fewest, admitted)
     return compared
 
 

@@ -90,7 +90,7 @@ def measure(analysis: Analysis, cells: int) -> dict[str, tuple[float, tuple[floa
     import numpy
 
     rng, scope = analysis.rng, Scope("study", tuple(CELLS[:cells]), ("b",))
-    row = analysis.compare(scope, METHODS[1])
+    row = analysis.compare_with_baseline(scope, METHODS[1])
     assert row is not None
     differences = [numpy.asarray(cell) for cell in row["differences"]]
     drawn = [resample_counts(cell.size, REPLICATES, rng) @ cell / cell.size for cell in differences]
@@ -131,7 +131,7 @@ def simulate_all(simulations: int, seed: int, effect: float, problems: str, adva
     return pandas.DataFrame(rows, columns=["interval", "cells", "seeds", "estimate", "lower", "upper"])
 
 
-def audit(simulations: int, seed: int, progress: bool) -> DataFrame:
+def audit_intervals(simulations: int, seed: int, progress: bool) -> DataFrame:
     """Simulate `simulations` studies without and as many with an effect, for either question; columns COLUMNS.
 
     false_positives: share of intervals that exclude "no difference" where there is none; under the effect, coverage of

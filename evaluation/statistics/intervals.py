@@ -68,7 +68,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def verdict(interval: Interval, adjusted_p: float | None, seeds: int, admitted: bool, level: float = LEVEL) -> str:
+def comparison_verdict(
+    interval: Interval, adjusted_p: float | None, seeds: int, admitted: bool, level: float = LEVEL
+) -> str:
     """'better', 'worse' or 'no difference shown'; 'too few seeds' below 5 per cell.
 
     `admitted`: whether the committed audit found this interval right at so many seeds; else 'no audited interval'.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
+from entrobench.evaluation.grading.grader import OUTCOMES
 
 if TYPE_CHECKING:
     import numpy
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 RUN = ["model", "dataset", "method", "seed"]
 PROBLEM = [*RUN, "benchmark", "problem_id"]
-OUTCOMES = ("correct", "wrong", "unparsable", "timeout", "error")
 COLUMNS = ["problem_id", "draw", "correct", "outcome", "extracted_prediction", "tokens", "truncated"]
 SECOND = {"paper_correct": "(paper grader)"}  # columns of a second grader, and what its metrics are called
 BASE = {"dataset": "none", "method": "base", "seed": 0}
@@ -31,10 +31,10 @@ def collect_scores(study_folder: Path) -> DataFrame:
     each locked k, avg@n (paper grader) where the grades have it, length (tokens), truncated and outcome_<name> (shares
     of the answers). n is read from the grades.
     """
-    return score_table(problem_table(read_grades(study_folder), locked_pass_k(study_folder)))
+    return score_table(problem_table(read_grades(study_folder), study_pass_k(study_folder)))
 
 
-def locked_pass_k(study_folder: Path) -> list[int]:
+def study_pass_k(study_folder: Path) -> list[int]:
     """The k of pass@k that `entrobench lock` wrote beside the study's results."""
     return list(json.loads((study_folder / "evaluation.json").read_text())["pass_k"])
 

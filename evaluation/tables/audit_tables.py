@@ -19,7 +19,7 @@ from entrobench.evaluation.statistics.audit import (
     SEEDS,
     SIMULATED,
     SINGLE,
-    audit,
+    audit_intervals,
 )
 from entrobench.evaluation.statistics.intervals import LEVEL
 
@@ -29,7 +29,7 @@ from .table_formats import Entry, Table, markdown
 def run_audit(simulations: int, seed: int, folder: Path, progress: bool) -> list[Table]:
     """Measure every interval and write `folder`/audit.csv, audit.md and provenance.json; returns the tables to show."""
     started, content = time.time(), _provenance(simulations, seed)  # the code's state now, not when it has ended
-    rates = audit(simulations, seed, progress)
+    rates = audit_intervals(simulations, seed, progress)
     folder.mkdir(parents=True, exist_ok=True)
     rates.to_csv(folder / "audit.csv", index=False, float_format="%.6g")
     tables = audit_tables(rates.to_dict("records"), seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrobench.entropy.selection import removed_count
-from entrobench.studies.plan import study_shapes
+from entrobench.studies.plan import study_sizes
 
 from .table_formats import Entry, Table
 
@@ -33,7 +33,7 @@ def clamp_tables(study: Study, folder: Path) -> list[Table]:
     clamps = {key: float(values["clamp"]) for key, values in runs.items() if "clamp" in values}
     if not any(clamps.values()) or not any(column.startswith("clamp/") for column in curves.columns):
         return []
-    sizes = {name: shape.vocabulary for name, shape in study_shapes(study).items()}
+    sizes = {name: sizes.vocabulary for name, sizes in study_sizes(study).items()}
     steps = dict(list(curves.groupby(["model", "dataset", "method"])))
     rows = [_row(key, clamp, sizes[key[0]], steps[key]) for key, clamp in clamps.items()]
     names = ["p", "kept tokens", "removed mass\nat first", "removed mass", "clamped entropy", "cosine", "norm ratio"]

@@ -73,7 +73,7 @@ def interval(values: Sequence[float], theirs: float, noise: Noise, error: float)
     return difference - half, difference + half
 
 
-def verdict(lower: float, upper: float) -> str:
+def reproduction_verdict(lower: float, upper: float) -> str:
     """'higher' or 'lower' where ours differs, 'agrees' where no difference over MARGIN is left, else 'cannot tell'."""
     if lower > 0 or upper < 0:
         return "higher" if lower > 0 else "lower"
@@ -177,7 +177,7 @@ class Cell:
             lower, upper = -math.inf, math.inf
             row["note"] = f"{row['note']}; they drew {draws} answers a problem".removeprefix("; ")
         numbers = {"difference": row["ours"] - float(theirs), "lower": lower, "upper": upper}
-        yield {**row, **numbers, "verdict": verdict(lower, upper)}
+        yield {**row, **numbers, "verdict": reproduction_verdict(lower, upper)}
 
     def _ours(self, method: str, reading: str, benchmark: str) -> list[float]:
         if method == BASE["method"]:
@@ -303,7 +303,7 @@ def _scores_table(rows: Sequence[Mapping[Any, Any]]) -> Table:
 
 
 def _note(settings: Sequence[str], rows: Sequence[Mapping[Any, Any]]) -> str:
-    counts = [f"{sum(row['verdict'] == name for row in rows)} {name}" for name in VERDICTS]
+    counts = [f"{sum(row['reproduction_verdict'] == name for row in rows)} {name}" for name in VERDICTS]
     unknown = [text for setting in settings for text in _unknown(setting)]
     return (
         f"Of {len(rows)}: {', '.join(counts)}. Ours: mean over runs. Theirs are one number each; its noise is taken as "

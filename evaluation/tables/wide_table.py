@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.analysis import comparison
 from entrobench.evaluation.statistics.intervals import pooled_t
-from entrobench.evaluation.statistics.scores import BASE, OUTCOMES, RUN
+from entrobench.evaluation.statistics.scores import BASE, RUN
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from entrobench.config import Hardware
-from entrobench.data.hub import Shape
+from entrobench.data.hub import ModelSizes
 from entrobench.models.footprint import ALLOWANCE, peak_memory
 from entrobench.training.answers import Prompt
 from entrobench.training.trainer import Trainer
@@ -21,7 +21,7 @@ from entrobench.training.trainer import Trainer
 class Size:
     """How large everything is; lengths in tokens."""
 
-    shape: Shape
+    sizes: ModelSizes
     words: int  # of the tokenizer; the embedding has more rows, as usual
     prompts: int
     group_size: int
@@ -33,10 +33,12 @@ class Size:
     rounds: int
 
 
-QWEN_1_5B = Shape("qwen2", 1536, 28, 12, 2, 8960, 151_936, True)
+QWEN_1_5B = ModelSizes("qwen2", 1536, 28, 12, 2, 8960, 151_936, True)
 FULL = Size(QWEN_1_5B, 151_665, 16, 8, 256, 512, 4096, 2048, 64, 5)
-TINY = Size(Shape("qwen2", 32, 2, 4, 2, 64, 512, True), 500, 4, 4, 8, 8, 16, 8, 4, 1)
-SMALL = Size(Shape("qwen2", 256, 4, 8, 2, 1024, 8192, True), 8000, 8, 4, 16, 32, 64, 0, 0, 1)  # for the parity check
+TINY = Size(ModelSizes("qwen2", 32, 2, 4, 2, 64, 512, True), 500, 4, 4, 8, 8, 16, 8, 4, 1)
+SMALL = Size(  # for the parity check
+    ModelSizes("qwen2", 256, 4, 8, 2, 1024, 8192, True), 8000, 8, 4, 16, 32, 64, 0, 0, 1
+)
 
 
 class Bfloat16Trainer(Trainer):
@@ -50,17 +52,17 @@ class Float32Trainer(Trainer):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CoinVerdict:
     """Of no grader: an untrained model needs groups that are mixed."""
 
     correct: bool
     outcome: str
 
 
-def coin(response: str, gold: str, finished: bool, key: str) -> Verdict:
+def coin(response: str, gold: str, finished: bool, key: str) -> CoinVerdict:
     """Right for half of the answers, whatever they say; the same wherever it is asked."""
     correct = random.Random(key).random() < 0.5
-    return Verdict(correct, "correct" if correct else "wrong")
+    return CoinVerdict(correct, "correct" if correct else "wrong")
 
 
 def save_model(size: Size, folder: Path, device: str) -> None:
@@ -69,24 +71,24 @@ def save_model(size: Size, folder: Path, device: str) -> None:
 
     torch.manual_seed(0)
     with torch.device(device):
-        model = build(size.shape).to(torch.bfloat16)
+        model = build(size.sizes).to(torch.bfloat16)
     model.save_pretrained(folder / "model")
     tokenizer(size.words).save_pretrained(folder / "model")
     prepare("gpu-check", {"kind": "chain", "chain": {"operations": 1, "modulus": 5}}, folder / "data")
 
 
-def build(shape: Shape) -> Any:
+def build(sizes: ModelSizes) -> Any:
     """An untrained model of these sizes."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     config = Qwen2Config(
-        hidden_size=shape.hidden_size,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        intermediate_size=shape.intermediate_size,
-        vocab_size=shape.vocabulary,
-        tie_word_embeddings=shape.tied,
+        hidden_size=sizes.hidden_size,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        num_key_value_heads=sizes.kv_heads,
+        intermediate_size=sizes.intermediate_size,
+        vocab_size=sizes.vocabulary,
+        tie_word_embeddings=sizes.tied,
         bos_token_id=0,
         eos_token_id=1,
     )
@@ -119,7 +121,7 @@ def hardware_for(size: Size, device: str, capacity: int | None) -> Hardware:
     fitting = []
     for micro_batch in (1, 2, 4, 8):
         hardware = Hardware(device=device, micro_batch=micro_batch, head_chunk=size.head_chunk)
-        peak = peak_memory(size.shape, trainer_config(size), hardware)
+        peak = peak_memory(size.sizes, trainer_config(size), hardware)
         if capacity is None or peak.bytes <= ALLOWANCE * capacity:
             fitting.append(hardware)
     return fitting[-1] if fitting else Hardware(device=device, micro_batch=1, head_chunk=size.head_chunk)

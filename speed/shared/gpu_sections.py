@@ -28,7 +28,7 @@ from shared.gpu_model import (
 )
 from shared.measure import interleaved
 
-from entrobench.data.hub import Shape
+from entrobench.data.hub import ModelSizes
 from entrobench.models.footprint import GIB, ROLLOUT_PHASES, Peak, peak_memory
 
 Row = tuple[str, float | None, str, str]  # what, value (None: UNKNOWN), unit, note
@@ -82,7 +82,7 @@ def model(place: Place) -> Iterator[Row]:
     """Make the model that later sections train."""
     start = time.monotonic()
     save_model(place.size, place.folder, place.device)
-    yield "making the model", time.monotonic() - start, "s", str(place.size.shape)
+    yield "making the model", time.monotonic() - start, "s", str(place.size.sizes)
 
 
 def kernels(place: Place) -> Iterator[Row]:
@@ -98,7 +98,7 @@ def kernels(place: Place) -> Iterator[Row]:
     path = "Triton kernels" if place.cuda else "blocks of rows on the CPU; the Triton kernels need a GPU"
     for dtype in (torch.bfloat16, torch.float32):
         torch.manual_seed(0)
-        logits = 3 * torch.randn(size.kernel_rows, size.shape.vocabulary, device=place.device, dtype=dtype)
+        logits = 3 * torch.randn(size.kernel_rows, size.sizes.vocabulary, device=place.device, dtype=dtype)
         calls = {
             name: partial(_both_ways, place, function, logits[: size.kernel_rows // factor])
             for name, (function, factor) in contenders.items()
@@ -107,7 +107,7 @@ def kernels(place: Place) -> Iterator[Row]:
         kind = str(dtype).removeprefix("torch.")
         for name, (function, factor) in contenders.items():
             value, slope = errors(function, logits[:CHECKED_ROWS], name == "ours, full")
-            note = f"{size.kernel_rows} x {size.shape.vocabulary}, p {CLAMP}; errors {value:.0e}, gradient {slope:.0e}"
+            note = f"{size.kernel_rows} x {size.sizes.vocabulary}, p {CLAMP}; errors {value:.0e}, gradient {slope:.0e}"
             note += f"; {path}" if name.startswith("ours") else f"; timed on 1/{factor} of the rows"
             yield f"{name}, {kind}", 1000 * factor * median(seconds[name]), "ms", note
 
@@ -132,7 +132,7 @@ def parity(place: Place) -> Iterator[Row]:
         found.append(_one_gradient(made, _moved(experience, device)))
     (logp, gradient), (other_logp, other_gradient) = found
     apart = float((gradient - other_gradient).norm() / gradient.norm())
-    note = f"float32, TF32 off, AEnt, {size.shape.layers} layers; tolerance {GRADIENT_TOLERANCE:g}"
+    note = f"float32, TF32 off, AEnt, {size.sizes.layers} layers; tolerance {GRADIENT_TOLERANCE:g}"
     yield (
         f"gradient, cpu against {place.device}",
         apart,
@@ -211,7 +211,7 @@ def training(method: str, place: Place) -> Iterator[Row]:
         yield "no step after the first fitted the time", None, "", f"the first took {took:.0f} s"
         return
     yield from _speeds(place, rows, seconds, hardware.micro_batch)
-    yield from _memory(peak_memory(size.shape, made.trainer, hardware), peaks[1:])
+    yield from _memory(peak_memory(size.sizes, made.trainer, hardware), peaks[1:])
 
 
 def _speeds(place: Place, rows: list[dict[str, float]], seconds: list[float], micro_batch: int) -> Iterator[Row]:
@@ -230,7 +230,7 @@ def _speeds(place: Place, rows: list[dict[str, float]], seconds: list[float], mi
     yield "update", answers * (size.prompt + size.response) / spent["update"], "tokens/s", f"{spent['update']:.2f} s"
     mismatch = median(row["rollout_mismatch"] for row in rows)
     yield "rollout mismatch", mismatch, "nats", "mean |log-probability of the engine - of the trainer|"
-    flops = update_flops(size.shape, answers, size.prompt, size.response)
+    flops = update_flops(size.sizes, answers, size.prompt, size.response)
     name = torch.cuda.get_device_name() if place.cuda else "cpu"
     peak = PEAK_TFLOPS.get(name)
     formula = f"{flops / 1e12:.4g} TFLOP = 6 (layers' matrices x tokens + V d x response tokens + layers x h s x L^2)"
@@ -239,13 +239,13 @@ def _speeds(place: Place, rows: list[dict[str, float]], seconds: list[float], mi
     yield "model FLOPs utilisation of the update", share, "", f"{formula}; {stated}"
 
 
-def update_flops(shape: Shape, answers: int, prompt: int, response: int) -> float:
+def update_flops(sizes: ModelSizes, answers: int, prompt: int, response: int) -> float:
     """Forward and backward of a step's sequences, nothing counted twice; causal attention counts half the square."""
-    size = shape.head_size or shape.hidden_size // shape.heads
-    queries, keys, length = shape.heads * size, shape.kv_heads * size, prompt + response
-    matrices = shape.layers * shape.hidden_size * (2 * queries + 2 * keys + 3 * shape.intermediate_size)
-    head = shape.vocabulary * shape.hidden_size * response
-    return 6.0 * answers * (matrices * length + head + shape.layers * queries * length**2)
+    size = sizes.head_size or sizes.hidden_size // sizes.heads
+    queries, keys, length = sizes.heads * size, sizes.kv_heads * size, prompt + response
+    matrices = sizes.layers * sizes.hidden_size * (2 * queries + 2 * keys + 3 * sizes.intermediate_size)
+    head = sizes.vocabulary * sizes.hidden_size * response
+    return 6.0 * answers * (matrices * length + head + sizes.layers * queries * length**2)
 
 
 def _memory(peak: Peak, measured: list[tuple[float | None, float | None]]) -> Iterator[Row]:
@@ -274,7 +274,7 @@ def trl(place: Place) -> Iterator[Row]:
     from shared.trl import trl_trainer
     from transformers import TrainerCallback
 
-    from entrobench.models.loading import load_model, load_tokenizer
+    from entrobench.models.language_model import load_model, load_tokenizer
 
     size = place.size
     capacity = torch.cuda.mem_get_info()[1] if place.cuda else None

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from entrobench.errors import InputError
-from entrobench.evaluation.benchmarks import loading
+from entrobench.evaluation.benchmarks import task_files
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_benchmark_file_loads_and_names_a_dataset_that_exists() -> None:
-    names = loading.benchmark_names()
+    names = task_files.benchmark_names()
     assert {"chain2", "chain3", "gsm8k", "math500"} <= set(names)
     assert not any(name.startswith("_") for name in names)
     for name in names:
-        benchmark = loading.load_benchmark(name)
+        benchmark = task_files.load_benchmark(name)
         assert benchmark.name == name
         assert benchmark.version >= 1
         assert (ROOT / "config/datasets" / f"{benchmark.dataset}.yaml").is_file()
@@ -27,7 +27,7 @@ def test_every_benchmark_file_loads_and_names_a_dataset_that_exists() -> None:
 
 def test_an_unknown_benchmark_is_one_line() -> None:
     with pytest.raises(InputError, match=r"evaluation/tasks: unknown benchmark 'gsm9k' .*did you mean 'gsm8k'"):
-        loading.load_benchmark("gsm9k")
+        task_files.load_benchmark("gsm9k")
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_an_incomplete_task_file_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, message: str
 ) -> None:
     (tmp_path / "mine.yaml").write_text(content)
-    monkeypatch.setattr(loading, "TASKS", tmp_path)
+    monkeypatch.setattr(task_files, "TASKS", tmp_path)
     with pytest.raises(InputError, match=message):
-        loading.load_benchmark("mine")
+        task_files.load_benchmark("mine")
 
 
 def test_benchmarks_are_read_without_heavy_imports() -> None:
-    code = "import sys; from entrobench.evaluation.benchmarks.loading import load_benchmark; load_benchmark('gsm8k')"
+    code = "import sys; from entrobench.evaluation.benchmarks.task_files import load_benchmark; load_benchmark('gsm8k')"
     heavy = "print([m for m in ('torch', 'lm_eval', 'datasets', 'pandas', 'pyarrow') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", f"{code}; {heavy}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ from entrobench.config import EvaluationConfig
 from entrobench.data.datasets import DATA_VARIABLE, load_rows, prepare, render
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.generate import build_requests, build_tasks, generate
-from entrobench.models.loading import load_tokenizer, weights_sha256
+from entrobench.models.language_model import load_tokenizer, weights_sha256
 
 ROOT = Path(__file__).parents[2]
 EVALUATION: dict[str, Any] = {

@@ -38,16 +38,16 @@ def test_every_quantity_has_the_values_and_factors_of_the_sources(monkeypatch: p
     found = {q.setting: q for q in quantities() if q.setting}
     assert list(found) == list(EXPECTED)
     for setting, (values, factors) in EXPECTED.items():
-        entries = found[setting].entries
-        assert [entry.value for entry in entries] == values, setting
-        assert [found[setting].factor(entry) for entry in entries] == factors, setting
+        sources = found[setting].sources
+        assert [source.value for source in sources] == values, setting
+        assert [found[setting].factor(source) for source in sources] == factors, setting
 
 
 def test_quantities_that_are_no_setting_stand_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     texts = {q.name: q for q in quantities() if not q.setting}
     epsilon = texts["GRPO: what is added to the standard deviation"]
-    assert [epsilon.factor(entry) for entry in epsilon.entries] == ["", "100x more", ""]
+    assert [epsilon.factor(source) for source in epsilon.sources] == ["", "100x more", ""]
     assert "unseeded randperm" in ledger()
     assert "  SkyRL's default" in ledger()
 

@@ -10,7 +10,7 @@ import pytest
 from entrobench.catalogue.registry import load_method
 from entrobench.conformance.points import SAME, Subject
 from entrobench.conformance.rehearsal import WHOLE, Trace, padded, rehearse, reordered
-from entrobench.training.update import Memory
+from entrobench.training.update import ForwardLimits
 
 HARD: list[tuple[str, dict[str, Any]]] = [
     ("archer", {"quantile": 0.5, "low_entropy_clip": 0.05, "low_entropy_kl": 0.3, "high_entropy_kl": 0.1}),
@@ -71,7 +71,7 @@ def grpo() -> Trace:
 def test_hard_settings_are_invariant_and_do_something(case: tuple[str, dict[str, Any]]) -> None:
     name, values = case
     plain = rehearse(subject(name).make(**values))
-    assert plain.difference(rehearse(subject(name).make(**values), Memory(1, 3))) <= SAME
+    assert plain.difference(rehearse(subject(name).make(**values), ForwardLimits(1, 3))) <= SAME
     assert plain.difference(rehearse(subject(name).make(**values), WHOLE, padded)) <= SAME
     assert plain.difference(rehearse(subject(name).make(**values), WHOLE, reordered)) <= SAME
     assert float((plain.weights - grpo().weights).abs().max()) > 1e-4
@@ -81,7 +81,7 @@ def test_hard_settings_are_invariant_and_do_something(case: tuple[str, dict[str,
 def test_a_selection_per_micro_batch_depends_on_memory(case: tuple[str, dict[str, Any]]) -> None:
     name, values = case
     assert subject(name).make(**values).scope == "microbatch"
-    one, three = (rehearse(subject(name).make(**values), Memory(size, 4096)) for size in (1, 3))
+    one, three = (rehearse(subject(name).make(**values), ForwardLimits(size, 4096)) for size in (1, 3))
     assert one.difference(three) > 1e-4
     exact = rehearse(subject(name).make(**{**values, "scope": "minibatch"}))
     assert exact.difference(rehearse(subject(name).make(**values), WHOLE)) == 0  # one micro-batch is the minibatch

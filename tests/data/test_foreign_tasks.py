@@ -13,8 +13,8 @@ from entrobench.config import EvaluationConfig
 from entrobench.data import datasets, foreign_tasks
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.generate import build_requests, build_tasks
-from entrobench.evaluation.benchmarks.loading import load_benchmark
-from entrobench.studies.recipes import load_dataset
+from entrobench.evaluation.benchmarks.task_files import load_benchmark
+from entrobench.studies.named_inputs import load_dataset
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 
@@ -40,7 +40,7 @@ def _no_packaged_tasks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(project / "cache"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", project / "cache")
     monkeypatch.setattr(foreign_tasks, "packaged_tasks", dict)
-    monkeypatch.setattr("entrobench.evaluation.benchmarks.loading.packaged_tasks", dict)
+    monkeypatch.setattr("entrobench.evaluation.benchmarks.task_files.packaged_tasks", dict)
 
 
 def write_task(test: list[dict[str, Any]] = ROWS, **change: Any) -> Path:

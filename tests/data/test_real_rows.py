@@ -14,7 +14,7 @@ from entrobench.config import EvaluationConfig
 from entrobench.data import datasets
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.generate import build_requests, build_tasks
-from entrobench.evaluation.benchmarks.loading import benchmark_names, load_benchmark
+from entrobench.evaluation.benchmarks.task_files import benchmark_names, load_benchmark
 
 ROOT = Path(__file__).parents[2]
 REAL_DATA = Path(os.environ.get(datasets.DATA_VARIABLE) or ROOT.parent / "shared" / "data")

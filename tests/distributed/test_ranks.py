@@ -18,7 +18,7 @@ from tiny import END, tiny_model
 from entrobench.distributed.ranks import Ranks
 from entrobench.distributed.sharding import Whole, like, shard, whole_weights
 from entrobench.engines.rollout import NativeEngine, Sampling
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -106,24 +106,24 @@ lengths = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 def test_every_row_is_in_one_micro_batch_within_its_limits(
     lengths: list[int], micro_batch: int, tokens: int, count: int
 ) -> None:
-    memory = Memory(micro_batch, 4096, tokens, Ranks(0, count))
-    parts = memory.micro_batches(lengths)
+    limits = ForwardLimits(micro_batch, 4096, tokens, Ranks(0, count))
+    parts = limits.micro_batches(lengths)
     assert sorted(row for part in parts for rows in part for row in rows) == list(range(len(lengths)))
     assert len({len(part) for part in parts}) == 1, "sharded weights are gathered by all processes together"
     for rows in (rows for part in parts for rows in part if rows):
         assert len(rows) <= micro_batch
         assert not tokens or len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= tokens
-    numbers = memory.numbers(lengths)
+    numbers = limits.numbers(lengths)
     assert all(len({numbers[row] for row in rows}) <= 1 for part in parts for rows in part)
 
 
 def test_without_a_limit_on_tokens_rows_stay_in_order() -> None:
-    assert Memory(2, 4096).micro_batches([9, 1, 5]) == [[[0, 1], [2]]]
-    assert Memory(2, 4096, 0, Ranks(0, 2)).micro_batches([9, 1, 5]) == [[[0]], [[1, 2]]]
+    assert ForwardLimits(2, 4096).micro_batches([9, 1, 5]) == [[[0, 1], [2]]]
+    assert ForwardLimits(2, 4096, 0, Ranks(0, 2)).micro_batches([9, 1, 5]) == [[[0]], [[1, 2]]]
 
 
 def test_with_a_limit_long_sequences_come_first_and_are_dealt_out() -> None:
-    assert Memory(8, 4096, 10, Ranks(0, 2)).micro_batches([5, 9, 4, 8, 1]) == [[[1], [0, 4]], [[3], [2]]]
+    assert ForwardLimits(8, 4096, 10, Ranks(0, 2)).micro_batches([5, 9, 4, 8, 1]) == [[[1], [0, 4]], [[3], [2]]]
 
 
 def test_the_engine_of_sharded_weights_keeps_what_it_loaded_when_the_whole_copy_is_let_go() -> None:

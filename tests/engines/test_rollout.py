@@ -20,7 +20,7 @@ from entrobench.engines.native import NativeModel
 from entrobench.engines.rollout import Completion, NativeEngine, Sampling, sample, truncate
 from entrobench.errors import InputError
 from entrobench.training.forward import frozen_forward, pack
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 
 ROPES: dict[str, dict[str, Any]] = {
     "llama3": {
@@ -70,7 +70,7 @@ def assert_teacher_forced(
     """Log-probabilities within 1e-5 of the trainer's forward, in float64: in float32 that has noise of its own."""
     repeated = [prompt for prompt in prompts for _ in range(len(completions) // len(prompts))]
     sequences = pack(repeated, [c.tokens for c in completions], torch.device("cpu"))
-    exact, _ = frozen_forward(copy.deepcopy(model).double(), sequences, {}, temperature, Memory(44, 4096))
+    exact, _ = frozen_forward(copy.deepcopy(model).double(), sequences, {}, temperature, ForwardLimits(44, 4096))
     told = torch.tensor([logp for c in completions for logp in c.logps], dtype=torch.float64)
     torch.testing.assert_close(told, exact[sequences.mask], atol=1e-5, rtol=0)
 

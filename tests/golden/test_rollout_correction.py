@@ -16,7 +16,7 @@ from entrobench.config import TrainerConfig, stored
 from entrobench.conformance.rehearsal import MINIBATCH, TRAINER, WHOLE, rehearse, tiny_model
 from entrobench.objective import rollout_weights
 from entrobench.training.forward import Sequences
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.update import divisor_weights
 
 pytestmark = oracle.pytestmark
@@ -73,7 +73,7 @@ def test_a_corrected_update_equals_trl(
 def test_micro_batches_do_not_change_a_corrected_update(size: int) -> None:
     corrected = method("grpo", {**dataclasses.asdict(TRAINER), "rollout_correction": 2.0})
     whole = rehearse(corrected, WHOLE)
-    assert rehearse(corrected, Memory(size, 4096), leader=whole).difference(whole) < 1e-12
+    assert rehearse(corrected, ForwardLimits(size, 4096), leader=whole).difference(whole) < 1e-12
     plain = rehearse(method("grpo", dataclasses.asdict(TRAINER)), WHOLE)
     assert plain.difference(whole) > 1e-3
     assert MINIBATCH == 6

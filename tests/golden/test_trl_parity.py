@@ -21,7 +21,7 @@ from entrobench.conformance.rehearsal import TRAINER, Replay, fixed_prompts, tin
 from entrobench.engines.rollout import Sampling
 from entrobench.entropy.logits import entropy
 from entrobench.training.forward import Sequences, frozen_forward, pack
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.update import accumulate_gradients
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # TRL's own settings
@@ -48,7 +48,7 @@ def advantages() -> Tensor:
 @pytest.fixture(scope="module")
 def logp_old(sequences: Sequences) -> Tensor:
     """[12,T] log-probabilities that give ratios on both sides of every bound."""
-    logp, _ = frozen_forward(tiny_model(), sequences, {}, 1.0, Memory(COUNT, 4096))
+    logp, _ = frozen_forward(tiny_model(), sequences, {}, 1.0, ForwardLimits(COUNT, 4096))
     log_ratio = 1.4 * (2 * torch.rand(logp.shape, generator=torch.Generator().manual_seed(0)) - 1)
     ratio = log_ratio.exp()[sequences.mask]
     assert all(float((ratio - kink).abs().min()) > 1e-4 for kink in KINKS)
@@ -166,7 +166,7 @@ def method_loss(
         temperature=1.0,
     )
     keys = [str(row) for row in range(COUNT)]
-    measures = accumulate_gradients(subject, model, batch, sequences, keys, Memory(COUNT, 4096), Tensor.backward)
+    measures = accumulate_gradients(subject, model, batch, sequences, keys, ForwardLimits(COUNT, 4096), Tensor.backward)
     return measures.policy_loss + measures.regularizer_loss, flat_gradient(model)
 
 
@@ -247,7 +247,7 @@ def test_the_adaptive_coefficient_equals_trl(
         loss, gradient = differences(ours, (theirs.item(), flat_gradient(trainer.model)))
         assert loss <= LOSS
         assert gradient <= GRADIENT
-        _, values = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, Memory(COUNT, 4096))
+        _, values = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, ForwardLimits(COUNT, 4096))
         magic.after_step(replace(summary(1), entropy=float(values["entropy"][sequences.mask].mean())))
         assert magic.state.coefficient == pytest.approx(trainer.entropy_coef, abs=1e-15)
         coefficients.append(round(magic.state.coefficient, 6))

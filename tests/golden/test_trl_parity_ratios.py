@@ -66,7 +66,7 @@ def test_sequences_are_clipped_on_both_sides_and_not_at_a_kink(
     sequences: Sequences, advantages: Tensor, logp_old: Tensor
 ) -> None:
     mask = sequences.mask
-    logp, _ = oracle.frozen_forward(oracle.tiny_model(), sequences, {}, 1.0, oracle.Memory(oracle.COUNT, 4096))
+    logp, _ = oracle.frozen_forward(oracle.tiny_model(), sequences, {}, 1.0, oracle.ForwardLimits(oracle.COUNT, 4096))
     ratio = (((logp - logp_old) * mask).sum(1) / mask.sum(1)).exp()
     assert all(float((ratio - kink).abs().min()) > 1e-4 for kink in (0.8, 1.28))
     assert bool(((ratio > 1.28) & (advantages > 0)).any())

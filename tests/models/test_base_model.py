@@ -16,8 +16,8 @@ from entrobench.data.datasets import prepare
 from entrobench.errors import InputError
 from entrobench.models import embedded_stages, teacher
 from entrobench.models.base_model import make
-from entrobench.models.loading import load_model, load_tokenizer
-from entrobench.models.recipes import MODELS_VARIABLE, EmbeddedModel, FolderModel, check_spec, recipe_hash
+from entrobench.models.language_model import load_model, load_tokenizer
+from entrobench.models.model_recipes import MODELS_VARIABLE, EmbeddedModel, FolderModel, check_spec, recipe_hash
 from entrobench.models.teacher import Teacher, true_result
 
 RECIPE = {"kind": "embedded", "datasets": ["chain2"]}

@@ -16,33 +16,33 @@ from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from entrobench.config import Hardware, TrainerConfig
-from entrobench.data.hub import Shape
+from entrobench.data.hub import ModelSizes
 from entrobench.distributed.ranks import Ranks
 from entrobench.distributed.sharding import Whole, shard
 from entrobench.engines.native import NativeModel
 from entrobench.errors import InputError
 from entrobench.models.footprint import GIB, activation_bytes, parameters, peak_memory, refuse_too_small
 
-SHAPES = {
-    "0.5B": Shape("qwen2", 896, 24, 14, 2, 4864, 151_936, True),
-    "1.5B": Shape("qwen2", 1536, 28, 12, 2, 8960, 151_936, True),
-    "7B": Shape("qwen2", 3584, 28, 28, 4, 18_944, 152_064, False),
+MODELS = {
+    "0.5B": ModelSizes("qwen2", 896, 24, 14, 2, 4864, 151_936, True),
+    "1.5B": ModelSizes("qwen2", 1536, 28, 12, 2, 8960, 151_936, True),
+    "7B": ModelSizes("qwen2", 3584, 28, 28, 4, 18_944, 152_064, False),
 }
 TOKENS = 1024
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", MODELS)
 def test_weights_and_activations_against_counted_bytes(name: str) -> None:
     """No memory is touched: the model's tensors have shapes and no content."""
-    shape = SHAPES[name]
+    sizes = MODELS[name]
     config = Qwen2Config(
-        hidden_size=shape.hidden_size,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        intermediate_size=shape.intermediate_size,
-        vocab_size=shape.vocabulary,
-        tie_word_embeddings=shape.tied,
+        hidden_size=sizes.hidden_size,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        num_key_value_heads=sizes.kv_heads,
+        intermediate_size=sizes.intermediate_size,
+        vocab_size=sizes.vocabulary,
+        tie_word_embeddings=sizes.tied,
     )
     saved: dict[int, torch.Tensor] = {}
     with FakeTensorMode():
@@ -58,14 +58,14 @@ def test_weights_and_activations_against_counted_bytes(name: str) -> None:
         with torch.autocast("cpu", torch.bfloat16), saved_tensors_hooks(keep, lambda tensor: tensor):
             tokens = torch.zeros(1, TOKENS, dtype=torch.long)
             model.base_model(input_ids=tokens, attention_mask={"full_attention": None}, use_cache=False)
-    assert parameters(shape) == sum(weight.numel() for weight in model.parameters())
+    assert parameters(sizes) == sum(weight.numel() for weight in model.parameters())
     transposed = shapes | {size[::-1] for size in shapes}
     counted = sum(t.untyped_storage().nbytes() for t in saved.values() if tuple(t.shape) not in transposed)
-    assert activation_bytes(shape, TOKENS) == pytest.approx(counted, rel=0.15)
+    assert activation_bytes(sizes, TOKENS) == pytest.approx(counted, rel=0.15)
 
 
 def test_what_does_not_fit_is_refused_with_its_figure() -> None:
-    peak = peak_memory(SHAPES["7B"], TrainerConfig(max_response_tokens=3072), Hardware(micro_batch=1))
+    peak = peak_memory(MODELS["7B"], TrainerConfig(max_response_tokens=3072), Hardware(micro_batch=1))
     with pytest.raises(InputError, match=r"here: [\w' ]+ takes \d+\.\d GiB \(.* alone .*of a GPU of 80\.0 GiB"):
         refuse_too_small(peak, 80 * GIB, "here")
     refuse_too_small(peak, 400 * GIB, "here")
@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_refused_with_its_figure() -> None:
     ],
 )
 def test_the_line_names_the_setting_that_helps(hardware: Hardware, cure: str) -> None:
-    peak = peak_memory(SHAPES["1.5B"], TrainerConfig(prompts=1024, max_response_tokens=3072), hardware)
+    peak = peak_memory(MODELS["1.5B"], TrainerConfig(prompts=1024, max_response_tokens=3072), hardware)
     with pytest.raises(InputError, match=cure):
         refuse_too_small(peak, 24 * GIB, "here")
 
@@ -115,7 +115,7 @@ def test_training_refuses_a_gpu_that_is_too_small_before_it_loads_the_model(
 )
 def test_vllm_takes_its_share_of_the_gpu_and_no_engine_of_ours(engine: str, hardware: Hardware, held: set[str]) -> None:
     native, peak = (
-        peak_memory(SHAPES["1.5B"], TrainerConfig(max_response_tokens=3072, engine=name), hardware)
+        peak_memory(MODELS["1.5B"], TrainerConfig(max_response_tokens=3072, engine=name), hardware)
         for name in ("native", engine)
     )
     assert peak.vllm == dict.fromkeys(held, hardware.engine_memory)
@@ -128,7 +128,7 @@ def test_vllm_takes_its_share_of_the_gpu_and_no_engine_of_ours(engine: str, hard
 def test_vllm_beside_the_weights_must_fit() -> None:
     """1.5B: 12 bytes a parameter, 17.3 GiB, stay while vLLM samples; with 24 GiB more, 40 are too few."""
     trainer = TrainerConfig(max_response_tokens=64, engine="vllm")
-    peak = peak_memory(SHAPES["1.5B"], trainer, Hardware(micro_batch=1, engine_memory=0.6))
+    peak = peak_memory(MODELS["1.5B"], trainer, Hardware(micro_batch=1, engine_memory=0.6))
     refuse_too_small(peak, 80 * GIB, "here")
     with pytest.raises(InputError, match=r"sampling takes .*vLLM alone 24\.0 GiB.*lower hardware.engine_memory"):
         refuse_too_small(peak, 40 * GIB, "here")
@@ -137,7 +137,7 @@ def test_vllm_beside_the_weights_must_fit() -> None:
 def test_sharding_and_checkpointing_lower_the_peak() -> None:
     trainer = TrainerConfig(max_response_tokens=3072)
     whole, sharded, recomputed = (
-        peak_memory(SHAPES["1.5B"], trainer, Hardware(micro_batch=4, **changes)).phases["update"]
+        peak_memory(MODELS["1.5B"], trainer, Hardware(micro_batch=4, **changes)).phases["update"]
         for changes in ({}, {"processes": 4, "weights": "sharded"}, {"activation_checkpointing": True})
     )
     assert sharded["moments"] < whole["moments"] / 2
@@ -149,7 +149,7 @@ def test_what_a_process_holds_of_sharded_weights(name: str) -> None:
     """The real sharding of a small model with the shape's proportions, among 4 processes that are only pretended."""
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
-    shape = replace(SHAPES[name], hidden_size=64, heads=4, kv_heads=2, intermediate_size=256, vocabulary=1000, layers=4)
+    sizes = replace(MODELS[name], hidden_size=64, heads=4, kv_heads=2, intermediate_size=256, vocabulary=1000, layers=4)
     model = tiny_model(
         "qwen2",
         hidden_size=64,
@@ -157,7 +157,7 @@ def test_what_a_process_holds_of_sharded_weights(name: str) -> None:
         intermediate_size=256,
         head_dim=16,
         vocab_size=1000,
-        tie_word_embeddings=shape.tied,
+        tie_word_embeddings=sizes.tied,
     )
     torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=4)
     try:
@@ -168,6 +168,6 @@ def test_what_a_process_holds_of_sharded_weights(name: str) -> None:
         own = [weight.to_local() if isinstance(weight, DTensor) else weight for weight in model.parameters()]
     finally:
         torch.distributed.destroy_process_group()
-    parts = peak_memory(shape, TrainerConfig(), Hardware(processes=4, weights="sharded")).phases["optimizer"]
+    parts = peak_memory(sizes, TrainerConfig(), Hardware(processes=4, weights="sharded")).phases["optimizer"]
     assert parts["master weights"] == pytest.approx(storage_bytes(own), rel=0.01)
     assert parts["engine"] == pytest.approx(storage_bytes(tensors_of([engine, *whole.copy.parameters()])), rel=0.01)

@@ -12,7 +12,7 @@ from counted import Counted, phased, storage_bytes, tensors_of
 from tiny import coin_reward, run_config, save_data, tiny_model, tiny_tokenizer
 
 from entrobench.config import Hardware
-from entrobench.data.hub import shape_in
+from entrobench.data.hub import sizes_in
 from entrobench.engines.native import Cache, NativeModel
 from entrobench.entropy import row_statistics
 from entrobench.models.footprint import peak_memory
@@ -68,7 +68,7 @@ def make(tmp_path: Path) -> Any:
             config, tmp_path / "run", tmp_path / "model", save_data(tmp_path / "data"), hardware, coin_reward, {}
         )
         found.collector.engine.end_tokens = []
-        return found, shape_in(tmp_path / "model"), hardware
+        return found, sizes_in(tmp_path / "model"), hardware
 
     yield made
     AcceleratorState._reset_state(True)
@@ -109,9 +109,9 @@ def count(made: Any, monkeypatch: pytest.MonkeyPatch) -> Counted:
 def test_every_phase_of_a_step_against_counted_bytes(
     size: str, setting: str, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, shape, hardware = make(size, **SETTINGS[setting])
+    made, sizes, hardware = make(size, **SETTINGS[setting])
     counted = count(made, monkeypatch)
-    model = peak_memory(shape, made.trainer, hardware)
+    model = peak_memory(sizes, made.trainer, hardware)
     bytes_of = {phase: sum(parts.values()) for phase, parts in model.phases.items()}
     parts = model.phases["optimizer"]
     moments = [value for state in made.optimizer.state.values() for value in state.values() if value.dim()]

@@ -11,7 +11,7 @@ import torch
 from tiny import BEGIN, END, WORDS, run_config, save_tiny, tiny_model, tiny_tokenizer, tiny_trainer
 
 from entrobench.errors import InputError
-from entrobench.models.loading import (
+from entrobench.models.language_model import (
     decode,
     encode_prompt,
     end_tokens,

@@ -16,7 +16,7 @@ from synthetic_results import make_study, write_audit
 from entrobench.errors import InputError
 from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare
-from entrobench.evaluation.report.report import write_report
+from entrobench.evaluation.report.study_page import write_report
 
 HOSTILE = "<script>alert('x')</script>&\"'"
 

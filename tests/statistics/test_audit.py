@@ -20,7 +20,7 @@ REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
 
 @pytest.fixture(scope="module")
 def rates() -> pandas.DataFrame:
-    return audit.audit(simulations=20, seed=0, progress=False)
+    return audit.audit_intervals(simulations=20, seed=0, progress=False)
 
 
 def differences(board: audit.Board) -> numpy.ndarray:
@@ -96,7 +96,7 @@ def test_the_rates_are_of_the_right_kind(rates: pandas.DataFrame) -> None:
 
 
 def test_the_same_seed_gives_the_same_rates(rates: pandas.DataFrame) -> None:
-    few = [audit.audit(simulations=2, seed=seed, progress=False) for seed in (0, 0, 1)]
+    few = [audit.audit_intervals(simulations=2, seed=seed, progress=False) for seed in (0, 0, 1)]
     pandas.testing.assert_frame_equal(few[0], few[1])
     assert not few[0].equals(few[2])
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from synthetic_results import make_study
 
 from entrobench.errors import InputError
+from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.scores import (
     COLUMNS,
-    OUTCOMES,
     collect_scores,
     noisy_pass_k,
     pass_at_k,

@@ -12,6 +12,7 @@ from scipy import stats
 
 from entrobench.evaluation.statistics.intervals import (
     CrossedBootstrap,
+    comparison_verdict,
     holm,
     improvement_samples,
     interquartile_mean,
@@ -19,7 +20,6 @@ from entrobench.evaluation.statistics.intervals import (
     percentile_interval,
     pooled_t,
     resample_counts,
-    verdict,
     win_matrix,
 )
 
@@ -88,13 +88,13 @@ def test_holm_lies_between_no_correction_and_bonferroni(p: list[float]) -> None:
 
 def test_verdicts() -> None:
     better, worse = pooled_t([[0.1, 0.11, 0.09, 0.1, 0.1]]), pooled_t([[-0.1, -0.11, -0.09, -0.1, -0.1]])
-    assert verdict(better, better.p, 5, True) == "better"
-    assert verdict(worse, worse.p, 5, True) == "worse"
-    assert verdict(better, 0.2, 5, True) == "no difference shown"
-    assert verdict(better, better.p, 4, True) == "too few seeds"
-    assert verdict(pooled_t([[0.4]]), None, 1, True) == "too few seeds"
-    assert verdict(better, better.p, 5, False) == "no audited interval"
-    assert verdict(better, better.p, 4, False) == "too few seeds"
+    assert comparison_verdict(better, better.p, 5, True) == "better"
+    assert comparison_verdict(worse, worse.p, 5, True) == "worse"
+    assert comparison_verdict(better, 0.2, 5, True) == "no difference shown"
+    assert comparison_verdict(better, better.p, 4, True) == "too few seeds"
+    assert comparison_verdict(pooled_t([[0.4]]), None, 1, True) == "too few seeds"
+    assert comparison_verdict(better, better.p, 5, False) == "no audited interval"
+    assert comparison_verdict(better, better.p, 4, False) == "too few seeds"
 
 
 def test_interquartile_mean_by_hand() -> None:
@@ -167,7 +167,7 @@ def simulate(seeds: int, effect: float, repeats: int) -> tuple[float, float, flo
         low, high = percentile_interval(counts @ cells[0] / seeds)
         wrong += not interval.lower <= effect <= interval.upper
         narrow += not low <= effect <= high
-        better += verdict(interval, interval.p, seeds, True) == "better"
+        better += comparison_verdict(interval, interval.p, seeds, True) == "better"
     return wrong / repeats, narrow / repeats, better / repeats
 
 

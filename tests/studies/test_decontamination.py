@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from entrobench.data import datasets
 from entrobench.data.rows import Row, problem_id
 from entrobench.errors import InputError
-from entrobench.evaluation.benchmarks import loading
+from entrobench.evaluation.benchmarks import task_files
 from entrobench.studies import decontamination
 from entrobench.studies.decontamination import (
     WORDS,
@@ -25,7 +25,7 @@ from entrobench.studies.decontamination import (
     reduced_folder,
     training_folder,
 )
-from entrobench.studies.recipes import Recipe, load_dataset
+from entrobench.studies.named_inputs import Recipe, load_dataset
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 
@@ -112,11 +112,11 @@ def words_dataset(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     recipe = {"kind": "jsonl", "splits": splits}
     (project / "config/datasets/words.yaml").write_text(yaml.safe_dump(recipe))
     tasks = project / "tasks"
-    shutil.copytree(loading.TASKS, tasks)
+    shutil.copytree(task_files.TASKS, tasks)
     (tasks / "words.yaml").write_text(
         "include: _boxed.yaml\ntask: words\nmetadata: {version: 1, dataset: words, split: test}\n"
     )
-    monkeypatch.setattr(loading, "TASKS", tasks)
+    monkeypatch.setattr(task_files, "TASKS", tasks)
     return project / "results/data"
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError
-from entrobench.studies.lock import different_configs, lock_run, locked, read_config
+from entrobench.studies.lock import different_configs, lock_run, read_config, with_derived_values
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_part, load_study
 from entrobench.studies.workflow import load_workflow
@@ -224,7 +224,7 @@ def test_the_tuned_value_is_read_and_checked() -> None:
     }
     assert config["declared"] == run.config["hash"] != config["hash"]
     assert config["hash"] == canonical_hash({key: value for key, value in config.items() if key != "hash"})
-    shown = {run.method: run.config for run in locked(study).runs if run.seed == 0}
+    shown = {run.method: run.config for run in with_derived_values(study).runs if run.seed == 0}
     assert shown["bonus"] == config
     assert shown["grpo"] == study.run("tiny/chain2/grpo/seed0").config
 

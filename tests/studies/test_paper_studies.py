@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from entrobench.errors import InputError
-from entrobench.studies.plan import benchmark_tokens, check_memory, plan_study, study_shapes
+from entrobench.studies.plan import benchmark_tokens, check_memory, plan_study, study_sizes
 from entrobench.studies.schedule import Job, simulate, study_jobs
 from entrobench.studies.study import load_study
 
@@ -83,7 +83,7 @@ def test_both_settings_keep_the_papers_sampling() -> None:
 
 def test_eight_gpus_are_kept_busy() -> None:
     study = load_study("paper")
-    jobs = study_jobs(study, study_shapes(study), benchmark_tokens(study) or {})
+    jobs = study_jobs(study, study_sizes(study), benchmark_tokens(study) or {})
     schedule = simulate(jobs, 8)
     assert schedule.makespan <= 1.10 * schedule.lower_bound
     device = {job.name for job in jobs if job.device}

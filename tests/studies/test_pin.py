@@ -15,10 +15,10 @@ from tiny import save_tiny
 
 from entrobench.data import datasets
 from entrobench.data.fetch import UNKNOWN
-from entrobench.data.hub import last_boxed, shape_of
+from entrobench.data.hub import boxed_answer, sizes_of
 from entrobench.errors import InputError
 from entrobench.models import base_model
-from entrobench.studies import recipes
+from entrobench.studies import named_inputs
 from entrobench.studies.pin import pin, wanted
 
 DATASET = """\
@@ -84,7 +84,7 @@ def test_pin_writes_revision_hashes_and_sizes_and_leaves_the_rest(hub: Hub, data
 
 def test_rows_are_those_that_the_recipe_selects(hub: Hub, dataset: Path) -> None:
     pin(wanted("mine")[0], quiet)
-    recipe = recipes.load_dataset("mine", "here")
+    recipe = named_inputs.load_dataset("mine", "here")
     datasets.prepare("mine", recipe.spec, Path("results/data/mine"))
     rows = datasets.load_rows(Path("results/data/mine"), "train")
     assert [(row.problem, row.answer) for row in rows] == [("one", "\\frac{1}{2}"), ("four", "4")]
@@ -93,18 +93,18 @@ def test_rows_are_those_that_the_recipe_selects(hub: Hub, dataset: Path) -> None
 def test_take_keeps_the_rows_with_the_smallest_ids(hub: Hub, dataset: Path) -> None:
     dataset.write_text(DATASET.replace("rows: 2", "take: 1").replace("    verified: checked\n", ""))
     pin(wanted("mine")[0], quiet)
-    datasets.prepare("mine", recipes.load_dataset("mine", "here").spec, Path("results/data/mine"))
+    datasets.prepare("mine", named_inputs.load_dataset("mine", "here").spec, Path("results/data/mine"))
     (row,) = datasets.load_rows(Path("results/data/mine"), "train")
     assert row.id == min(datasets.problem_id(problem) for problem in ("one", "two", "four"))
 
 
 def test_pins_are_part_of_the_recipes_hash_and_unpinned_data_is_refused(hub: Hub, dataset: Path) -> None:
-    before = recipes.load_dataset("mine", "here")
+    before = named_inputs.load_dataset("mine", "here")
     with pytest.raises(InputError, match="`entrobench pin mine`"):
         datasets.prepare("mine", before.spec, Path("results/data/mine"))
     datasets.verify("mine", before.spec)  # planning needs no network
     pin(wanted("mine")[0], quiet)
-    assert recipes.load_dataset("mine", "here").recipe_hash != before.recipe_hash
+    assert named_inputs.load_dataset("mine", "here").recipe_hash != before.recipe_hash
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_an_unknown_column_is_named(hub: Hub, dataset: Path) -> None:
     dataset.write_text(DATASET.replace("answer: solution", "answer: solutions"))
     pin(wanted("mine")[0], quiet)
     with pytest.raises(InputError, match=r"train-0\.parquet has no column 'solutions'; did you mean 'solution'"):
-        datasets.prepare("mine", recipes.load_dataset("mine", "here").spec, Path("results/data/mine"))
+        datasets.prepare("mine", named_inputs.load_dataset("mine", "here").spec, Path("results/data/mine"))
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def model(hub: Hub, tmp_path: Path) -> tuple[Path, int]:
     folder = save_tiny(tmp_path / "served", "qwen2", tie_word_embeddings=True)
     hub.files = {file.name: file.read_bytes() for file in folder.iterdir()} | {"pytorch_model.bin": b"", "run.py": b""}
     config = yaml.safe_load(hub.files["config.json"])
-    shape = asdict(shape_of(config))
+    shape = asdict(sizes_of(config))
     path = Path("config/models/mine.yaml")
     path.parent.mkdir(parents=True, exist_ok=True)
     recipe = {"kind": "hub", "repository": "owner/name", "revision": UNKNOWN, "licence": "mit", "shape": shape}
@@ -153,10 +153,10 @@ def model(hub: Hub, tmp_path: Path) -> tuple[Path, int]:
 
 def test_a_base_model_is_made_of_the_pinned_files(hub: Hub, model: tuple[Path, int]) -> None:
     pin(wanted("mine")[0], quiet)
-    spec = recipes.load_model("mine", "here").spec
+    spec = named_inputs.load_model("mine", "here").spec
     assert not {"pytorch_model.bin", "run.py"} & set(spec["files"]), "nothing that could run"
     base_model.make("mine", spec, Path("results/models/mine"), {})
-    from entrobench.models.loading import load_model, load_tokenizer
+    from entrobench.models.language_model import load_model, load_tokenizer
 
     assert load_model(Path("results/models/mine")).config.hidden_size == model[1]
     assert load_tokenizer(Path("results/models/mine")).eos_token_id is not None
@@ -167,10 +167,10 @@ def test_a_shape_that_config_json_contradicts_is_refused(hub: Hub, model: tuple[
     path.write_text(path.read_text().replace(f"hidden_size: {size}", "hidden_size: 4096"))
     pin(wanted("mine")[0], quiet)
     with pytest.raises(InputError, match=rf"shape: hidden_size is {size} in config\.json, not 4096"):
-        base_model.make("mine", recipes.load_model("mine", "here").spec, Path("results/models/mine"), {})
+        base_model.make("mine", named_inputs.load_model("mine", "here").spec, Path("results/models/mine"), {})
     assert not Path("results/models/mine").exists()
 
 
 def test_the_last_box_is_found_with_its_braces() -> None:
-    assert last_boxed("\\boxed{1} then \\boxed{\\frac{1}{\\sqrt{2}}}.") == "\\frac{1}{\\sqrt{2}}"
-    assert last_boxed("nothing") == ""
+    assert boxed_answer("\\boxed{1} then \\boxed{\\frac{1}{\\sqrt{2}}}.") == "\\frac{1}{\\sqrt{2}}"
+    assert boxed_answer("nothing") == ""

@@ -11,7 +11,7 @@ import pytest
 
 from entrobench.config import EvaluationConfig, Hardware
 from entrobench.models.cost import RATE, SPREAD
-from entrobench.studies.plan import as_json, describe_schedule, plan_study, stage, study_shapes
+from entrobench.studies.plan import as_json, describe_schedule, plan_study, stage, study_sizes
 from entrobench.studies.runs import Run
 from entrobench.studies.schedule import simulate, study_jobs
 from entrobench.studies.study import load_study
@@ -89,7 +89,7 @@ def test_json_holds_every_runs_resolved_settings(in_root: None) -> None:
 def test_the_simulated_schedule_says_how_far_it_is_from_its_bound(in_root: None) -> None:
     """12 equal runs on 8 GPUs take two rounds, where the bound allows one and a half."""
     study = load_study("paper-math")
-    jobs = study_jobs(study, study_shapes(study), {})
+    jobs = study_jobs(study, study_sizes(study), {})
     training = 420 * MATH_STEP * 10 * QWEN_1_5B / 3.3e14 / 3600
     schedule = simulate(jobs, 8)
     assert schedule.makespan / 3600 == pytest.approx(2 * training, rel=0.01)  # and minutes for data, grades and tables

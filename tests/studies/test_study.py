@@ -304,10 +304,10 @@ def test_names_that_no_study_can_have(name: str) -> None:
 
 def test_files_are_read_once_however_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     from entrobench import documents
-    from entrobench.studies import recipes
+    from entrobench.studies import named_inputs
 
     read: list[Path] = []
-    monkeypatch.setattr(recipes, "read_yaml", lambda path: read.append(path) or documents.read_yaml(path))
+    monkeypatch.setattr(named_inputs, "read_yaml", lambda path: read.append(path) or documents.read_yaml(path))
     load({**STUDY, "seeds": list(range(3))})
     few = len(read)
     load({**STUDY, "seeds": list(range(50))})

@@ -12,7 +12,7 @@ import numpy
 import pandas
 
 from entrobench.config import EvaluationConfig, Hardware
-from entrobench.evaluation.benchmarks.settings import Evaluation
+from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
 from entrobench.training.snapshots import snapshot_name, snapshot_steps
 

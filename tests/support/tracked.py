@@ -13,8 +13,8 @@ import pyarrow
 from pyarrow import parquet
 
 from entrobench.config import EvaluationConfig, Hardware, canonical_hash
-from entrobench.evaluation.benchmarks.settings import Evaluation
-from entrobench.studies.recipes import Recipe
+from entrobench.evaluation.benchmarks.evaluation import Evaluation
+from entrobench.studies.named_inputs import Recipe
 from entrobench.studies.runs import Run, Study
 
 COLUMNS = ("reward", "entropy", "kl", "method/coefficient", "outcome/correct", *(f"extra/{n}" for n in range(5)))

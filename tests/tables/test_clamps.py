@@ -17,7 +17,7 @@ ARMS: dict[str, dict[str, Any]] = {"grpo": {}, "full": {"clamp": 0.0}, "cut": {"
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    monkeypatch.setattr(clamps, "study_shapes", lambda study: {"tiny": SimpleNamespace(vocabulary=1024)})
+    monkeypatch.setattr(clamps, "study_sizes", lambda study: {"tiny": SimpleNamespace(vocabulary=1024)})
     runs = [
         SimpleNamespace(model="tiny", dataset="chain2", method=name, config={"method": {"values": values}})
         for name, values in ARMS.items()

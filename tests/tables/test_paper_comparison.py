@@ -13,15 +13,15 @@ from synthetic_results import make_study, write_audit
 
 from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare
-from entrobench.evaluation.report.report import write_report
+from entrobench.evaluation.report.study_page import write_report
 from entrobench.evaluation.tables.evaluations import readings
 from entrobench.evaluation.tables.paper_comparison import (
     Noise,
     interval,
     published_name,
+    reproduction_verdict,
     rounding,
     sampling_variance,
-    verdict,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -43,11 +43,11 @@ def test_the_interval_by_hand() -> None:
 
 
 def test_verdicts() -> None:
-    assert verdict(0.001, 0.2) == "higher"
-    assert verdict(-0.2, -0.001) == "lower"
-    assert verdict(-0.02, 0.02) == "agrees"
-    assert verdict(-0.021, 0.01) == "cannot tell"
-    assert verdict(-math.inf, math.inf) == "cannot tell"
+    assert reproduction_verdict(0.001, 0.2) == "higher"
+    assert reproduction_verdict(-0.2, -0.001) == "lower"
+    assert reproduction_verdict(-0.02, 0.02) == "agrees"
+    assert reproduction_verdict(-0.021, 0.01) == "cannot tell"
+    assert reproduction_verdict(-math.inf, math.inf) == "cannot tell"
 
 
 def test_the_noise_of_drawing_answers() -> None:
@@ -81,7 +81,7 @@ def test_exact_reproductions_are_seldom_called_different(reading: str, draws: in
         scores = runs(12, 4, chances).reshape(4, 3)
         spread = float((chances * (1 - chances)).mean()) / 40
         noise = Noise(float(scores.var(axis=1, ddof=1).mean()), 8, spread / 4, spread / draws)
-        said = verdict(*interval(list(scores[0]), float(runs(1, draws, chances)[0]), noise, 0.0))
+        said = reproduction_verdict(*interval(list(scores[0]), float(runs(1, draws, chances)[0]), noise, 0.0))
         wrong += said in ("higher", "lower")
     error = 2 * math.sqrt(0.05 * 0.95 / trials)
     assert wrong <= (0.05 + error) * trials

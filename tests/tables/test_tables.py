@@ -12,12 +12,12 @@ from rich.console import Console
 from synthetic_results import make_study, write_audit
 
 from entrobench.errors import InputError
+from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare, read_curves, used_values
-from entrobench.evaluation.statistics.scores import OUTCOMES
 from entrobench.evaluation.tables.entries import difference_entry, p_text
+from entrobench.evaluation.tables.study_tables import JUDGED, read_tables
 from entrobench.evaluation.tables.table_formats import Entry, Table, escape_latex, latex, markdown, parts, terminal
-from entrobench.evaluation.tables.tables import JUDGED, read_tables
 from entrobench.evaluation.tables.wide_table import run_costs
 
 SKILLS = {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}

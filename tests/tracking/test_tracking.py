@@ -18,7 +18,7 @@ from tracked import content, expected_histories, histories, make_run, make_study
 
 from entrobench.errors import InputError
 from entrobench.tracking import experiments
-from entrobench.tracking.projection import entries, metric_name
+from entrobench.tracking.projection import metric_name, mlflow_runs
 
 
 def test_every_metric_of_every_step_arrives_once_with_its_time(database: Path, study_folder: Path) -> None:
@@ -227,8 +227,8 @@ def test_describing_a_study_needs_no_mlflow(study_folder: Path) -> None:
     script = "import sys; from entrobench.tracking import experiments, projection; print('mlflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-    assert [entry.content_hash for entry in entries(make_study(), study_folder)] == [
-        entry.content_hash for entry in entries(make_study(), study_folder)
+    assert [entry.content_hash for entry in mlflow_runs(make_study(), study_folder)] == [
+        entry.content_hash for entry in mlflow_runs(make_study(), study_folder)
     ]
     assert metric_name("chain2/avg@8") == "chain2/avg_at_8"
 

@@ -13,9 +13,9 @@ from entrobench.api import Method, TrainerConfig
 from entrobench.engines.rollout import NativeEngine
 from entrobench.entropy.logits import entropy
 from entrobench.errors import InputError
-from entrobench.models.loading import decode
+from entrobench.models.language_model import decode
 from entrobench.training.experience import Collector, Experience, Prompt, draw_prompts
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 
 PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10)) for number in range(23)]
 CONFIG = TrainerConfig(steps=9, prompts=4, group_size=3, updates=2, max_response_tokens=7)
@@ -57,7 +57,7 @@ def setup() -> Setup:
     model, tokenizer = tiny_model("qwen2"), tiny_tokenizer()
     engine = NativeEngine(model, [END], torch.float32)
     method = Plain(Plain.Config(), CONFIG)
-    return Setup(model, Collector(model, tokenizer, engine, coin_reward, method, CONFIG, 0, Memory(5, 4096)))
+    return Setup(model, Collector(model, tokenizer, engine, coin_reward, method, CONFIG, 0, ForwardLimits(5, 4096)))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.8])
@@ -106,7 +106,7 @@ def test_an_engine_with_other_weights_stops_the_run() -> None:
     engine = Stale(model, [END], torch.float32)
     corrected = replace(CONFIG, rollout_correction=2.0)
     method = Method(Method.Config(), corrected)
-    collector = Collector(model, tokenizer, engine, coin_reward, method, corrected, 0, Memory(5, 4096))
+    collector = Collector(model, tokenizer, engine, coin_reward, method, corrected, 0, ForwardLimits(5, 4096))
     right = collector.collect(PROMPTS[:4], 1, 1.0, None).rollout
     assert right["rollout_mismatch"] < 1e-5
     assert right["rollout_weight"] == pytest.approx(1, abs=1e-5)

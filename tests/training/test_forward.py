@@ -11,7 +11,7 @@ from torch import Tensor
 
 from entrobench.entropy.logits import entropy
 from entrobench.training.forward import Sequences, frozen_forward, pack, token_forward
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 
 CPU = torch.device("cpu")
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [14, 15]]
@@ -64,10 +64,10 @@ def test_micro_batches_and_chunks_change_nothing() -> None:
     prompts = [generator.choices(BODY, k=generator.randint(1, 6)) for _ in range(10)]
     responses = [generator.choices(BODY, k=generator.randint(1, 9)) for _ in range(10)]
     sequences = pack(prompts, responses, CPU)
-    whole, values = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, Memory(10, 4096))
+    whole, values = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, ForwardLimits(10, 4096))
     assert not whole.requires_grad
     for chunk, micro_batch in ((1, 1), (7, 3), (4096, 4)):
-        logp, other = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, Memory(micro_batch, chunk))
+        logp, other = frozen_forward(model, sequences, {"entropy": entropy}, 1.0, ForwardLimits(micro_batch, chunk))
         torch.testing.assert_close(logp, whole, atol=1e-12, rtol=0)
         torch.testing.assert_close(other["entropy"], values["entropy"], atol=1e-12, rtol=0)
 

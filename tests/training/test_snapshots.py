@@ -14,7 +14,7 @@ from tiny import coin_reward, kill_once_there, run_config, weights
 
 from entrobench.config import Hardware
 from entrobench.errors import InputError
-from entrobench.models.loading import load_model, load_tokenizer
+from entrobench.models.language_model import load_model, load_tokenizer
 from entrobench.studies import reuse
 from entrobench.training import checkpoint
 from entrobench.training.snapshots import Snapshots, snapshot_name, snapshot_steps

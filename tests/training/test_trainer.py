@@ -19,7 +19,7 @@ from torch import Tensor
 from entrobench.api import Method, MiniBatch, Progress, StepSummary, TokenBatch, TrainerConfig
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
-from entrobench.models.loading import load_model, load_tokenizer
+from entrobench.models.language_model import load_model, load_tokenizer
 from entrobench.training.experience import draw_prompts
 from entrobench.training.trainer import Trainer, train
 

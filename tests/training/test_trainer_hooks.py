@@ -13,7 +13,7 @@ from torch import Tensor
 from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch
 from entrobench.entropy.logits import entropy
 from entrobench.training.forward import frozen_forward, token_forward
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 
 
 class Spy(Method):
@@ -59,7 +59,7 @@ def test_fresh_old_and_reference_values_are_those_of_the_right_weights(make_trai
     def values(model_state: Mapping[str, Tensor], rows: Tensor) -> Any:
         current = {name: value.clone() for name, value in trainer.model.state_dict().items()}
         trainer.model.load_state_dict(model_state)
-        found = frozen_forward(trainer.model, experiences[-1].sequences.rows(rows), TOP, 1.0, Memory(16, 4096))
+        found = frozen_forward(trainer.model, experiences[-1].sequences.rows(rows), TOP, 1.0, ForwardLimits(16, 4096))
         trainer.model.load_state_dict(current)
         return found
 

@@ -14,7 +14,7 @@ from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch, TrainerConf
 from entrobench.config import LOSS_AGGREGATIONS
 from entrobench.entropy.logits import entropy
 from entrobench.training.forward import Sequences, frozen_forward, pack, token_forward
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.update import Measures, accumulate_gradients, keyed_uniforms, minibatch_of
 
 PROMPTS = [[5, 6], [5, 6], [7, 8, 9], [7, 8, 9], [10], [10]]
@@ -53,13 +53,13 @@ class Update:
         self.model = tiny_model("qwen2").double()
         self.sequences = pack(PROMPTS, RESPONSES, torch.device("cpu"))
         noise = 0.8 * torch.randn(self.sequences.mask.shape, generator=torch.Generator().manual_seed(0))
-        now, _ = frozen_forward(self.model, self.sequences, {}, 1.0, Memory(6, 4096))
+        now, _ = frozen_forward(self.model, self.sequences, {}, 1.0, ForwardLimits(6, 4096))
         step = step_batch(self.sequences, (now + noise) * self.sequences.mask)
-        memory = Memory(micro_batch, 4096)
-        numbers = memory.numbers(self.sequences.lengths)
+        limits = ForwardLimits(micro_batch, 4096)
+        numbers = limits.numbers(self.sequences.lengths)
         self.batch = minibatch_of(step, method.advantages(step), torch.arange(6), update, numbers)
         self.measures = accumulate_gradients(
-            method, self.model, self.batch, self.sequences, KEYS, memory, lambda loss: loss.backward()
+            method, self.model, self.batch, self.sequences, KEYS, limits, lambda loss: loss.backward()
         )
         self.gradient = torch.cat([weight.grad.flatten() for weight in self.model.parameters()])
 

@@ -29,6 +29,6 @@ def _deterministic() -> None:
     """What the trainer demands of torch holds for vLLM in the same process."""
     import torch
 
-    from entrobench.models.loading import make_deterministic
+    from entrobench.models.language_model import make_deterministic
 
     make_deterministic(torch.device("cpu"))

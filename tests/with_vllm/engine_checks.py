@@ -15,9 +15,9 @@ from torch import Tensor
 from entrobench.config import parse
 from entrobench.engines.rollout import Completion, Engine, NativeEngine, Sampling
 from entrobench.models.embedded import build_model
-from entrobench.models.recipes import EmbeddedModel
+from entrobench.models.model_recipes import EmbeddedModel
 from entrobench.training.forward import frozen_forward, pack
-from entrobench.training.micro_batches import Memory
+from entrobench.training.micro_batches import ForwardLimits
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 48
@@ -61,7 +61,7 @@ def mismatches(model: Any, completions: Sequence[Completion], temperature: float
     """|engine's log-probability - the trainer's| of every token."""
     repeated = [prompt for prompt in PROMPTS for _ in range(len(completions) // len(PROMPTS))]
     sequences = pack(repeated, tokens(completions), torch.device("cpu"))
-    logp, _ = frozen_forward(model, sequences, {}, temperature, Memory(64, 4096))
+    logp, _ = frozen_forward(model, sequences, {}, temperature, ForwardLimits(64, 4096))
     told = torch.tensor([logp for completion in completions for logp in completion.logps])
     return (told - logp[sequences.mask]).abs()
 

@@ -40,7 +40,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(folders: tuple[Path, Path], 
     assert torch.equal(weights(resumed), weights(whole))
 
 
-def locked(folder: Path, model: Path, data: Path, **trainer: Any) -> Path:
+def locked_run(folder: Path, model: Path, data: Path, **trainer: Any) -> Path:
     """A project with one run to train, its data and its base model."""
     from entrobench.config import canonical_hash
 
@@ -55,7 +55,7 @@ def locked(folder: Path, model: Path, data: Path, **trainer: Any) -> Path:
 
 def test_weights_that_stay_stale_stop_the_run(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """Without the plug-in the CPU build keeps the first model's tied output layer, silently."""
-    run = locked(tmp_path, *folders, engine="vllm", steps=4, reward="random")
+    run = locked_run(tmp_path, *folders, engine="vllm", steps=4, reward="random")
     command = [str(BIN / "entrobench"), "train", str(run), "--device", "cpu", "--checkpoint-every", "1"]
     without = os.environ | {"VLLM_PLUGINS": "none"}
     done = subprocess.run(command, cwd=tmp_path, env=without, capture_output=True, text=True)

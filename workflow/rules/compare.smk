@@ -16,7 +16,7 @@ rule compare:
         statistics=f"{FOLDER}/statistics.json",
         table=report(f"{FOLDER}/table.md", caption="../report/table.rst", category="Tables"),
         formats=multiext(f"{FOLDER}/table", ".csv", ".tex"),
-        along=f"{FOLDER}/evaluations.parquet" if WORKFLOW.along else [],
+        evaluations=f"{FOLDER}/evaluations.parquet" if WORKFLOW.keeps_snapshots else [],
         published=f"{FOLDER}/paper_comparison.csv" if WORKFLOW.published else [],
         figures=report(
             directory(f"{FOLDER}/figures"), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"

@@ -29,7 +29,7 @@ rule train:
         f"{FOLDER}/runs/{{run}}/steps.parquet",
         f"{FOLDER}/runs/{{run}}/provenance.json",
         directory(f"{FOLDER}/runs/{{run}}/final"),
-        directory(f"{FOLDER}/runs/{{run}}/snapshots") if WORKFLOW.along else [],
+        directory(f"{FOLDER}/runs/{{run}}/snapshots") if WORKFLOW.keeps_snapshots else [],
     log:
         f"{FOLDER}/logs/train/{{run}}.log",
     benchmark:

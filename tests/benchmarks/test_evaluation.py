@@ -45,26 +45,26 @@ def test_a_benchmark_may_have_more_samples() -> None:
     names = {"chain2": None, "chain2-validation": {"use": "avg32", "problems": 5}}
     study = load(names, evaluation={"samples": 4, "temperature": 0.6, "pass_k": [1, 2]})
     evaluation = study.evaluations["tiny"]
-    own = evaluation.sampling["chain2-validation"]
+    own = evaluation.by_benchmark["chain2-validation"]
     assert (own.samples, own.temperature, own.problems) == (32, 0.6, 5)
-    assert evaluation.sampling["chain2"] == evaluation.shared
-    assert evaluation.locked["benchmarks"] == study.benchmarks == list(names)
-    assert evaluation.locked["sampling"] == {"chain2-validation": {"samples": 32, "problems": 5}}
+    assert evaluation.by_benchmark["chain2"] == evaluation.shared
+    assert evaluation.file_content["benchmarks"] == study.benchmarks == list(names)
+    assert evaluation.file_content["sampling"] == {"chain2-validation": {"samples": 32, "problems": 5}}
     assert study.primary == "avg@n"  # 4 for one, 32 for the other
     assert study.metrics == ["avg@n", "maj@n", "pass@1", "pass@2"]
 
 
 def test_studies_without_own_values_lock_what_they_always_locked() -> None:
-    locked = load(["chain2"]).evaluations["tiny"].locked
-    assert "sampling" not in locked
-    assert load({"chain2": None}).evaluations["tiny"].locked == locked
+    content = load(["chain2"]).evaluations["tiny"].file_content
+    assert "sampling" not in content
+    assert load({"chain2": None}).evaluations["tiny"].file_content == content
 
 
 def test_included_studies_bring_their_benchmarks() -> None:
     load({"chain2": {"samples": 16}})
     Path("config/studies/mine.yaml").rename("config/studies/one.yaml")
     Path("config/studies/all.yaml").write_text("include: [one]\n")
-    assert load_study("all").evaluations["tiny"].sampling["chain2"].samples == 16
+    assert load_study("all").evaluations["tiny"].by_benchmark["chain2"].samples == 16
     load({"chain2": {"samples": 32}})
     Path("config/studies/all.yaml").write_text("include: [one, mine]\n")
     with pytest.raises(InputError, match="the included studies sample chain2 differently"):
@@ -84,7 +84,7 @@ def test_included_studies_of_different_models_keep_their_sampling() -> None:
     Path("config/studies/all.yaml").write_text("include: [one, mine]\nevaluation: {samples: 2, pass_k: [1]}\n")
     study = load_study("all")
     assert str(study.evaluation_file("other")) == "results/all/evaluation.json"
-    assert study.evaluations["tiny"].sampling["chain2"].problems == 8
+    assert study.evaluations["tiny"].by_benchmark["chain2"].problems == 8
     Path("config/studies/mine.yaml").write_text(Path("config/studies/mine.yaml").read_text().replace("- 1", "- 2"))
     Path("config/studies/all.yaml").write_text("include: [one, mine]\n")
     with pytest.raises(InputError, match="have different pass_k: give the key 'evaluation'"):

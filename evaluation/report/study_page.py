@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from entrobench.errors import InputError
 from entrobench.evaluation.tables.clamps import clamp_tables
 from entrobench.evaluation.tables.entries import p_text, signed
+from entrobench.evaluation.tables.study_tables import read_tables
 from entrobench.evaluation.tables.table_formats import Entry, Table, new_block
-from entrobench.evaluation.tables.tables import read_tables
 from entrobench.studies.decontamination import reduced_folder
 
 from .compare import REFERENCE, read_sweep, used_values
 from .figure_style import colour
+from .page_template import PAGE, SCRIPT, STYLE
 from .reference_check import compare_with_reference
-from .report_page import PAGE, SCRIPT, STYLE
 from .tuning import tuning_lines
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _settings(study: Study) -> list[dict[str, Any]]:
         ("datasets", ", ".join(dict.fromkeys(run.dataset for run in study.runs))),
         ("seeds", ", ".join(map(str, sorted({run.seed for run in study.runs})))),
         ("benchmarks", ", ".join(study.benchmarks)),
-        ("evaluated", _grouped((_along(run), f"{run.model} · {run.dataset}") for run in study.runs)),
+        ("evaluated", _grouped((_evaluation_schedule(run), f"{run.model} · {run.dataset}") for run in study.runs)),
     ]
     return [
         {"title": "Study", "entries": general},
@@ -225,7 +225,7 @@ def _overlap(study: Study) -> dict[str, Any]:
     return {"lines": lines or none, "table": Table("overlap", "Matching rows", columns, rows) if rows else None}
 
 
-def _along(run: Any) -> str:
+def _evaluation_schedule(run: Any) -> str:
     every = run.hardware.snapshot_every
     return f"every {every} steps and after the last" if every else "after the last step"
 

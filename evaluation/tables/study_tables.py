@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.analysis import comparison, mean_over_cells
 from entrobench.evaluation.statistics.intervals import ENOUGH_SEEDS
-from entrobench.evaluation.statistics.scores import OUTCOMES, noisy_pass_k
+from entrobench.evaluation.statistics.scores import noisy_pass_k
 
 from . import evaluations, paper_comparison
 from .budgets import budget_table
@@ -254,8 +255,8 @@ def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
     wide = wide_table(scores, problems, costs, statistics, statistics["metric"])
     tables = make_tables(wide, scores, curves, costs, statistics, statistics["metric"])
     if (folder / evaluations.FILE).is_file():
-        along = pandas.read_parquet(folder / evaluations.FILE)
-        tables.append(evaluations.readings_table(along, statistics["metric"]))
+        by_step = pandas.read_parquet(folder / evaluations.FILE)
+        tables.append(evaluations.readings_table(by_step, statistics["metric"]))
     if (folder / paper_comparison.FILE).is_file():
         tables += paper_comparison.comparison_tables(folder)
     return wide, tables

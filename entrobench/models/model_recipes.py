@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
-from entrobench.data.hub import HubModel, Shape, model_source, shape_in
+from entrobench.data.hub import HubModel, ModelSizes, model_source, sizes_in
 from entrobench.errors import InputError, unknown
 
 RECIPE_VERSION = 1
@@ -81,15 +81,15 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
     return recipe
 
 
-def shape_of_recipe(name: str, spec: Mapping[str, Any]) -> Shape:
+def sizes_of_recipe(name: str, spec: Mapping[str, Any]) -> ModelSizes:
     """The sizes of a base model that need not be here yet."""
     recipe = check_spec(name, spec, f"config/models/{name}.yaml")
     if isinstance(recipe, FolderModel):
-        return shape_in(folder_path(recipe))
+        return sizes_in(folder_path(recipe))
     if isinstance(recipe, HubModel):
-        return Shape(**recipe.shape)
+        return ModelSizes(**recipe.shape)
     same = ("architecture", "hidden_size", "layers", "heads", "kv_heads", "intermediate_size", "vocabulary", "tied")
-    return Shape(**{key: getattr(recipe, key) for key in same})
+    return ModelSizes(**{key: getattr(recipe, key) for key in same})
 
 
 def folder_path(recipe: FolderModel) -> Path:

@@ -15,7 +15,7 @@ from entrobench.config import canonical_hash
 from entrobench.data import foreign_tasks
 from entrobench.documents import named_files, read_yaml
 from entrobench.errors import InputError, unknown
-from entrobench.evaluation.benchmarks.loading import load_benchmark
+from entrobench.evaluation.benchmarks.task_files import load_benchmark
 from entrobench.provenance import sha256_file
 
 
@@ -49,12 +49,12 @@ def load_dataset(name: str, where: str) -> Recipe:
 
 def load_model(name: str, where: str) -> Recipe:
     """Read and check a base model's recipe; its hash covers those of the data it is trained on."""
-    from entrobench.models import recipes
+    from entrobench.models import model_recipes
 
     spec, place = _read("models", "model", name, where)
-    recipes.check_spec(name, spec, place)
+    model_recipes.check_spec(name, spec, place)
     datasets = {dataset: load_dataset(dataset, place).recipe_hash for dataset in spec.get("datasets", [])}
-    content = {"model": recipes.recipe_hash(spec), "datasets": datasets}
+    content = {"model": model_recipes.recipe_hash(spec), "datasets": datasets}
     return Recipe(name, spec, canonical_hash(content), tuple(datasets))
 
 

@@ -28,16 +28,16 @@ class Evaluation:
     benchmarks: dict[str, dict[str, Any]]
 
     @cached_property
-    def sampling(self) -> dict[str, EvaluationConfig]:
-        """All settings of each benchmark."""
-        return sampling_of(self.shared, self.benchmarks, "benchmarks")
+    def by_benchmark(self) -> dict[str, EvaluationConfig]:
+        """The full evaluation values of each benchmark."""
+        return configs_by_benchmark(self.shared, self.benchmarks, "benchmarks")
 
     @property
-    def locked(self) -> dict[str, Any]:
+    def file_content(self) -> dict[str, Any]:
         """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and what is their own."""
         own = {name: values for name, values in self.benchmarks.items() if values}
-        locked = {**stored(self.shared), "benchmarks": list(self.benchmarks)}
-        return {**locked, "sampling": own} if own else locked
+        content = {**stored(self.shared), "benchmarks": list(self.benchmarks)}
+        return {**content, "sampling": own} if own else content
 
 
 def evaluations(
@@ -63,7 +63,7 @@ def evaluations(
         if "benchmarks" not in content:
             benchmarks = _joined_benchmarks(own, everywhere, where)
         found[model] = Evaluation(shared, benchmarks)
-        sampling_of(shared, benchmarks, f"{where}: benchmarks")
+        configs_by_benchmark(shared, benchmarks, f"{where}: benchmarks")
     if len({tuple(evaluation.shared.pass_k) for evaluation in found.values()}) > 1:
         raise InputError(f"{where}: the included studies have different pass_k: give the key 'evaluation'")
     return found
@@ -103,7 +103,7 @@ def resolve_benchmarks(
     return own
 
 
-def sampling_of(
+def configs_by_benchmark(
     evaluation: EvaluationConfig, benchmarks: Mapping[str, Mapping[str, Any]], where: str
 ) -> dict[str, EvaluationConfig]:
     """The settings of every benchmark. Raises InputError for a value out of range, or fewer samples than a pass@k."""
