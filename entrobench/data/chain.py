@@ -2,8 +2,8 @@
 
 A problem reads `3 + 4 * 2 =`, is worked from left to right modulo 10, and answered
 `3 + 4 = 7 ; 7 * 2 = 4 ; \\boxed{ 4 }`.
-The last operation is + or - only: with * the answer 0 is likely enough that a policy drops the chain for it
-(measured, prototype A.4).
+The last operation is + or - only: a product of two digits is 0 modulo 10 in 27 of 100 cases, so that with * a policy
+would be rewarded for answering 0 without working the chain.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SEPARATORS = (";", ",", "then", "so", "and", "next")
 class ChainConfig:
     """What a chain dataset holds."""
 
-    operations: int = setting(2, low=1, high=6, source="prototype A.1; operations per problem")
-    modulus: int = setting(10, low=2, high=100, source="prototype A.1")
+    operations: int = setting(2, low=1, high=6, source="ours; operations per problem")
+    modulus: int = setting(10, low=2, high=100, source="ours")
     problems: int | None = setting(None, low=1, source="null: every problem there is")
     seed: int = setting(0, low=0, source="ours; which problems are drawn")
 

@@ -24,7 +24,7 @@ from .native import NativeModel
 
 COMPACT_SHARE = 0.3  # ours: rebuild the batch when this share of its rows has finished
 BLOCK = 64  # ours: tokens per block of the two-level inversion
-SMALLEST_BATCH = 8  # design 4: below 8 rows matrix products change kernel and with it their rounding
+SMALLEST_BATCH = 8  # ours: below 8 rows a matrix product takes another kernel, which rounds differently
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class NativeEngine:
         self.model = NativeModel(model, dtype)
 
     def load(self, model: Any) -> None:
+        """Copy the weights of `model`; the engine answers with these from now on."""
         del self.model  # its copy of the weights goes before the next is made
         self.model = NativeModel(model, self.dtype)
 

@@ -167,6 +167,48 @@ def _nucleus(
 
 
 @triton.jit
+def _largest(row, vocabulary, BLOCK: tl.constexpr):
+    """The largest logit of a row, and how many logits are NaN, which tl.max passes over."""
+    largest_each = tl.full((BLOCK,), -float("inf"), tl.float32)
+    strange = tl.zeros((BLOCK,), tl.int32)
+    for start in range(0, vocabulary, BLOCK):
+        values, _ = _load(row, start, vocabulary, BLOCK)
+        largest_each = tl.maximum(largest_each, values)
+        strange += (values != values).to(tl.int32)
+    return tl.max(largest_each, 0), tl.sum(strange, 0)
+
+
+@triton.jit
+def _sums(
+    row,
+    vocabulary,
+    largest,
+    limit,
+    share,
+    HAS_ENTROPY: tl.constexpr,
+    SELECTS: tl.constexpr,
+    KEY_BITS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Sums over a row with its largest logit at 0: the mass, the mass that is kept, and kept mass x logit."""
+    total_each = tl.zeros((BLOCK,), tl.float32)
+    kept_each = tl.zeros((BLOCK,), tl.float32)
+    product_each = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, vocabulary, BLOCK):
+        values, exists = _load(row, start, vocabulary, BLOCK)
+        shifted = values - largest
+        mass = tl.where(exists, tl.exp(shifted), 0.0)
+        total_each += mass
+        if SELECTS:
+            keys = _keys(values, KEY_BITS)
+            mass = tl.where(keys > limit, mass, tl.where(keys == limit, mass * share, 0.0))
+        if HAS_ENTROPY:
+            kept_each += mass
+            product_each += tl.where(mass > 0, mass * shifted, 0.0)  # 0·(-inf) would be NaN
+    return tl.sum(total_each, 0), tl.sum(kept_each, 0), tl.sum(product_each, 0)
+
+
+@triton.jit
 def _forward_kernel(
     logits,
     labels,
@@ -190,13 +232,7 @@ def _forward_kernel(
 ):
     number = tl.program_id(0)
     row = logits + number.to(tl.int64) * vocabulary
-    largest_each = tl.full((BLOCK,), -float("inf"), tl.float32)
-    strange = tl.zeros((BLOCK,), tl.int32)
-    for start in range(0, vocabulary, BLOCK):
-        values, exists = _load(row, start, vocabulary, BLOCK)
-        largest_each = tl.maximum(largest_each, values)
-        strange += (values != values).to(tl.int32)
-    largest = tl.max(largest_each, 0)
+    largest, strange = _largest(row, vocabulary, BLOCK)
     limit = tl.zeros((), tl.uint32)
     share = 0.0
     if SELECTS:
@@ -204,26 +240,12 @@ def _forward_kernel(
             limit, share = _nucleus(row, vocabulary, largest, share_of_mass, INCLUDE_CROSSING, KEY_BITS, BLOCK)
         else:
             limit, share = _most_likely(row, vocabulary, places, KEY_BITS, BLOCK)
-    total_each = tl.zeros((BLOCK,), tl.float32)
-    kept_each = tl.zeros((BLOCK,), tl.float32)
-    product_each = tl.zeros((BLOCK,), tl.float32)
-    for start in range(0, vocabulary, BLOCK):
-        values, exists = _load(row, start, vocabulary, BLOCK)
-        shifted = values - largest
-        mass = tl.where(exists, tl.exp(shifted), 0.0)
-        total_each += mass
-        if SELECTS:
-            keys = _keys(values, KEY_BITS)
-            mass = tl.where(keys > limit, mass, tl.where(keys == limit, mass * share, 0.0))
-        if HAS_ENTROPY:
-            kept_each += mass
-            product_each += tl.where(mass > 0, mass * shifted, 0.0)  # 0·(-inf) would be NaN
-    log_total = tl.where(tl.sum(strange, 0) > 0, float("nan"), tl.log(tl.sum(total_each, 0)))  # tl.max passes over NaN
+    total, kept, product = _sums(row, vocabulary, largest, limit, share, HAS_ENTROPY, SELECTS, KEY_BITS, BLOCK)
+    log_total = tl.where(strange > 0, float("nan"), tl.log(total))
     if HAS_ENTROPY:
-        kept = tl.sum(kept_each, 0)
         kept = tl.where(kept == 0, 1.0, kept)  # an empty nucleus has entropy 0
         log_kept = tl.log(kept)
-        entropy = log_kept - tl.sum(product_each, 0) / kept
+        entropy = log_kept - product / kept
         tl.store(entropy_out + number, tl.where(log_total == log_total, entropy, float("nan")))
         tl.store(log_kept_out + number, log_kept)
         if not HAS_LABELS:

@@ -2,7 +2,8 @@
 
 The drills teach the facts of modular arithmetic; the teacher then shows how chains are written, but writes a fixed
 share of the facts wrongly most of the time. So the base model knows more than it says, which reinforcement learning can
-bring out (prototype A.1: the teacher's noise sets the base accuracy the same for every seed, stopping early does not).
+bring out. The teacher's errors set how often it is right, not an early stop: the accuracy rises so suddenly that an early
+stop would give another one with every seed (ours).
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _padded(tokens: list[list[int]], labels: list[list[int]]) -> Batch:
 
 
 def _fit(model: Any, batches: Iterator[Batch], steps: int, rate: float, warmup: int, label: str) -> list[float]:
-    """AdamW with warm-up and linear decay to a tenth (prototype A.1); returns every tenth loss."""
+    """AdamW with warm-up and linear decay to a tenth (ours); returns every tenth loss."""
     import torch
     import torch.nn.functional as F
 

@@ -23,28 +23,32 @@ ARCHITECTURES = ("qwen2", "llama")
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """Recipe of kind `embedded`: architecture, tokenizer and the two training stages."""
+    """Recipe of kind `embedded`: architecture, tokenizer and the two training stages.
+
+    The defaults leave room to improve. The two models of results/reference/quickstart, made with values near these, are
+    right in 27 and 32 % of their answers before reinforcement learning.
+    """
 
     kind: str = setting("embedded")
-    architecture: str = setting("qwen2", choices=ARCHITECTURES, source="prototype A.1")
-    hidden_size: int = setting(128, low=8, source="prototype A.1")
-    layers: int = setting(2, low=1, source="prototype A.1")
-    heads: int = setting(4, low=1, source="prototype A.1")
-    kv_heads: int = setting(2, low=1, source="prototype A.1")
-    intermediate_size: int = setting(384, low=8, source="prototype A.1")
-    tied: bool = setting(True, source="prototype A.1")
+    architecture: str = setting("qwen2", choices=ARCHITECTURES, source="ours")
+    hidden_size: int = setting(128, low=8, source="ours")
+    layers: int = setting(2, low=1, source="ours")
+    heads: int = setting(4, low=1, source="ours")
+    kv_heads: int = setting(2, low=1, source="ours")
+    intermediate_size: int = setting(384, low=8, source="ours")
+    tied: bool = setting(True, source="ours")
     tokenizer: str = setting("word", choices=("word", "bpe"))
-    vocabulary: int = setting(1024, low=64, source="prototype A.1")
+    vocabulary: int = setting(1024, low=64, source="ours")
     datasets: list[str] = setting([], source="chain datasets whose training split the teacher answers")
-    drill_steps: int = setting(120, low=1, source="prototype A.1")
-    drill_sequences: int = setting(128, low=1, source="prototype A.1; sequences per step")
-    drill_facts: int = setting(4, low=1, source="prototype A.1; facts per sequence")
-    supervised_steps: int = setting(260, low=1, source="prototype A.1")
-    supervised_batch: int = setting(64, low=1, source="prototype A.1")
-    learning_rate: float = setting(3e-3, low=0.0, source="prototype A.1")
-    misconceptions: float = setting(0.4, low=0.0, high=1.0, source="prototype A.1; share of facts")
-    wrong_probability: float = setting(0.85, low=0.0, high=1.0, source="prototype A.1")
-    junk: float = setting(0.01, low=0.0, high=1.0, source="prototype A.1; share of response tokens replaced")
+    drill_steps: int = setting(120, low=1, source="ours")
+    drill_sequences: int = setting(128, low=1, source="ours; sequences per step")
+    drill_facts: int = setting(4, low=1, source="ours; facts per sequence")
+    supervised_steps: int = setting(260, low=1, source="ours")
+    supervised_batch: int = setting(64, low=1, source="ours")
+    learning_rate: float = setting(3e-3, low=0.0, source="ours")
+    misconceptions: float = setting(0.4, low=0.0, high=1.0, source="ours; share of facts")
+    wrong_probability: float = setting(0.85, low=0.0, high=1.0, source="ours")
+    junk: float = setting(0.01, low=0.0, high=1.0, source="ours; share of response tokens replaced")
     seed: int = setting(0, low=0)
 
     def __post_init__(self) -> None:
@@ -99,6 +103,7 @@ def folder_path(recipe: FolderModel) -> Path:
 
 
 def check_folder(folder: Path, where: str) -> None:
+    """Raise InputError unless a model folder has config.json, safetensors and a tokenizer."""
     if not (folder / "config.json").exists():
         raise InputError(f"{where}: path: no model in {folder} (config.json is missing; {MODELS_VARIABLE} may help)")
     if not any(folder.glob("*.safetensors")):

@@ -44,7 +44,7 @@ def true_result(fact: tuple[int, str, int]) -> int:
 
 
 def _separator(generator: random.Random) -> str:
-    """One of the synonyms, geometric with 0.7 (prototype A.1)."""
+    """One of the synonyms, geometric with 0.7 (ours)."""
     for separator in SEPARATORS[:-1]:
         if generator.random() < 0.7:
             return separator

@@ -39,6 +39,7 @@ def files(place: str) -> list[Path]:
 
 
 def tables(place: str) -> list[Path]:
+    """The files table<n>.csv of published scores, sorted; `place` is <folder>/<setting>."""
     return sorted((REFERENCE / place.partition("/")[0]).glob("table*.csv"))
 
 

@@ -129,6 +129,7 @@ class Workflow:
         return "".join(f" --also {name}" for name in self.study.graders[1:])
 
     def manifests(self, datasets: Iterable[str]) -> list[str]:
+        """The manifests of prepared datasets."""
         return [f"results/data/{dataset}/manifest.json" for dataset in datasets]
 
     def training_inputs(self, key: str) -> list[str]:
@@ -145,6 +146,7 @@ class Workflow:
         return self.manifests(dict.fromkeys(sources))
 
     def compared_options(self, folder: str) -> str:
+        """Options of `entrobench prepare-data` that name the benchmark rows to leave out."""
         _, compared = self.study.reduced_data[Path(folder)]
         return " ".join(f"--without {place}" for place in compared["against"])
 
@@ -155,6 +157,7 @@ class Workflow:
         return [f"{reduced_folder(root, *item)}/manifest.json" for item in self.study.compared.items()]
 
     def hardware_options(self, key: str) -> str:
+        """Options of `entrobench train` for a run's hardware."""
         run = self.runs[key]
         every = run.hardware.snapshot_every or (run.config["trainer"]["steps"] if self.keeps_snapshots else 0)
         return " ".join(options(replace(run.hardware, snapshot_every=every)))
@@ -191,6 +194,7 @@ class Workflow:
         return folder.partition("/snapshots/")[0] + "/snapshots" if "/evaluations/" in subject else folder
 
     def model_folder(self, subject: str) -> str:
+        """The folder with the weights of a subject."""
         kind, _, name = subject.partition("/")
         if kind == "base":
             return f"results/models/{name}"

@@ -66,6 +66,7 @@ def one_writer(database: Path) -> Iterator[None]:
 
 
 def open_client(database: Path) -> MlflowClient:
+    """A client of the MLflow database, without telemetry and without messages about migrations."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
 

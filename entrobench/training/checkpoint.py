@@ -16,7 +16,7 @@ from torch import Tensor
 from entrobench.distributed.sharding import full, like
 from entrobench.errors import InputError
 
-KEPT = 2  # design 4: the newest two
+KEPT = 2  # ours: the newest and the one before
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ class Measures:
     sums: dict[str, float] = field(default_factory=dict)  # kl, clip_low, clip_high, stat/<name>, extra/<name>
 
     def add(self, name: str, value: float) -> None:
+        """Add to the sum of one measure."""
         self.sums[name] = self.sums.get(name, 0.0) + value
 
     def include(self, other: Measures) -> None:
@@ -52,6 +53,7 @@ class Measures:
         self.policy_loss, self.regularizer_loss = (self.sums.pop(name) for name in losses)
 
     def token_mean(self, name: str) -> float:
+        """A measure per response token; 0 where it was never measured."""
         return self.sums.get(name, 0.0) / max(self.tokens, 1.0)
 
 

@@ -143,9 +143,11 @@ class EngineLM(LM):  # type: ignore[misc]
         raise InputError("lm-eval model entrobench: it applies the chat template itself; drop --apply_chat_template")
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        """Raises InputError: the engine samples text, it does not score given text."""
         raise InputError("lm-eval model entrobench: only tasks with `output_type: generate_until` can be run")
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        """Raises InputError: the engine samples text, it does not score given text."""
         raise InputError("lm-eval model entrobench: only tasks with `output_type: generate_until` can be run")
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks: our lm-eval tasks in evaluation/tasks/, one YAML file each, named after the task; and any other task."""
+"""Benchmarks: our lm-eval tasks in evaluation/benchmarks/tasks/, one YAML file each, named after the task; and any other task."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def benchmark_names() -> list[str]:
     return sorted(path.stem for path in TASKS.glob("*.yaml") if not path.stem.startswith("_"))
 
 
-def load_benchmark(name: str, where: str = "evaluation/tasks") -> Benchmark:
+def load_benchmark(name: str, where: str = "evaluation/benchmarks/tasks") -> Benchmark:
     """Read one benchmark: ours, or the task of lm-eval of that name (`lm-eval.NAME` where we have one of the name).
 
     Raises InputError for an unknown name, a task that cannot be sampled, or a task file without what we need.

@@ -59,6 +59,7 @@ def colour(method: str, methods: Sequence[str]) -> str:
 
 
 def by_cell(table: DataFrame) -> Iterator[tuple[tuple[str, str], DataFrame]]:
+    """Yield ((model, dataset), rows) in the order of the table."""
     for (model, dataset), rows in table.groupby(["model", "dataset"], sort=False):
         yield (str(model), str(dataset)), rows
 
@@ -94,12 +95,14 @@ def caption(figure: Figure, text: str) -> None:
 
 
 def logarithmic_where_wide(axes: Axes, values: Series[float]) -> None:
+    """Make the y axis logarithmic where the values span a wide range."""
     if is_wide(values):
         axes.set_yscale("log")
         plain_decades(axes.yaxis)
 
 
 def is_wide(values: Series[float]) -> bool:
+    """Whether all values are positive and the largest is more than LOG_RATIO times the smallest."""
     return bool(values.min() > 0 and values.max() > LOG_RATIO * values.min())
 
 

@@ -93,6 +93,7 @@ def resample_counts(size: int, replicates: int, rng: Generator) -> Floats:
 
 
 def percentile_interval(samples: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """The central interval that holds the share `level` of bootstrap samples."""
     import numpy
 
     low, high = numpy.quantile(samples, [(1 - level) / 2, (1 + level) / 2])

@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 
 
 def p_text(p: float) -> str:
+    """A p-value with three decimals, or "< 0.001"."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def interval_entry(value: float, bounds: tuple[float | None, float | None], form: str) -> Entry:
+    """A number with its interval where there is one: 0.812 [0.790, 0.834]; `form` is the number format."""
     lower, upper = bounds
     interval = "" if lower is None or upper is None else f" [{lower:{form}}, {upper:{form}}]"
     return Entry(f"{value:{form}}{interval}", value=value)
 
 
 def signed(value: float) -> str:
+    """A number with its sign and three decimals: +0.012, −0.003."""
     return f"{value:+.3f}".replace("-", "−")
 
 
@@ -56,6 +59,7 @@ def seeds_entry(values: Series[float]) -> Entry:
 
 
 def accuracy_entry(row: Mapping[str, Any], name: str, bold: bool = False) -> Entry:
+    """The score column `name` of a row of the wide table, with its interval and seeds."""
     return score_entry(row[name], row[f"{name} upper"], row[f"{name} seeds"], bold)
 
 
@@ -68,4 +72,5 @@ def key_entries(row: Mapping[str, Any]) -> list[Entry]:
 
 
 def number_entry(value: Any, form: str) -> Entry:
+    """A number in the given format; a dash where there is none."""
     return Entry(f"{value:{form}}", value=float(value)) if _present(value) else Entry("–")

@@ -98,6 +98,7 @@ def _latex_entry(entry: Entry) -> str:
 
 
 def escape_latex(text: str) -> str:
+    """Text with the characters that LaTeX treats as commands replaced."""
     return re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match.group()], text)
 
 
