@@ -1,7 +1,7 @@
 """Processes that train one model together: each works on its share, and all of them see the whole step.
 
-Records are put together before a method sees them and gradients are summed, so divisors, selections and advantages are
-those of one process. Started by `accelerate launch`; a single process needs no process group.
+Records are gathered before a method sees them and gradients are summed, so that divisors, selections and advantages are
+those of a single process. Started by `accelerate launch`; a single process needs no process group.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Ranks:
         return items[len(items) * self.number // self.count : len(items) * (self.number + 1) // self.count]
 
     def gather(self, own: list[T]) -> list[T]:
-        """Everybody's items, in the order of the processes."""
+        """The items of all processes, in the order of the processes."""
         if self.count == 1:
             return own
         parts: list[Any] = [None] * self.count
@@ -43,7 +43,7 @@ class Ranks:
         return [item for part in parts for item in part]
 
     def gather_rows(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
-        """[total, ...] out of everybody's [own rows, ...]; every row belongs to one process."""
+        """[total, ...] from the [own rows, ...] of all processes; every row belongs to one process."""
         whole = own.new_zeros(total, *own.shape[1:])
         whole[rows] = own
         return self.sum([whole])[0]
@@ -65,6 +65,6 @@ class Ranks:
         return dict(zip(names, self.sum([values])[0].tolist(), strict=True))
 
     def wait(self) -> None:
-        """Go on when everybody is here."""
+        """Wait for all processes."""
         if self.count > 1:
             dist.barrier(self.group)

@@ -1,4 +1,4 @@
-"""Weights cut among processes: each decoder layer is sharded (FSDP2), embedding, final norm and head stand everywhere.
+"""Weights cut among processes: each decoder layer is sharded (FSDP2); embedding, final norm and output layer are not.
 
 The output layer is read without its module's forward, so it stays whole; at 1.5B parameters it is a seventh of them.
 """
@@ -31,12 +31,12 @@ def shard(model: Any, ranks: Ranks) -> None:
 
 
 def full(tensor: Tensor) -> Tensor:
-    """The whole of a tensor that may be sharded; every process has to ask."""
+    """A tensor that may be sharded, whole; all processes have to call it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def like(value: Tensor, place: Tensor) -> Tensor:
-    """Cut a whole tensor as `place` is cut."""
+    """Cut a whole tensor in the way `place` is cut."""
     if not isinstance(place, DTensor):
         return value
     return distribute_tensor(value.to(place.device), place.device_mesh, place.placements)
@@ -52,7 +52,7 @@ class Whole:
 
     @contextmanager
     def of(self, model: Any) -> Iterator[Any]:
-        """The copy with the model's weights; every process has to ask."""
+        """The copy with the model's weights; all processes have to call it."""
         with torch.no_grad():
             for mine, other in zip(self.copy.parameters(), model.parameters(), strict=True):
                 mine.data = full(other).to(mine.dtype)
@@ -65,19 +65,19 @@ class Whole:
 
 
 def whole_weights(whole: Whole | None, model: Any) -> AbstractContextManager[Any]:
-    """What the rollout engine loads: the model, or where it is sharded a copy put together for the while."""
+    """What the rollout engine loads: the model itself, or, where it is sharded, a whole copy made for the moment."""
     return nullcontext(model) if whole is None else whole.of(model)
 
 
 def parameter_groups(model: Any) -> list[dict[str, Any]]:
-    """The optimizer's groups: what may be sharded, and the rest; the same order however many processes there are."""
+    """The optimizer's groups: what may be sharded, and the rest. The order does not depend on the number of processes."""
     layers = list(model.base_model.layers.parameters())
     known = {id(weight) for weight in layers}
     return [{"params": layers}, {"params": [weight for weight in model.parameters() if id(weight) not in known]}]
 
 
 def sum_gradients(parameters: Iterable[Parameter], ranks: Ranks) -> None:
-    """Add up the gradients of weights that stand everywhere; those of sharded ones are summed already."""
+    """Add up the gradients of weights that every process holds whole; those of sharded weights are summed already."""
     ranks.sum(p.grad for p in parameters if p.grad is not None and not isinstance(p.grad, DTensor))
 
 

@@ -1,4 +1,4 @@
-"""The rollout engine that a study names; whether its vLLM is there is known before work starts."""
+"""The rollout engine that a study names; a missing or wrong vLLM is reported before work starts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def training_engine(
 
 
 def evaluation_engine(name: str, folder: Path, tokenizer: Any, device: torch.device, rows: int) -> Engine:
-    """Make the engine `name` for the model in `folder`, in the type that evaluation computes in on this device."""
+    """Make the engine `name` for the model in `folder`, in the floating-point type of evaluation on this device."""
     import torch
 
     from entrobench.models.language_model import end_tokens, generation_settings, load_model

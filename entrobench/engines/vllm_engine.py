@@ -118,7 +118,7 @@ def _start(**settings: Any) -> Any:
 
 
 def sampling_settings(sampling: Sampling, end_tokens: Sequence[int]) -> dict[str, Any]:
-    """What vLLM calls our sampling, in process and over HTTP alike; only `end_tokens` end an answer."""
+    """Our sampling as vLLM's parameters, the same in process and over HTTP; only `end_tokens` end an answer."""
     truncates = sampling.top_k or sampling.top_p < 1  # log-probabilities would be those of the truncated distribution
     return {
         "temperature": sampling.temperature,

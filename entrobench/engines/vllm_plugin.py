@@ -1,4 +1,4 @@
-"""What vLLM loads of us in each of its processes (entry point `vllm.general_plugins`): a cure for its CPU build."""
+"""The plug-in that vLLM loads in each of its processes (entry point `vllm.general_plugins`): a fix for its CPU build."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def register() -> None:
 
     The CPU build packs each weight matrix when the model is loaded, and multiplies by the packed copy. New weights are
     packed again layer by layer, but an output layer that shares its weights with the embedding is no layer of the
-    checkpoint: its packed copy stays that of the first model, and nothing says so. On a GPU nothing is packed.
+    checkpoint: without this, its packed copy silently stays that of the first model. On a GPU nothing is packed.
     """
     from vllm.platforms import current_platform
 

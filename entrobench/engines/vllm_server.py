@@ -30,7 +30,7 @@ PATIENCE = 3600.0  # ours: seconds until an answer to a request
 
 
 class VllmServer:
-    """A running vLLM server that this run has for itself."""
+    """A running vLLM server, held by one run at a time."""
 
     def __init__(self, address: str, end_tokens: Sequence[int], longest: int, scratch: Path, ranks: Ranks) -> None:
         """Find the server and check how it was started; `longest` counts the tokens of prompt and answer together.
@@ -92,7 +92,7 @@ class VllmServer:
         return dtype
 
     def _lock(self) -> Any:
-        """Hold the server for this run as long as the process lives: another would change its weights."""
+        """Hold the server for this run while the process lives: another run would change its weights."""
         name = hashlib.blake2b(self.address.encode(), digest_size=8).hexdigest()
         file = (Path(tempfile.gettempdir()) / f"entrobench-engine-{name}.lock").open("a")
         try:

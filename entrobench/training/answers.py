@@ -1,4 +1,4 @@
-"""A step's answers: sampled, judged, and where the study says so refilled (dynamic sampling) and shaped by length."""
+"""A step's answers: sampled, graded, and where the study says so refilled (dynamic sampling) and penalised by length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from entrobench.models.language_model import decode
 
 
 class RewardVerdict(Protocol):
-    """What a reward returns: the grader's verdict."""
+    """What a reward returns; the grader's Verdict fits."""
 
     @property
     def correct(self) -> bool: ...
@@ -70,7 +70,7 @@ class Sampled:
 
 
 class Sampler:
-    """Samples and judges answers to prompts; each process does its share and gets those of all."""
+    """Samples and grades answers to prompts; each process does its share and receives the answers of all."""
 
     def __init__(
         self, tokenizer: Any, engine: Engine, reward: Reward, config: TrainerConfig, seed: int, ranks: Ranks
@@ -81,11 +81,11 @@ class Sampler:
     def sample(
         self, prompts: Sequence[Prompt], step: int, temperature: float, refill: Iterator[Sequence[Prompt]]
     ) -> Sampled:
-        """G answers to each prompt of a step.
+        """Sample G answers to each prompt of a step.
 
-        With dynamic sampling (DAPO, arXiv 2503.14476, section 3.2) groups that are all right or all wrong are dropped,
-        and batches of further prompts out of `refill` sampled, until as many groups are mixed as the step has prompts
-        or `max_sampling_batches` are made.
+        With dynamic sampling (DAPO, arXiv 2503.14476, section 3.2) groups whose answers are all right or all wrong are
+        dropped. Further batches of prompts are taken from `refill`, until as many groups are mixed as the step has
+        prompts, or `max_sampling_batches` batches are sampled.
         """
         sampled = Sampled()
         first = self._batch(prompts, step, temperature, sampled)
@@ -136,9 +136,10 @@ class Sampler:
 
 
 def reward_of(answer: Answer, config: TrainerConfig) -> float:
-    """1 if correct, less the soft penalty of the last `overlong_buffer` tokens (DAPO, arXiv 2503.14476, eq. 13).
+    """1 if correct, minus the soft length penalty (DAPO, arXiv 2503.14476, eq. 13).
 
-    The penalty grows linearly from 0 at max_response_tokens - overlong_buffer to `overlong_factor` at the longest.
+    The penalty grows linearly from 0 at max_response_tokens - overlong_buffer to `overlong_factor` at the longest
+    answer.
     """
     correct = float(answer.verdict.correct)
     if not config.overlong_buffer:

@@ -40,7 +40,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
 
 
 def put_in_place(draft: Path, final: Path) -> None:
-    """Rename a finished folder of files, or replace one by it, once the disk has all of it."""
+    """Move a finished folder of files to its place, and over what is there, once the disk has all of it."""
     for path in [*draft.iterdir(), draft]:
         synchronise(path)
     shutil.rmtree(final, ignore_errors=True)
@@ -81,7 +81,7 @@ def latest(folder: Path, identity: Mapping[str, str]) -> Path | None:
 
 
 def stale(folder: Path, identity: Mapping[str, str]) -> bool:
-    """Whether the newest checkpoint is of the same config, but was made by another version of the method's source."""
+    """Whether the newest checkpoint has the same config but was made by another version of the method's source."""
     complete = _complete(folder)
     stored = load_state(complete[-1])["identity"] if complete else identity
     same_config = stored["config_hash"] == identity["config_hash"]

@@ -16,7 +16,7 @@ from entrobench.entropy.selection import clamp_rule
 
 
 class ClampDiagnostic:
-    """A token statistic that adds up, beside the full entropy which it returns, what each clamp p would change."""
+    """A token statistic: returns the full entropy, and adds up what each clamp p would change of it."""
 
     def __init__(self, clamps: Sequence[float]) -> None:
         self.clamps = tuple(clamps)
@@ -39,9 +39,10 @@ class ClampDiagnostic:
         self.sums[name] = self.sums.get(name, 0.0) + float(values.sum(dtype=torch.float64))
 
     def take(self, ranks: Ranks, device: torch.device) -> dict[str, float]:
-        """Columns of the step so far, which starts anew: token means of mass and entropy; cosine and norm ratio.
+        """Return the columns of the step that ends, and start a new one: token means of mass and entropy, cosine, norm
+        ratio.
 
-        The last two compare the gradients of all tokens at once, so that tokens without entropy do not count.
+        The last two compare the gradients of all tokens at once, so that tokens without entropy have no weight.
         """
         sums, self.sums = ranks.sum_numbers(self.sums, device), {}
         row: dict[str, float] = {}

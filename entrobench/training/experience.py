@@ -34,12 +34,14 @@ class Experience:
     keys: list[str]  # [S] names of the sequences for random draws
     sampled: Sampled  # all answers, also dropped ones
     entropy_t1: float  # nats per token of the sampling policy at temperature 1
-    rollout: dict[str, float]  # how far sampler and trainer lie apart: see `_mismatch_of`
+    rollout: dict[str, float]  # how far sampler and trainer differ, see `_mismatch_of`
     seconds: dict[str, float]
 
 
 def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, step: int) -> list[Prompt]:
-    """The prompts of a step: epochs shuffled by (seed, epoch), the same for every method; steps never span epochs."""
+    """The prompts of a step. Every epoch is shuffled by (seed, epoch), the same for every method; no step spans two
+    epochs.
+    """
     per_epoch = len(prompts) // config.prompts
     epoch, place = divmod(step - 1, per_epoch)
     order = keyed_generator(f"order/{seed}/{epoch}").permutation(len(prompts))
@@ -49,10 +51,10 @@ def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, st
 def minibatches(
     method: Method, experience: Experience, updates: int, limits: ForwardLimits
 ) -> Iterator[tuple[MiniBatch, Sequences, list[str]]]:
-    """Cut a step into its updates: the records, the sequences and their keys of each, dropped sequences left out.
+    """Cut a step into its updates; yields the records, the sequences and their keys of each, without dropped sequences.
 
-    Calls the method's `keep`, `advantages` and `before_updates` first, once. An update with nothing left is skipped,
-    and so are all where dynamic sampling found no group to train on.
+    First calls the method's `keep`, `advantages` and `before_updates`, once. Skips an update of which no sequence is
+    left, and all updates where dynamic sampling found no group to train on.
     """
     batch = experience.batch
     keep, advantages = hook_checks.keep(method, batch), hook_checks.advantages(method, batch)
@@ -99,7 +101,7 @@ class Collector:
         reference: Any | None,
         refill: Iterator[Sequence[Prompt]] = iter(()),  # noqa: B008 (empty for ever)
     ) -> Experience:
-        """Sample G answers to each prompt at this temperature and record them; `refill` see `Sampler.sample`."""
+        """Sample G answers to each prompt at this temperature and record them; for `refill` see `Sampler.sample`."""
         start = time.perf_counter()
         with whole_weights(self.whole, self.model) as weights:
             self.engine.load(weights)
@@ -122,7 +124,7 @@ class Collector:
     def _mismatch_of(self, batch: StepBatch) -> dict[str, float]:
         """Mean |logp_rollout - logp_old| per token and, with a correction, its weights' mean and largest.
 
-        Raises InputError where the engine is farther off than rounding explains.
+        Raises InputError where the mean is larger than rounding explains.
         """
         assert batch.logp_rollout is not None
         difference = (batch.logp_old - batch.logp_rollout)[batch.mask]

@@ -1,4 +1,4 @@
-"""What a method's hooks return is checked here before anything is made of it; a wrong return stops the training."""
+"""Checks of what a method's hooks return, before it is used; a wrong return stops the training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from entrobench.errors import InputError
 
 
 class HookError(InputError):
-    """A hook returned what it must not; the message names hook and first bad position, the trainer method and step."""
+    """A hook returned what it must not. The message names the hook and the first bad position; the trainer adds method
+    and step.
+    """
 
 
 def temperature(method: Method, progress: Progress) -> float:
-    """What `sampling` says. Raises HookError unless it is a finite number above 0."""
+    """The temperature that `sampling` returns. Raises HookError unless it is a finite number above 0."""
     found = method.sampling(progress)
     value = found.get("temperature") if isinstance(found, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
@@ -29,18 +31,18 @@ def temperature(method: Method, progress: Progress) -> float:
 
 
 def keep(method: Method, step: StepBatch) -> Tensor:
-    """What `keep` says, [S] bool."""
+    """The result of `keep`, [S] bool."""
     return _tensor("keep", method.keep(step), step.rewards.shape, "[S]", torch.bool)
 
 
 def advantages(method: Method, step: StepBatch) -> Tensor:
-    """What `advantages` says, [S,T], finite also outside the mask, where it is multiplied by 0."""
+    """The result of `advantages`, [S,T]; finite also outside the mask, where it is multiplied by 0."""
     value = _tensor("advantages", method.advantages(step), step.mask.shape, "[S,T]", step.rewards.dtype)
     return finite("advantages", value)
 
 
 def select(method: Method, batch: MiniBatch, rng: Any) -> dict[str, Tensor]:
-    """What `select` says, {name: [B,T]} numbers or bools, finite inside the mask."""
+    """The result of `select`, {name: [B,T]} numbers or bools, finite inside the mask."""
     found = method.select(batch, rng)
     if not isinstance(found, Mapping):
         raise HookError(f"select must return a mapping of names to [B,T] tensors, got {type(found).__name__}")
@@ -68,7 +70,7 @@ def token_stats(method: Method) -> dict[str, TokenStat]:
 
 
 def _stat(name: str, function: TokenStat) -> TokenStat:
-    if is_own(function):  # needs no check, and is known by itself where it shares work
+    if is_own(function):  # ours: needs no check, and must be recognised where it shares work
         return function
 
     def checked(logits: Tensor) -> Tensor:
@@ -82,18 +84,18 @@ def _stat(name: str, function: TokenStat) -> TokenStat:
 
 
 def token_loss(method: Method, tokens: TokenBatch) -> Tensor:
-    """What `token_loss` says, [b,T]; whether it is finite shows in its sum, see `raise_non_finite`."""
+    """The result of `token_loss`, [b,T]. Whether it is finite is seen in its sum: see `raise_non_finite`."""
     return _tensor("token_loss", method.token_loss(tokens), tokens.mask.shape, "[b,T]", tokens.logp.dtype)
 
 
 def regularizer(method: Method, tokens: TokenBatch) -> Tensor | None:
-    """What `regularizer` says, [b,T] or None."""
+    """The result of `regularizer`, [b,T] or None."""
     value = method.regularizer(tokens)
     return None if value is None else _tensor("regularizer", value, tokens.mask.shape, "[b,T]", tokens.logp.dtype)
 
 
 def raise_non_finite(tokens: TokenBatch, loss: Tensor, regularizer: Tensor | None) -> None:
-    """Raise HookError for whatever made a micro-batch's loss NaN or infinite: model, statistic, loss or regularizer."""
+    """Raise HookError for what made a micro-batch's loss NaN or infinite: model, statistic, loss or regularizer."""
     finite("the model's log-probabilities", tokens.logp, tokens.mask)
     for name, value in tokens.stats.items():
         finite(f"token_stats: {name}", value, tokens.mask)
@@ -103,7 +105,7 @@ def raise_non_finite(tokens: TokenBatch, loss: Tensor, regularizer: Tensor | Non
 
 
 def state(method: Method) -> None:
-    """Raise HookError for a number of the state that is NaN or infinite: it would go into the checkpoint."""
+    """Raise HookError for a number of the method's state that is NaN or infinite, before it gets into a checkpoint."""
     for name, value in dataclasses.asdict(method.state).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise HookError(f"after_step or before_updates left state.{name} at {value}")

@@ -1,6 +1,7 @@
-"""The rows of a run: while it trains one JSON line each in <run>/live.jsonl, which the MLflow view follows.
+"""The rows of a run. While it trains, each is a line of JSON in <run>/live.jsonl, which the MLflow view follows.
 
-That file is no output: it is written anew when training starts or resumes, and gone once steps.parquet is there.
+live.jsonl is no output of the job: it is rewritten when training starts or resumes, and removed when steps.parquet is
+written.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _line(row: Mapping[str, float]) -> str:
 
 
 def read_live(path: Path) -> list[dict[str, float]]:
-    """The whole lines of a live file; a last one that is just being written is left for the next look."""
+    """The complete lines of a live file; a last line that is still being written is left for the next look."""
     whole, _, _ = path.read_text().rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]
 

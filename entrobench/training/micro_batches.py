@@ -1,6 +1,6 @@
-"""How the sequences of a minibatch are divided: among processes, and into micro-batches that fit in memory.
+"""How the sequences of a minibatch are divided among processes, and into micro-batches that fit in memory.
 
-Nothing here ever changes a result: divisors and selections are settled before.
+Nothing here ever changes a result: divisors and selections are computed before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Rows = list[int]
 
 @dataclass(frozen=True)
 class ForwardLimits:
-    """Limits of a forward pass; `ranks` share the work."""
+    """How much one forward pass may hold; `ranks` share the work."""
 
     micro_batch: int  # sequences
     head_chunk: int  # tokens per chunk of the output layer
@@ -23,10 +23,12 @@ class ForwardLimits:
     ranks: Ranks = Ranks()
 
     def micro_batches(self, lengths: Sequence[int]) -> list[list[Rows]]:
-        """Row numbers by process and micro-batch; every process gets as many micro-batches, some maybe empty.
+        """Row numbers by process and micro-batch; all processes get equally many micro-batches, of which some may be
+        empty.
 
-        `lengths` are tokens per sequence. Without a limit on tokens rows stay in order; with one, sequences of like
-        length come together, so that little is padding, and are dealt out in turn, so that processes end together.
+        `lengths` are tokens per sequence. Without a limit on tokens, rows keep their order. With one, sequences are
+        sorted by length, so that there is little padding, and dealt to the processes in turn, so that these finish
+        together.
         """
         if self.tokens:
             order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
@@ -39,7 +41,7 @@ class ForwardLimits:
         return [part + [[]] * (most - len(part)) for part in parts]
 
     def numbers(self, lengths: Sequence[int]) -> list[int]:
-        """The number of each row's micro-batch among those of all processes."""
+        """For each row the number of its micro-batch, counted over all processes."""
         every = [rows for part in self.micro_batches(lengths) for rows in part]
         number = {row: place for place, rows in enumerate(every) for row in rows}
         return [number[row] for row in range(len(lengths))]
@@ -49,7 +51,9 @@ class ForwardLimits:
         return self.micro_batches(lengths)[self.ranks.number]
 
     def _pack(self, rows: Sequence[int], lengths: Sequence[int]) -> Iterator[Rows]:
-        """Consecutive rows as long as they are few and, padded to the longest, short enough; one row always fits."""
+        """Consecutive rows, as many as both limits allow once they are padded to the longest; a single row is always
+        allowed.
+        """
         packed: Rows = []
         longest = 0
         for row in rows:

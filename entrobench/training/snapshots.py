@@ -1,7 +1,8 @@
-"""Snapshots for evaluation: weights along the way, kept with the checkpoints and published when training ends.
+"""Snapshots for evaluation: weights of earlier steps, kept beside the checkpoints and published when training ends.
 
-Snakemake deletes a job's outputs before it starts again, and checkpoints/ is none of them: what lies there outlives a
-kill. A snapshot is written before the checkpoint of its step, so a checkpoint finds all snapshots up to its own step.
+Snakemake deletes a job's outputs before the job starts again. checkpoints/ is no output, so what lies there survives a
+kill. A snapshot is written before the checkpoint of its step, so that every checkpoint finds the snapshots up to its
+own step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def snapshot_steps(steps: int, every: int) -> range:
 
 
 def snapshot_name(step: int) -> str:
-    """The folder of a step's snapshot, and of what is evaluated with it."""
+    """The folder name of a step's snapshot, and of its answers and grades."""
     return f"step{step:06d}"
 
 
@@ -32,7 +33,7 @@ class Snapshots:
         self.kept, self.published = folder / "checkpoints" / "snapshots", folder / "snapshots"
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
-        """Let `write` put the weights into their folder, if this step is one of `steps`."""
+        """Call `write` with the snapshot's folder, if this step is one of `steps`."""
         if step in self.steps:
             write(self.kept / snapshot_name(step))
 
@@ -53,7 +54,7 @@ class Snapshots:
                 shutil.rmtree(found)
 
     def publish(self) -> None:
-        """Show the snapshots as an output of the run, by hard links: a kill from here on loses none of them."""
+        """Link the snapshots into the run's output folder (hard links: a kill from here on loses none of them)."""
         if not self.every:
             return
         shutil.rmtree(self.published, ignore_errors=True)

@@ -47,7 +47,7 @@ class Measures:
             self.add(name, value)
 
     def sum_over_ranks(self, ranks: Ranks, device: torch.device) -> None:
-        """Sum over the processes what each has measured on its own sequences; `tokens` counts all of them already."""
+        """Add what every process has measured on its own sequences; `tokens` already counts all of them."""
         losses = {"policy_loss": self.policy_loss, "regularizer_loss": self.regularizer_loss}
         self.sums = ranks.sum_numbers({**self.sums, **losses}, device)
         self.policy_loss, self.regularizer_loss = (self.sums.pop(name) for name in losses)
@@ -77,7 +77,7 @@ def minibatch_of(
 
 
 def with_fresh(method: Method, model: Any, batch: MiniBatch, sequences: Sequences, limits: ForwardLimits) -> MiniBatch:
-    """Fill `fresh`, by one extra forward, or from the sampling policy's values on the first update of a step."""
+    """Fill `fresh`: from the sampling policy's values on the first update of a step, else by one extra forward."""
     if not method.fresh:
         return batch
     if batch.update == 0:
@@ -103,7 +103,7 @@ def keyed_uniforms(
 
 
 def keyed_generator(key: str) -> numpy.random.Generator:
-    """A random generator that the text alone decides."""
+    """A random generator seeded by the text alone."""
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return numpy.random.Generator(numpy.random.Philox(key=int.from_bytes(digest)))
 
@@ -119,9 +119,8 @@ def accumulate_gradients(
 ) -> Measures:
     """Run one minibatch in micro-batches and add up the gradient of its loss; returns what was measured.
 
-    With several processes each adds the gradient of its own sequences, and the measures are those of all.
-
-    `keys` names the sequences for random draws; `backward` is `Tensor.backward` or the accelerator's.
+    With several processes each adds the gradient of its own sequences, and the measures are those of all. `keys` names
+    the sequences for random draws; `backward` is `Tensor.backward` or the accelerator's.
     """
     batch = with_fresh(method, model, batch, sequences, limits)
     rng = keyed_uniforms(keys, batch.step, batch.update, batch.mask.shape, batch.mask.device)
@@ -131,7 +130,7 @@ def accumulate_gradients(
     for own in limits.own_micro_batches(sequences.lengths):
         rows = torch.tensor(own or [0], device=batch.mask.device)
         tokens = _token_batch(method, model, batch, sequences.rows(rows), rows, extras, limits)
-        if not own:  # nothing left for this process, which still takes part in gathering sharded weights
+        if not own:  # no sequence for this process, which must still take part in gathering sharded weights
             backward(tokens.logp.sum() * 0)
             continue
         token_loss, regularizer = hook_checks.token_loss(method, tokens), hook_checks.regularizer(method, tokens)
@@ -151,7 +150,8 @@ def accumulate_gradients(
 def divisor_weights(method: Method, batch: MiniBatch, extras: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Weights [B,T] of the policy loss and of the regularizer, from the global minibatch.
 
-    A correction of the sampler's mismatch weighs the tokens' policy loss; the divisors are those without it.
+    The correction of the sampler's mismatch multiplies the policy loss of each token and leaves the divisors as they
+    are.
     """
     counted = batch.mask
     if method.divisor == "selected":

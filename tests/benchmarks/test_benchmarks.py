@@ -26,7 +26,9 @@ def test_every_benchmark_file_loads_and_names_a_dataset_that_exists() -> None:
 
 
 def test_an_unknown_benchmark_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"evaluation/benchmarks/tasks: unknown benchmark 'gsm9k' .*did you mean 'gsm8k'"):
+    with pytest.raises(
+        InputError, match=r"evaluation/benchmarks/tasks: unknown benchmark 'gsm9k' .*did you mean 'gsm8k'"
+    ):
         task_files.load_benchmark("gsm9k")
 
 
