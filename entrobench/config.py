@@ -1,4 +1,4 @@
-"""Typed, flat settings: every field has a range and a source, every wrong key is one clear line."""
+"""Typed, flat settings: every field has a range and a source, every wrong key is reported in one clear line."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def setting(
     source: str = "ours",
     added: bool = False,
 ) -> Any:
-    """Declare a settings field: its default, its inclusive range or choices, and where the default comes from.
+    """Declare a settings field: its default, its inclusive range or choices, and the source of the default.
 
-    `added`: the field came after runs were made, and its default is what they did; see `stored`.
+    `added`: the field was added after runs were made, with a default that means what they did; see `stored`.
     """
     metadata = {"low": low, "high": high, "choices": choices, "source": source, "added": added}
     if isinstance(default, (list, dict)):
@@ -80,7 +80,7 @@ def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) 
 
 
 def _about(declared: dataclasses.Field[Any]) -> str:
-    """What is said of a setting beside its range: its default, and where that comes from or what it means."""
+    """What is known of a field beside its range: its default, and the default's source or meaning."""
     source = declared.metadata.get("source", "ours")
     return "" if source == "ours" else f" (default {declared.default}: {source})"
 

@@ -1,4 +1,4 @@
-"""YAML files that users write: read strictly, checked against a schema, every fault one line."""
+"""YAML files that users write: read strictly, checked against a schema, every fault reported in one line."""
 
 from __future__ import annotations
 

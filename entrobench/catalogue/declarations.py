@@ -1,4 +1,4 @@
-"""Values that runs decide, as a study declares them in place of a number: read and checked.
+"""Values that runs decide, declared in a study in place of a number: read and checked here.
 
 `{tune: [0.001, 0.01]}` is the value of a grid with the best score on validation splits. `{time_mean: ARM}` is the mean,
 over steps and seeds, of the value that another method of the same model and dataset used.
@@ -29,7 +29,7 @@ class TimeMean:
 
 
 def split(values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], Declarations]:
-    """Separate a method's values into given ones and checked declarations. Raises InputError for a bad one."""
+    """Separate a method's values into plain values and checked declarations. Raises InputError for a bad one."""
     declared = {key: _checked(value, f"{where}: {key}") for key, value in values.items() if isinstance(value, Mapping)}
     if len(declared) > 1 and any("tune" in declaration for declaration in declared.values()):
         raise InputError(f"{where}: only one value of a tuned method may be found by runs, got {', '.join(declared)}")
@@ -58,6 +58,6 @@ def _number(value: Any, where: str) -> float:
 
 
 def candidates(declared: Declarations) -> Iterator[dict[str, float]]:
-    """What the declared values may be, as far as it is known before any run: each point of a grid, else nothing."""
+    """What the declared values may be, as far as is known before any run: the points of a grid, else nothing."""
     grids = [(key, declaration["tune"]) for key, declaration in declared.items() if "tune" in declaration]
     yield from [{key: value} for key, grid in grids for value in grid] or [{}]

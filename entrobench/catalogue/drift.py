@@ -49,7 +49,7 @@ class Quantity:
 
 
 def quantities() -> list[Quantity]:
-    """The ledger, with its values out of config/methods. Raises InputError for a variant that is not there."""
+    """The ledger, with values from config/methods. Raises InputError for a variant that does not exist."""
     return [_quantity(row) for row in yaml.safe_load(LEDGER.read_text(encoding="utf-8"))]
 
 

@@ -1,4 +1,4 @@
-"""Marks: what lists and tables say beside a method's name, the ways in which it is not compared like the others."""
+"""Marks beside a method's name in lists and tables: in which way it cannot be compared like the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INERT = "inert on policy"
 
 
 def marks_of(use: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a reader of a list must know about a method with these settings; a setting wins over the class."""
+    """What a reader of a list must know about a method with these values; a value wins over what the class says."""
     info = method_infos().get(use)
     declared = {**(info.constants if info else {}), **values}
     marks = {
@@ -24,7 +24,7 @@ def marks_of(use: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def method_marks(config: Mapping[str, Any]) -> list[str]:
-    """The marks of a run, from its config.json; that a method does nothing on policy counts at one update per step."""
+    """The marks of a run, from its config.json; that a method is inert on policy counts only at one update per step."""
     marks = marks_of(config["method"]["use"], config["method"]["values"])
     one_update = config["trainer"]["updates"] == 1
     inert = ["inert at 1 update per rollout"] if INERT in marks and one_update else []

@@ -42,7 +42,7 @@ def catalogue() -> str:
 
 
 def page(name: str) -> str:
-    """One method, or one named variant, whole. Raises InputError for an unknown name."""
+    """All about one method or one named variant. Raises InputError for an unknown name."""
     files = named_files("methods")
     if name not in method_infos() and name not in files:
         raise unknown("method", name, {*method_infos(), *files}, "entrobench methods")
@@ -103,7 +103,7 @@ def _values(path: Path, method: type[Method]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Written:
-    """A variant's file as it is written, unchecked: its method may be missing, or not import."""
+    """A variant's file as text, unchecked: its method may be missing, or fail to import."""
 
     variant: Variant
     description: str
@@ -118,7 +118,7 @@ def _written(path: Path) -> Written:
 
 
 def default(declared: dataclasses.Field[Any]) -> Any:
-    """A settings field's default, made by its factory where it has one."""
+    """A field's default, made by its factory where it has one."""
     made = declared.default_factory
     return declared.default if made is dataclasses.MISSING else made()
 
@@ -137,7 +137,7 @@ def _range(declared: dataclasses.Field[Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as a YAML file has it."""
+    """A value as it is written in YAML."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,7 @@
-"""Which methods exist: files of the methods folder and entry points of installed packages.
+"""Which methods exist: files of the methods folder, and entry points of installed packages.
 
-Listing reads source text only; a plug-in is imported when a study, or a check, names it, so a broken one harms nobody
-else. The registry name of a built-in method is its file's name, that of a plug-in its entry point's name.
+Listing reads source text only. A plug-in is imported when a study or a check names it, so a broken one affects no other
+method. The registry name of a built-in method is its file's name, that of a plug-in its entry point's name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HOOKS = [name for name in HOOKS if not isinstance(vars(Method)[name], type) and 
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """What the source of a method says about it, without importing it."""
+    """What a method's source says about it, without importing it."""
 
     name: str
     paper: str
@@ -133,7 +133,7 @@ def _describe(name: str, source: Path | None, module: str, attribute: str | None
 
 
 def _method_classes(classes: dict[str, ast.ClassDef]) -> list[str]:
-    """Public classes with a base, except those that another class of the file refines."""
+    """Public classes with a base class, except those from which another class of the file is derived."""
     bases = {base.id for node in classes.values() for base in node.bases if isinstance(base, ast.Name)}
     return [name for name, node in classes.items() if node.bases and name not in bases and not name.startswith("_")]
 

@@ -17,9 +17,9 @@ from .registry import load_method, method_infos
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with all its settings: `name` stands in paths and tables, `use` is the registered method.
+    """A method with all its values: `name` is used in paths and tables, `use` is the registered method.
 
-    `derived` holds the declarations of values that runs decide; `values` all others.
+    `derived` holds the declarations of values that runs decide, `values` all others.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Variant:
 def resolve(methods: Sequence[str] | Mapping[str, Mapping[str, Any] | None], where: str) -> list[Variant]:
     """Resolve a study's `methods`: a list of names, or {name: values}; `use: NAME` among the values names the source.
 
-    So `aent: {use: aent_math, warmup: 10}` runs the preset aent_math with another warm-up under the name aent.
+    `aent: {use: aent_math, warmup: 10}` runs the variant aent_math with another warm-up under the name aent.
     """
     entries = dict(methods) if isinstance(methods, Mapping) else dict.fromkeys(methods)
     return [_resolve(name, values or {}, where) for name, values in entries.items()]

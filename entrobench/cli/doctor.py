@@ -33,7 +33,7 @@ def _python() -> Iterator[Line]:
 
 
 def _lock_file() -> Iterator[Line]:
-    """Installed versions against requirements.lock, or requirements-vllm.lock."""
+    """Installed versions, compared with requirements.lock or requirements-vllm.lock."""
     path = lock_file()
     if not path.exists():
         yield "fail", f"no {path} here", "run the command in the project's root folder"

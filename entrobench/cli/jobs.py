@@ -45,7 +45,7 @@ def train(
 ) -> None:
     """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
 
-    Examples: entrobench train results/quickstart/runs/small/chain2/aent/seed0; on several machines:
+    Examples: entrobench train results/quickstart/runs/chain-qwen/chain2/aent/seed0; on several machines:
     accelerate launch --num_machines 2 … -m entrobench.cli.main train FOLDER
     """
     from entrobench.config import Hardware, TrainerConfig, parse
@@ -94,7 +94,8 @@ def generate(
 ) -> None:
     """Sample the answers of the model in MODEL_FOLDER to all benchmarks that EVALUATION (evaluation.json) names.
 
-    Example: entrobench generate results/models/small results/quickstart/evaluation.json results/quickstart/base/small
+    Example: entrobench generate results/models/chain-qwen results/quickstart/evaluation.json
+    results/quickstart/base/chain-qwen
     """
     import json
 
@@ -112,7 +113,7 @@ def lock(
 ) -> None:
     """Write the resolved config.json of one run.
 
-    Example: entrobench lock quickstart small/chain2/aent/seed0
+    Example: entrobench lock quickstart chain-qwen/chain2/aent/seed0
     """
     from entrobench.studies.lock import lock_run
     from entrobench.studies.study import load_part
@@ -140,7 +141,7 @@ def lock_evaluation(
 def base_model(name: Annotated[str, typer.Argument(help="name in config/models")]) -> None:
     """Make or fetch a base model into results/models/NAME.
 
-    Example: entrobench base-model small
+    Example: entrobench base-model chain-qwen
     """
     from entrobench.models import base_model
     from entrobench.studies import named_inputs

@@ -50,7 +50,7 @@ def grade(
     """Grade the answers of a generations FILE, or of all files of a run, on all cores; or explain one verdict.
 
     A FILE's rows hold gold and response. An answer that this grader version judged before costs nothing.
-    Examples: entrobench grade results/quickstart/base/small/generations/chain2.jsonl.zst;
+    Examples: entrobench grade results/quickstart/base/chain-qwen/generations/chain2.jsonl.zst;
     entrobench grade --prediction 'So \\boxed{1/2}.' --gold 0.5
     """
     if (prediction is None) != (gold is None) or (path is None) == (prediction is None):
@@ -83,7 +83,7 @@ def audit_grader(
 ) -> None:
     """Compare our verdicts with math-verify's on a generations FILE; print the disagreements as a table.
 
-    Example: entrobench audit-grader results/quickstart/base/small/generations/chain2.jsonl.zst
+    Example: entrobench audit-grader results/quickstart/base/chain-qwen/generations/chain2.jsonl.zst
     """
     from entrobench.evaluation.grading.grader_audit import audit
 
@@ -200,7 +200,7 @@ def track(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="delete the study's MLflow runs and import anew")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="show the runs that train, of all studies")] = False,
 ) -> None:
-    """Project a study's result files into MLflow (results/mlflow.db); `make ui` shows them.
+    """Import a study's result files into MLflow (results/mlflow.db); `make ui` shows them.
 
     Example: entrobench track quickstart
     """
@@ -277,7 +277,7 @@ def plan(
     simulate: Annotated[int, typer.Option(min=0, help="walk the whole graph with fake jobs on that many GPUs")] = 0,
     gpu_memory: Annotated[float, typer.Option(min=0.1, help="GiB of one GPU, which a run must fit")] = 80.0,
 ) -> None:
-    """Say what a study will run, what of it is done, and what it will take: tokens, GPU-hours, memory, disk.
+    """Say what a study will run, what of it is done, and what it takes: tokens, GPU-hours, memory, disk.
 
     Ends with status 2 if a run does not fit a GPU. Example: entrobench plan paper --simulate 8
     """
@@ -309,9 +309,9 @@ def doctor() -> None:
 
 @app.command()
 def pin(name: Annotated[str, typer.Argument(metavar="NAME", help="a study, a base model or a dataset")]) -> None:
-    """Get what NAME takes from the hub and write revision, SHA-256 and size of every file into its recipes.
+    """Fetch what NAME takes from the hub and write revision, SHA-256 and size of every file into its recipes.
 
-    Needs network, once; recipes that are pinned are only fetched. Example: entrobench pin paper
+    Needs the network, once; recipes that are pinned are only fetched. Example: entrobench pin paper
     """
     from entrobench.data import fetch
     from entrobench.studies import pin

@@ -87,7 +87,7 @@ class Subject:
 
     @property
     def contract(self) -> tuple[Any, ...]:
-        """What its settings ask of the trainer: a variant with another contract is another thing to check."""
+        """What its values ask of the trainer: a variant with another contract is checked by itself."""
         names = ("fresh", "scope", "divisor", "loss_agg", "regularizer_agg", "reference_reset_every")
         return tuple(getattr(self.make(), name) for name in names)
 
@@ -176,7 +176,7 @@ def order(subject: Subject, plain: Trace) -> Point:
 
 
 def resume(subject: Subject) -> Point:
-    """Point 4: a run that goes on from a checkpoint ends with the bits of the uninterrupted one."""
+    """Point 4: a run that is resumed from a checkpoint ends with the bits of the uninterrupted one."""
     silence = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(silence), redirect_stderr(silence):
         model_folder, data_folder = _trial_files(Path(folder))
@@ -225,12 +225,12 @@ def _trial_files(folder: Path) -> tuple[Path, Path]:
 
 
 def _losses(trainer: Trainer) -> list[dict[str, float]]:
-    """The logged rows without their clocks."""
+    """The logged rows without times."""
     return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in trainer.rows]
 
 
 def slopes(subject: Subject, watch: Watch) -> Point:
-    """Point 5: gradients of statistics, loss and regularizer match central differences, where a rehearsal ended."""
+    """Point 5: gradients of statistics, loss and regularizer match central differences at the end of a rehearsal."""
     logits = 2 * torch.randn(4, len(VOCABULARY), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     gaps, cut = {}, []
     method, tokens = subject.make(), watch.tokens
@@ -264,7 +264,7 @@ def _input(tokens: TokenBatch, name: str) -> Tensor:
 
 
 def _masked(hook: Callable[[TokenBatch], Tensor], tokens: TokenBatch, name: str, value: Tensor) -> Tensor:
-    """What a hook gives where one of its inputs has this value; 0 outside the mask."""
+    """What a hook returns where one of its inputs has this value; 0 outside the mask."""
     changed = {"logp": value} if name == "logp" else {"stats": {**tokens.stats, name: value}}
     return hook(replace(tokens, **changed)) * tokens.mask
 
@@ -291,7 +291,7 @@ def slope_gap(function: Callable[[Tensor], Tensor], point: Tensor, step: float =
 
 
 def neutral(subject: Subject) -> Point:
-    """Point 6: the declared neutral settings give GRPO's gradients, or the method says why it has none."""
+    """Point 6: the declared neutral values give GRPO's gradients, or the method says why it has none."""
     title, declared = "neutral settings reproduce GRPO", subject.method_class.neutral
     if declared == UNREASONED:
         return Point(6, title, "fail", None, "declare `neutral`: settings that equal GRPO, or why there are none")
@@ -344,7 +344,7 @@ def _bounded(declared: dataclasses.Field[Any]) -> bool:
 
 
 def golden(subject: Subject, run: bool) -> Point:
-    """Point 9: which tests hold numbers that were derived independently of the code; and whether they pass."""
+    """Point 9: the tests with numbers derived independently of the code, and whether they pass."""
     name, title = subject.method_name, "golden numbers"
     file = Path(__file__).parents[2] / "tests" / "golden" / f"test_{name}.py"
     if file.exists():

@@ -1,6 +1,6 @@
 """A rehearsal: a tiny real model and fixed answers, on which a method goes through whole steps in float64.
 
-Everything is the trainer's own code but the sampling: the answers are fixed, so that two rehearsals differ only in what
+All of it is the trainer's own code, except that answers are fixed and not sampled: two rehearsals differ only in what
 the caller changes.
 """
 
@@ -83,23 +83,23 @@ class Judged:
 
 
 def even_words(text: str, answer: str, finished: bool, key: str) -> Judged:
-    """A reward that is as good as random: right if the response has an even number of words."""
+    """A reward unrelated to the problem: right if the response has an even number of words."""
     correct = len(text.split()) % 2 == 0
     return Judged(correct, "correct" if correct else "wrong")
 
 
 class Replay:
-    """An engine that always gives the fixed answers."""
+    """An engine that always returns the fixed answers."""
 
     tolerance = math.inf
 
     def load(self, model: Any) -> None:
-        """Nothing to take over."""
+        """Does nothing: there are no weights."""
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: str
     ) -> list[Completion]:
-        """The fixed answers; a rough log-probability stands for the rollout engine's own."""
+        """The fixed answers, with rough log-probabilities in place of a rollout engine's."""
         generator = random.Random("answers")
         completions = []
         for number, length in enumerate(RESPONSE_LENGTHS):
@@ -171,7 +171,7 @@ def fixed_prompts() -> list[Prompt]:
 
 
 def unchanged(experience: Experience) -> Experience:
-    """The experience as it is."""
+    """The experience itself."""
     return experience
 
 
@@ -208,8 +208,8 @@ def rehearse(
 ) -> Trace:
     """Take a new method through the steps of `STEPS`, two updates each, as the trainer does.
 
-    With a leader every update starts from the leader's weights: what is compared is one update, and not how training
-    magnifies rounding. The optimizer is plain gradient descent, for Adam divides by the gradient's own size.
+    With a leader every update starts from the leader's weights, so that single updates are compared, and not how
+    training magnifies rounding. The optimizer is plain gradient descent, since Adam divides by the gradient's own size.
     """
     model, trace = exact_model(), Trace()
     reference = copy.deepcopy(model) if method.reference else None

@@ -16,7 +16,7 @@ from entrobench.catalogue.registry import HOOKS
 
 
 class Watch:
-    """Wraps every hook of a method object; `offences` then says in words what a hook did that it must not do."""
+    """Wraps every hook of a method object; `offences` lists in words what a hook did that it must not do."""
 
     def __init__(self, method: Method) -> None:
         self.method = method

@@ -26,7 +26,7 @@ SEPARATORS = (";", ",", "then", "so", "and", "next")
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """What a chain dataset holds."""
+    """The problems of a chain dataset."""
 
     operations: int = setting(2, low=1, high=6, source="ours; operations per problem")
     modulus: int = setting(10, low=2, high=100, source="ours")
@@ -35,7 +35,7 @@ class ChainConfig:
 
 
 def rows(config: ChainConfig) -> list[tuple[str, str]]:
-    """Return (problem, answer) pairs, all distinct, in an order that the seed decides."""
+    """Return (problem, answer) pairs, all distinct, in an order that the seed determines."""
     generator = random.Random(f"chain/{config.seed}")
     if config.problems is None:
         numbers = itertools.product(range(config.modulus), repeat=config.operations + 1)

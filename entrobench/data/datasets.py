@@ -51,10 +51,10 @@ class ChainDataset:
 
 @dataclass(frozen=True)
 class JsonlDataset:
-    """Recipe of kind `jsonl`: {split: SplitFile}; `validation_share` of train is carved out by hash.
+    """Recipe of kind `jsonl`: {split: SplitFile}; `validation_share` of the training rows is held out by hash.
 
-    Where ENTROBENCH_DATA is not set, the files come from a `repository` of datasets at a `revision` (a full commit
-    hash), if the recipe names them; their content is pinned by its SHA-256 either way.
+    Where ENTROBENCH_DATA is not set and the recipe names a `repository` and its `revision` (a full commit hash), the
+    files are fetched from there. Their content is pinned by its SHA-256 either way.
     """
 
     kind: str = setting("jsonl")
@@ -82,7 +82,7 @@ class JsonlDataset:
 
 @dataclass(frozen=True)
 class HubDataset(JsonlDataset):
-    """Recipe of kind `hub`: {split: HubSplit} of a repository's files, which `entrobench pin` pins."""
+    """Recipe of kind `hub`: {split: HubSplit} of a repository's files, pinned by `entrobench pin`."""
 
     kind: str = setting("hub")
     revision: str | None = setting(UNKNOWN)
@@ -92,7 +92,9 @@ class HubDataset(JsonlDataset):
 
 @dataclass(frozen=True)
 class TaskDataset:
-    """Recipe of kind `lm_eval`: a task's test rows; `file_sha256` of its YAML file and `version` pin what it asks."""
+    """Recipe of kind `lm_eval`: the test rows of a task; `file_sha256` of its YAML file and `version` pin its
+    questions.
+    """
 
     kind: str = setting("lm_eval")
     source: str = setting("a task of lm-eval")
@@ -152,9 +154,9 @@ def source_of(name: str, spec: HubDataset) -> Source:
 
 
 def recipe_hash(spec: Spec) -> str:
-    """SHA-256 of what decides the rows: everything in the recipe but the prompt and where the files come from.
+    """SHA-256 of all that decides the rows: the recipe without its prompt and without where the files come from.
 
-    What a file leaves out is not hashed, so that a new optional key changes no hash.
+    Keys that a file does not give are not hashed, so that a new optional key changes no hash.
     """
     content = dataclasses.asdict(spec)
     if isinstance(spec, JsonlDataset):
@@ -181,7 +183,7 @@ def render(prompt: str, problem: str) -> str:
 
 
 def held_out(identifier: str, validation_share: float, test_share: float) -> str:
-    """The split of a problem id: the same id always lands in the same split, so splits are disjoint."""
+    """The split of a problem id: the same id always gives the same split, so splits are disjoint."""
     position = int(identifier, 16) / 16**16
     if position < test_share:
         return "test"
@@ -189,7 +191,7 @@ def held_out(identifier: str, validation_share: float, test_share: float) -> str
 
 
 def verify(name: str, spec: Mapping[str, Any]) -> None:
-    """Raise InputError if `prepare` would; reads the sources whole, but downloads nothing, and writes nothing."""
+    """Raise InputError where `prepare` would. Reads the sources whole; downloads and writes nothing."""
     where = recipe_place(name, spec)
     checked = check_spec(name, spec, where)
     if not (isinstance(checked, JsonlDataset) and _is_fetched(checked)):
@@ -202,7 +204,7 @@ def _is_fetched(spec: JsonlDataset) -> bool:
 
 
 def recipe_place(name: str, spec: Mapping[str, Any]) -> str:
-    """How error lines name a recipe."""
+    """The recipe's file, as error messages name it."""
     return f"lm-eval task {name}" if spec.get("kind") == "lm_eval" else f"config/datasets/{name}.yaml"
 
 
@@ -231,7 +233,7 @@ def prepare(name: str, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def write_splits(
     folder: Path, splits: Mapping[str, list[Row]], manifest: dict[str, Any], duplicates: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Write the splits and, last, manifest.json with their counts and hashes; other splits in the folder go."""
+    """Write the splits and, last, manifest.json with their counts and hashes; delete other splits in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
         if split in splits:
@@ -285,7 +287,7 @@ def _read(name: str, spec: Spec, where: str) -> dict[str, list[Row]]:
 
 
 def _folder_of(name: str, spec: JsonlDataset, file: SplitFile, where: str) -> Path:
-    """The folder that holds a file: the user's own, or where it is fetched to from the recipe's repository."""
+    """The folder of a file: the user's own, or the one into which the recipe's repository is fetched."""
     if not _is_fetched(spec):
         return data_folder(where)
     source = Source(
@@ -319,7 +321,7 @@ def _by_hash(rows: Iterable[Row], validation_share: float, test_share: float) ->
 
 
 def _unique(splits: Mapping[str, list[Row]]) -> tuple[dict[str, list[Row]], dict[str, int]]:
-    """Rows without repeated problems, and how many were dropped; a held-out problem is dropped from train."""
+    """Rows without repeated problems, and how many were dropped; of train and a held-out split, train loses the row."""
     seen: set[str] = set()
     unique: dict[str, list[Row]] = {}
     for split in (name for name in reversed(SPLITS) if name in splits):

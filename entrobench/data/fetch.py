@@ -1,7 +1,7 @@
 """Files of a hub repository, pinned by revision, SHA-256 and size: found on this machine or downloaded, always checked.
 
-A file is taken from the user's own folder (ENTROBENCH_MODELS or ENTROBENCH_DATA), the hub's cache, or an earlier
-download; else it is downloaded into results/downloads, and an interrupted download goes on where it stopped.
+A file is taken from the user's own folder (ENTROBENCH_MODELS or ENTROBENCH_DATA), from the hub's cache or from an
+earlier download. Otherwise it is downloaded into results/downloads; an interrupted download is resumed.
 """
 
 from __future__ import annotations
@@ -19,14 +19,23 @@ from entrobench.errors import InputError
 from entrobench.provenance import sha256_file
 
 DOWNLOADS = Path("results/downloads")
-UNKNOWN = "UNKNOWN"  # the revision of a repository that nobody here has seen; `entrobench pin` writes it
+UNKNOWN = "UNKNOWN"  # a revision that is not known yet; `entrobench pin` writes it
 VARIABLES = {"models": "ENTROBENCH_MODELS", "datasets": "ENTROBENCH_DATA"}
-SAFE_SUFFIXES = (".safetensors", ".json", ".jsonl", ".txt", ".jinja", ".parquet", ".md", "")  # nothing that can run
+SAFE_SUFFIXES = (
+    ".safetensors",
+    ".json",
+    ".jsonl",
+    ".txt",
+    ".jinja",
+    ".parquet",
+    ".md",
+    "",
+)  # none of them can be executed
 
 
 @dataclass(frozen=True)
 class FilePin:
-    """What a file must be; its size, where it is known."""
+    """The content that a file must have, and its size where it is known."""
 
     sha256: str = setting("")
     bytes: int | None = setting(None, low=0)
@@ -38,7 +47,7 @@ class FilePin:
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one repository; `kind` is models or datasets, `name` that of the recipe, `files` {path: FilePin}."""
+    """Files of one repository. `kind` is models or datasets, `name` that of the recipe, `files` {path: FilePin}."""
 
     kind: str
     name: str
@@ -60,7 +69,7 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """Where downloads go."""
+        """The folder for downloads."""
         return DOWNLOADS / self.kind / self.name
 
 
@@ -83,7 +92,7 @@ def check_source(
 
 
 def check_path(path: str, where: str) -> None:
-    """Raise InputError for a file that lies outside its repository's folder, or that could run."""
+    """Raise InputError for a file that would lie outside its repository's folder, or that could be executed."""
     parts = PurePosixPath(path)
     if parts.is_absolute() or ".." in parts.parts or "\\" in path:
         raise InputError(f"{where}: files: {path!r} leads out of the repository")
@@ -93,10 +102,10 @@ def check_path(path: str, where: str) -> None:
 
 
 def fetch(source: Source, show: Callable[[str], None] = print) -> dict[str, Path]:
-    """Return where each file of a pinned source lies, downloading what is not here; every file's SHA-256 is checked.
+    """Return the place of each file of a pinned source; download what is missing, check the SHA-256 of all.
 
     `show` gets one line per download. Raises InputError, one line, for a source that is not pinned, a wrong hash, a
-    gated or missing repository, and no network; what was downloaded before stays.
+    gated or missing repository, and no network; what was downloaded before is kept.
     """
     if not source.pinned:
         raise InputError(
@@ -110,7 +119,7 @@ def fetch(source: Source, show: Callable[[str], None] = print) -> dict[str, Path
 
 
 def _find(source: Source, path: str, pin: FilePin) -> Path | None:
-    """A file that is here already; one of the user's own with another content is an error, not a reason to download."""
+    """A file that is already here. A user's own file with other content is an error; it is not downloaded instead."""
     from huggingface_hub import try_to_load_from_cache
 
     downloaded = source.folder / path
@@ -135,9 +144,9 @@ def _check(file: Path, pin: FilePin, where: str) -> None:
 
 
 def download(source: Source, path: str, size: int | None, sha256: str | None, show: Callable[[str], None]) -> Path:
-    """Download one file at the source's revision; what an interrupted download got is kept and gone on with.
+    """Download one file at the source's revision; what an interrupted download left is used.
 
-    The file appears under its name when it is complete and, where `sha256` is known, its content is right.
+    The file gets its name when it is complete and, where `sha256` is known, its content is right.
     """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -157,12 +166,12 @@ def download(source: Source, path: str, size: int | None, sha256: str | None, sh
             url,
             file,
             resume_size=done,
-            headers={**build_hf_headers(), "Accept-Encoding": "identity"},  # compressed, a file cannot be gone on with
+            headers={**build_hf_headers(), "Accept-Encoding": "identity"},  # a compressed download cannot be resumed
             expected_size=size,
             displayed_filename=path,
         )
     if sha256 is not None and (found := sha256_file(part)) != sha256:
-        part.unlink()  # nothing to go on with
+        part.unlink()  # nothing to resume
         raise InputError(
             f"{source.place}: {path} of {source.repository} came with the wrong SHA-256 {found}, expected {sha256}; "
             "it was thrown away, all other files are kept"
@@ -173,7 +182,7 @@ def download(source: Source, path: str, size: int | None, sha256: str | None, sh
 
 @contextmanager
 def one_line(source: Source, path: str = "") -> Iterator[None]:
-    """Say what went wrong between this machine and the hub in one line."""
+    """What went wrong between this machine and the hub, in one line."""
     from huggingface_hub import constants, errors
 
     what = f"{source.place}: {source.repository}"

@@ -1,8 +1,8 @@
 """Tasks of lm-eval that are not ours: found by name, checked without importing lm-eval, their rows prepared once.
 
-They are the user's own files config/tasks/*.yaml and those that come with lm-eval. A task's prompts, with its few-shot
-examples, become the problems of the prepared dataset `lm-eval.<task>`, its targets the gold answers; jobs then read
-that, never a shared cache. Its stop strings are kept; its filters and metrics are not used, since our grader judges.
+They are the user's own files config/tasks/*.yaml and the tasks that come with lm-eval. A task's prompts, few-shot
+examples included, become the problems of the prepared dataset `lm-eval.<task>`, its targets the gold answers. Jobs read
+that dataset, never a shared cache. Stop strings are kept; filters and metrics are not used, since our grader decides.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _defined(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def read_task(path: Path) -> dict[str, Any]:
-    """A task's settings with those of the files that it includes."""
+    """A task's keys, with those of the files that it includes."""
     content: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     included = content.pop("include", [])
     merged: dict[str, Any] = {}
@@ -64,7 +64,7 @@ def read_task(path: Path) -> dict[str, Any]:
 
 
 def check_task(name: str, task: Mapping[str, Any], where: str) -> None:
-    """Raise InputError for a task that cannot be answered with text."""
+    """Raise InputError for a task that text cannot answer."""
     kind = task.get("output_type", "generate_until")
     if kind != "generate_until":
         raise InputError(f"{where}: {name} is a task of output_type {kind}; only generate_until can be sampled")
@@ -94,7 +94,7 @@ def task_pairs(name: str, where: str) -> list[tuple[str, str]]:
 
 
 def _gold(target: Any, where: str) -> str:
-    """A target as text; of a list only its single element, since several may mean `all of` or `any of`."""
+    """A target as text. A list must have a single element, since several may mean `all of` or `any of`."""
     if isinstance(target, list) and len(target) == 1:
         target = target[0]
     if isinstance(target, bool) or not isinstance(target, (str, int, float)):

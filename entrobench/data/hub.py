@@ -33,7 +33,7 @@ MODEL_FILES = (
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """A decoder's sizes, as its config.json states them; what plans are made with before the model is here."""
+    """A decoder's sizes as in its config.json; plans are made with them before the model is fetched."""
 
     architecture: str = setting("qwen2", source="config.json: model_type")
     hidden_size: int = setting(0, low=1)
@@ -60,12 +60,11 @@ class HubModel:
 
 @dataclass(frozen=True)
 class HubSplit(Columns):
-    """One split: the parquet or JSON-lines files that match `files`, and which of their rows; those without an answer
-    are left out.
+    """One split: the parquet or JSON-lines files that match `files`, and which of their rows.
 
-    `boxed`: the answer is what the last \\boxed{} of its column holds. `verified` names a column of lists of truths,
-    one of which must be true. `take` keeps that many rows, those with the smallest ids. `rows`: how many there must be
-    in the end.
+    Rows without an answer are left out. `boxed`: the answer is the content of the last \\boxed{} of its column. `verified` names a column of lists of truth
+    values, one of which must be true. `take` keeps that many rows, those with the smallest ids. `rows` is how many must
+    result.
     """
 
     files: str = setting("")
@@ -86,7 +85,7 @@ def model_source(name: str, recipe: HubModel) -> Source:
 
 
 def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
-    """The files of a base model. Raises InputError where config.json does not say what the recipe's `shape` says."""
+    """The files of a base model. Raises InputError where config.json contradicts the recipe's `shape`."""
     source = model_source(name, recipe)
     files = fetch(source)
     if "config.json" in files:
@@ -104,7 +103,7 @@ def sizes_in(folder: Path) -> ModelSizes:
 
 
 def sizes_of(config: Mapping[str, Any]) -> ModelSizes:
-    """The sizes that a transformers config.json states."""
+    """The sizes in a transformers config.json."""
     return ModelSizes(
         architecture=config["model_type"],
         hidden_size=config["hidden_size"],

@@ -14,14 +14,14 @@ from typing import Any
 from entrobench.config import setting
 from entrobench.errors import InputError, nearest
 
-UNKNOWN = "UNKNOWN"  # the hash of a file that nobody here has seen
+UNKNOWN = "UNKNOWN"  # the hash of a file that was not at hand
 
 
 @dataclass(frozen=True)
 class Row:
     """One problem; `id` is `problem_id(problem)` and unique in its dataset.
 
-    `tolerance` is how far a number may lie from the answer and still be right (absolute); None: as the grader decides.
+    `tolerance` is how far from the answer (absolute) a number still counts as right; None: as the grader decides.
     """
 
     id: str
@@ -47,7 +47,9 @@ class Columns:
 
 @dataclass(frozen=True)
 class SplitFile(Columns):
-    """One pinned file of a `jsonl` recipe: its name inside the data folder, content, and its `selected` of `rows`."""
+    """One pinned file of a `jsonl` recipe: its name in the data folder, its hash, its `rows`, and how many are
+    `selected`.
+    """
 
     file: str = setting("")
     sha256: str = setting("")
@@ -126,7 +128,7 @@ def row_of(values: Mapping[str, Any], columns: Columns, where: str) -> Row | Non
     problem = _text(_column(values, columns.problem, where), f"{where}: {columns.problem}")
     answer = _answer(_column(values, columns.answer, where), f"{where}: {columns.answer}")
     unit = _column(values, columns.unit, where) if columns.unit else None
-    if unit is not None and "," not in answer:  # behind several answers it would belong to the last alone
+    if unit is not None and "," not in answer:  # after several answers it would belong to the last one only
         answer += " " + _text(unit, f"{where}: {columns.unit}")
     tolerance = _tolerance(_column(values, columns.tolerance, where), where) if columns.tolerance else None
     return Row(problem_id(problem), problem, answer, tolerance)
@@ -147,7 +149,7 @@ def _text(value: Any, where: str) -> str:
 
 
 def _answer(value: Any, where: str) -> str:
-    """A text, or a list of texts as one text: the order of several answers does not count for the grader."""
+    """An answer as text. Several answers become one text; the grader ignores their order."""
     if not isinstance(value, list):
         return _text(value, where)
     if not value:

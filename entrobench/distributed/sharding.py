@@ -70,7 +70,7 @@ def whole_weights(whole: Whole | None, model: Any) -> AbstractContextManager[Any
 
 
 def parameter_groups(model: Any) -> list[dict[str, Any]]:
-    """The optimizer's groups: what may be sharded, and the rest. The order does not depend on the number of processes."""
+    """The optimizer's groups: what may be sharded, and the rest. The order is the same for any number of processes."""
     layers = list(model.base_model.layers.parameters())
     known = {id(weight) for weight in layers}
     return [{"params": layers}, {"params": [weight for weight in model.parameters() if id(weight) not in known]}]

@@ -1,4 +1,4 @@
-"""The plug-in that vLLM loads in each of its processes (entry point `vllm.general_plugins`): a fix for its CPU build."""
+"""The plug-in that vLLM loads in each of its processes (entry point `vllm.general_plugins`); it mends the CPU build."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ BlockWork = Callable[[slice], None]
 
 
 class RowStatistics(NamedTuple):
-    """What is known of each row, [n,1] each: all that the backward pass needs beside the logits."""
+    """What is known of each row, [n,1] each: with the logits, all that the backward pass needs."""
 
     logp: Tensor  # of the label; 0 without labels
     entropy: Tensor  # of the kept tokens, nats; 0 without a rule
@@ -178,7 +178,7 @@ def _step(logits: Tensor) -> int:
 
 
 def _by_blocks(logits: Tensor, start: Callable[[], BlockWork]) -> None:
-    """Do a block's work on all blocks of rows, in as many threads as torch has now; `start` prepares a worker."""
+    """Apply a block's work to all blocks of rows, in as many threads as torch has now; `start` prepares a worker."""
     count, step = len(logits), _step(logits)
     blocks = iter([slice(first, min(first + step, count)) for first in range(0, count, step)])
     threads = torch.get_num_threads()

@@ -76,9 +76,9 @@ def top_p_rule(vocabulary: int, p: float, include_crossing: bool = True) -> Rule
 
 
 def shift(logits: Tensor, largest: Tensor, out: Tensor) -> Tensor:
-    """z - largest into `out`, with a finite stand-in for -inf and all that is near it.
+    """z - largest into `out`, with a finite number in place of -inf and all that is close to it.
 
-    Such tokens have mass 0. Their product with a gradient must stay finite as well, for 0·(-inf) would be NaN.
+    Such tokens have mass 0. Their product with a gradient must stay finite as well, because 0·(-inf) would be NaN.
     """
     floor = -(torch.finfo(out.dtype).max ** 0.5)
     torch.sub(logits, largest, out=out)

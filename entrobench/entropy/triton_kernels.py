@@ -1,7 +1,7 @@
-"""Log-probabilities and entropies of rows of logits on a GPU: a program per row, which the cache holds after one read.
+"""Log-probabilities and entropies of rows of logits on a GPU: one program per row; after one read the row is cached.
 
-The same two functions as `row_statistics`. The selection is exact: a radix select over 8-bit digits of keys that order
-as the logits do, two levels for bfloat16, or for a nucleus a binary search on the keys. Not yet timed.
+The same two functions as `row_statistics`. The selection is exact. It is a radix select over 8-bit digits of keys that
+are ordered as the logits are (two levels for bfloat16); for a nucleus it is a binary search on the keys. Not yet timed.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
@@ -77,7 +77,7 @@ def backward(
 
 
 def _choices(logits: Tensor, labels: Tensor | None, rule: Rule | None) -> dict[str, Any]:
-    """What a kernel is compiled for."""
+    """The constants that a kernel is compiled for."""
     if logits.dtype not in KEY_BITS:
         raise TypeError(f"the GPU kernels take bfloat16, float16 and float32, not {logits.dtype}")
     return {

@@ -45,7 +45,7 @@ def training_tokens(trainer: Mapping[str, Any]) -> int:
 
 
 def cost(sizes: ModelSizes, tokens: int, share: float = 1.0) -> Cost:
-    """What that many response tokens take, at `share` of a training token's cost each."""
+    """Seconds for that many response tokens, each at the share `share` of a training token's cost."""
     count = parameters(sizes)
     small = count < EMBEDDED
     return Cost(10 * count * tokens * share / (CPU_RATE if small else RATE), "CPU core" if small else "A100")

@@ -21,8 +21,8 @@ SYLLABLES = [consonant + vowel for consonant in "bcdfghjklmnprstvwz" for vowel i
 def corpus(recipe: EmbeddedModel, problems: Sequence[str], teacher: Teacher) -> Iterator[str]:
     """Text to train a tokenizer on: worked problems, facts, and filler words that the task never uses.
 
-    The filler gives the vocabulary what a real one has: most of it plays no part in any answer. It is made of
-    syllables, each word the less frequent the later it was drawn (Zipf).
+    As in a real vocabulary, most entries then play no part in any answer. Filler words are made of syllables, each less
+    frequent than the one drawn before it (Zipf).
     """
     generator = random.Random(f"corpus/{recipe.seed}")
     for problem in problems:

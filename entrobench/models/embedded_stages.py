@@ -2,8 +2,8 @@
 
 The drills teach the facts of modular arithmetic; the teacher then shows how chains are written, but writes a fixed
 share of the facts wrongly most of the time. So the base model knows more than it says, which reinforcement learning can
-bring out. The teacher's errors set how often it is right, not an early stop: the accuracy rises so suddenly that an early
-stop would give another one with every seed (ours).
+bring out. The teacher's errors set how often it is right, not an early stop: the accuracy rises so suddenly that an
+early stop would give another one with every seed (ours).
 """
 
 from __future__ import annotations

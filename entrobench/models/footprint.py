@@ -41,7 +41,7 @@ ALLOWANCE = 0.9  # ours: share of a GPU's memory that tensors may fill
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes by part, for each phase; beside them, the share of the GPU that vLLM holds in a phase."""
+    """Bytes by part, for each phase; and the share of the GPU that vLLM holds in a phase."""
 
     phases: dict[str, dict[str, int]]
     vllm: dict[str, float] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Peak:
 
     @property
     def parts(self) -> dict[str, int]:
-        """What that phase is made of."""
+        """The bytes of that phase, by part."""
         return self.phases[self.phase]
 
     @property
@@ -84,7 +84,7 @@ def _layer_vectors(sizes: ModelSizes) -> int:
 
 
 def activation_bytes(sizes: ModelSizes, tokens: int) -> int:
-    """What a forward of that many tokens keeps for its backward, without the output layer."""
+    """What the forward of that many tokens keeps for the backward, without the output layer."""
     d, (queries, keys) = sizes.hidden_size, _attention_widths(sizes)
     half = 5 * d + 2 * queries + 2 * keys + 4 * sizes.intermediate_size
     full = 4 * d + 2 + sizes.heads
@@ -103,7 +103,7 @@ def engine_bytes(sizes: ModelSizes) -> int:
 
 
 def peak_memory(sizes: ModelSizes, trainer: TrainerConfig, hardware: Hardware, reference: bool = False) -> Peak:
-    """The bytes of tensors on the GPU at most, with prompts and answers of the greatest length."""
+    """The most bytes of tensors on the GPU, with prompts and answers of the greatest length."""
     sharded = hardware.weights == "sharded" and hardware.processes > 1
     layers = sizes.layers * (_layer_matrices(sizes) + _layer_vectors(sizes))
     rest = parameters(sizes) - layers
@@ -137,7 +137,7 @@ def peak_memory(sizes: ModelSizes, trainer: TrainerConfig, hardware: Hardware, r
 
 
 def _update(sizes: ModelSizes, trainer: TrainerConfig, hardware: Hardware, gradients: int) -> dict[str, int]:
-    """What the backward pass of an update's last micro-batch finds when it begins."""
+    """What is in memory when the backward pass of an update's last micro-batch begins."""
     head = sizes.vocabulary * sizes.hidden_size
     length = trainer.max_prompt_tokens + trainer.max_response_tokens
     rows = -(-trainer.prompts * trainer.group_size // (trainer.updates * hardware.processes))
@@ -203,7 +203,7 @@ def refuse_too_small(peak: Peak, capacity: int, where: str) -> None:
 
 
 def _cure(phase: str, largest: str) -> str:
-    """What makes the largest part of a phase smaller."""
+    """Which key makes the largest part of a phase smaller."""
     cures = {"vLLM": "engine_memory", "activations": "micro_batch", "logits": "head_chunk"}
     if phase in ROLLOUT_PHASES:
         cures = dict.fromkeys(("activations", "logits", "keys and values", "mask"), "rollout_rows")

@@ -1,4 +1,4 @@
-"""Loading models and tokenizers, and the two forwards that everything else is made of."""
+"""Loading models and tokenizers, and the two forwards on which everything else is built."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu", dtype: torch.dt
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # it takes a blink, and clutters the logs of jobs
+    disable_progress_bar()  # takes an instant, and clutters the logs of jobs
     folder = Path(folder)
     _refuse_empty(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(
@@ -106,7 +106,7 @@ def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
 
 
 def generation_settings(folder: Path) -> Any:
-    """The generation settings of a model folder, those a loaded model has, without loading it."""
+    """The generation config of a model folder, as a loaded model has it, without loading the model."""
     from transformers import AutoConfig, GenerationConfig
 
     _refuse_empty(folder)
@@ -116,13 +116,13 @@ def generation_settings(folder: Path) -> Any:
 
 
 def end_tokens(settings: Any, tokenizer: Any) -> list[int]:
-    """Every token that ends a response: the tokenizer's and those of the generation settings (of a model or None)."""
+    """All tokens that end a response: the tokenizer's, and those of the generation config (None: there is none)."""
     configured = settings.eos_token_id if settings is not None else None
     return sorted({int(tokenizer.eos_token_id), *_listed(configured)})
 
 
 def _listed(tokens: int | list[int] | None) -> list[int]:
-    """What settings give as one token, several or none."""
+    """One token, several or none, as a list."""
     return list(map(int, tokens)) if isinstance(tokens, list) else [] if tokens is None else [int(tokens)]
 
 

@@ -86,7 +86,7 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
 
 
 def sizes_of_recipe(name: str, spec: Mapping[str, Any]) -> ModelSizes:
-    """The sizes of a base model that need not be here yet."""
+    """The sizes of a base model, which need not be made or fetched yet."""
     recipe = check_spec(name, spec, f"config/models/{name}.yaml")
     if isinstance(recipe, FolderModel):
         return sizes_in(folder_path(recipe))

@@ -1,4 +1,4 @@
-"""A model's weights as tensors by name: taken out whole, put back, written where an engine reads them."""
+"""A model's weights as tensors by name: read whole, put back, written where an engine reads them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from entrobench.errors import InputError
 
 
 def model_tensors(model: Any) -> dict[str, Tensor]:
-    """A model's parameters and persistent buffers, tied ones once, sharded ones whole (every process has to ask)."""
+    """A model's parameters and persistent buffers: tied ones once, sharded ones whole (all processes must call it)."""
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
     return {key: full(value) for key, value in model.state_dict().items() if key not in tied}
 
 
 @contextmanager
 def weights_on_disk(model: Any, folder: Path, dtype: torch.dtype) -> Iterator[Path]:
-    """A model's weights in this type as <folder>/model.safetensors, for an engine that is another process.
+    """A model's weights in this type as <folder>/model.safetensors, for an engine in another process.
 
-    Gives the folder's absolute path; it is removed afterwards.
+    Gives the folder's absolute path; the folder is removed afterwards.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model_tensors(model).items()}

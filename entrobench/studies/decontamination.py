@@ -30,10 +30,10 @@ _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)  # its first lines are t
 
 
 def compared_with(training: Recipe, benchmarks: Iterable[tuple[Recipe, str]]) -> dict[str, Any]:
-    """What decides which rows of a training set are left out: the rule and {dataset/split: recipe hash}.
+    """What decides which rows of a training set are left out: the rule, and {dataset/split: recipe hash}.
 
-    Empty if no row can match: chains are shorter than 13 words, and disjoint by hash within a recipe and by their
-    length between recipes.
+    Empty where no row can match: chains are shorter than 13 words; they are disjoint by hash within a recipe, and by
+    their length between recipes.
     """
     hashes = {
         f"{recipe.name}/{split}": recipe.recipe_hash for recipe, split in benchmarks if _may_overlap(training, recipe)
@@ -56,7 +56,7 @@ def training_folder(root: Path, dataset: Mapping[str, Any]) -> Path:
 
 
 def reduced_folder(root: Path, name: str, compared: Mapping[str, Any]) -> Path:
-    """Where a training set lies without the rows that match; `compared` is what `compared_with` says."""
+    """The folder of a training set without the rows that match; `compared` is the result of `compared_with`."""
     return root / name / f"without-{canonical_hash(compared)[:12]}"
 
 
@@ -82,7 +82,7 @@ def decontaminate(name: str, compared: Mapping[str, Any], root: Path) -> dict[st
 def overlaps(training: Sequence[Row], benchmarks: Mapping[str, Sequence[Row]]) -> list[dict[str, str]]:
     """The training rows that match a benchmark row, in order, each with its first match in every benchmark.
 
-    Keys: id, problem, benchmark, benchmark_id, kind (`equal` or `13 words`), and words, what the two share.
+    Keys: id, problem, benchmark, benchmark_id, kind (`equal` or `13 words`), and words, the text that both share.
     """
     equal: dict[str, list[str]] = {}  # which benchmarks ask a problem
     shared: dict[str, list[tuple[str, str]]] = {}  # which rows hold a run of words: (benchmark, id)
@@ -104,7 +104,7 @@ def overlaps(training: Sequence[Row], benchmarks: Mapping[str, Sequence[Row]]) -
 
 
 def word_runs(problem: str) -> list[str]:
-    """Every 13 words in a row, normalised, without the code of drawings; none for a shorter problem."""
+    """Every 13 words in a row, normalised, without the code of drawings; none where a problem has fewer."""
     words = _WORD.findall(_DRAWING.sub(" ", unicodedata.normalize("NFKC", problem).lower()))
     starts = list(accumulate((len(word) + 1 for word in words), initial=0))
     text = " ".join(words)

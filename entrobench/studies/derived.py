@@ -24,7 +24,9 @@ TUNING = "tuning/tuning.json"  # in a study's folder: what its trials found
 
 
 def tuned(runs: Sequence[Run], where: str) -> dict[str, tuple[str, list[float]]]:
-    """The tuned key and its grid by method. Raises InputError where methods differ in trials, or settings in grids."""
+    """The tuned key and its grid by method. Raises InputError where numbers of trials differ, or one method has two
+    grids.
+    """
     found: dict[str, tuple[str, list[float]]] = {}
     for run in runs:
         for key, declaration in run.config["method"].get("derived", {}).items():
@@ -41,9 +43,9 @@ def tuned(runs: Sequence[Run], where: str) -> dict[str, tuple[str, list[float]]]
 
 
 def bind(runs: Sequence[Run], trials: Study | None, where: str) -> list[Run]:
-    """Add to every declaration which runs it rests on, so that the hash of a run covers them.
+    """Add to every declaration the runs that it rests on, so that the hash of a run covers them.
 
-    Raises InputError for an arm that is not there, is itself a mean, or logs no such value.
+    Raises InputError for an arm that is not there, that is itself a mean, or that logs no such value.
     """
     tried = {
         "seeds": sorted({run.seed for run in trials.runs}) if trials else [],
@@ -62,7 +64,7 @@ def _declared(run: Run, kind: str) -> list[str]:
 
 
 def _extended(run: Run, more: Mapping[str, Mapping[str, Any]]) -> Run:
-    """The run with more said in its declarations."""
+    """The run with `more` in its declarations."""
     if not more:
         return run
     method = run.config["method"]
@@ -137,7 +139,7 @@ def _value(run: Run, key: str, declaration: Mapping[str, Any]) -> float:
 
 
 def _time_mean(folder: Path, key: str, first: int, last: int) -> float:
-    """Mean of what the steps from `first` to `last` used: the row of a step holds what the next step uses."""
+    """Mean of the values used in the steps `first` to `last`; the row of a step holds what the next step uses."""
     import pyarrow.parquet
 
     initial = json.loads((folder / "config.json").read_text())["method"]["values"][key]

@@ -1,4 +1,4 @@
-"""What is fixed before a study runs: config.json of each run, evaluation.json; and Snakemake's own lock."""
+"""Locking: config.json of each run and evaluation.json, written before a study runs; and Snakemake's own lock."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 
 
 def lock_run(run: Run, replace: bool = False) -> None:
-    """Write a run's config.json, the only thing that `train` reads of a study, with the values that other runs found.
+    """Write a run's config.json, all that `train` reads of a study, with the values that other runs decided.
 
-    Checkpoints of another config stay, so that `train` refuses them, unless `replace` says that they may go.
+    Checkpoints of another config are kept, so that `train` refuses them; with `replace` they are deleted.
     """
     config = derived.resolve(run)
     states = sorted((run.folder / "checkpoints").glob("step*/state.json"))
@@ -34,7 +34,7 @@ def lock_run(run: Run, replace: bool = False) -> None:
 
 
 def lock_evaluation(study: Study, only: str | None = None) -> None:
-    """Write a study's evaluation.json, what `generate` reads of it; one per model where these are sampled apart.
+    """Write a study's evaluation.json, which `generate` reads; one per model where models are sampled differently.
 
     `only` names one of the files.
     """
@@ -46,7 +46,7 @@ def lock_evaluation(study: Study, only: str | None = None) -> None:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON by rename, so that no reader sees half a file."""
+    """Write JSON beside its place and rename it, so that no reader sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
         draft.write_text(json.dumps(content, indent=2) + "\n")
@@ -65,7 +65,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def with_derived_values(study: Study) -> Study:
-    """The study with the values that its runs were locked with, in place of declarations."""
+    """The study with the values in its runs' config.json in place of the declarations."""
     files = {run.key: run.folder / "config.json" for run in study.runs if "derived" in run.config["method"]}
     there = {key: read_config(file.parent) for key, file in files.items() if file.is_file()}
     runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]
@@ -73,7 +73,7 @@ def with_derived_values(study: Study) -> Study:
 
 
 def different_configs(study: Study) -> list[Run]:
-    """The runs whose folder holds work under another config than the study now says."""
+    """The runs whose folder holds results of another config than the study has now."""
     return [run for run in study.runs if _holds_other_work(run)]
 
 

@@ -1,7 +1,7 @@
 """What a study names besides methods: base models, datasets, benchmarks and rewards.
 
-A recipe is a YAML file, config/models/<name>.yaml or config/datasets/<name>.yaml; its hash is what decides whether
-something made from it is still the same.
+A recipe is a YAML file, config/models/<name>.yaml or config/datasets/<name>.yaml. Its hash decides whether what was
+made from it is still valid.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from entrobench.provenance import sha256_file
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model's or dataset's file; `datasets` are the prepared data that making a base model needs."""
+    """A model's or dataset's file. `datasets` are the prepared data from which a base model is trained."""
 
     name: str
     spec: Mapping[str, Any]
@@ -48,7 +48,7 @@ def load_dataset(name: str, where: str) -> Recipe:
 
 
 def load_model(name: str, where: str) -> Recipe:
-    """Read and check a base model's recipe; its hash covers those of the data it is trained on."""
+    """Read and check a base model's recipe; its hash covers the recipes of the data it is trained on."""
     from entrobench.models import model_recipes
 
     spec, place = _read("models", "model", name, where)
@@ -59,7 +59,7 @@ def load_model(name: str, where: str) -> Recipe:
 
 
 def _task_spec(name: str, where: str) -> tuple[dict[str, Any], str] | None:
-    """The recipe of a dataset that is a task of lm-eval; None for the others."""
+    """The recipe of a dataset that is a task of lm-eval; None for other datasets."""
     prefix = foreign_tasks.PREFIX
     if not name.startswith(prefix):
         return None
@@ -84,7 +84,7 @@ def check_benchmark(name: str, where: str) -> None:
 
 
 def benchmark_split(name: str) -> tuple[str, str]:
-    """The dataset and the split of it whose problems a benchmark asks."""
+    """The dataset and the split whose problems a benchmark asks."""
     benchmark = load_benchmark(name)
     return benchmark.dataset, benchmark.split
 
@@ -103,7 +103,7 @@ def check_reward(name: str, where: str) -> None:
 
 
 def grader_version() -> str:
-    """The version of the grader of answers."""
+    """The grader's version."""
     from entrobench.evaluation.grading.grader import GRADER_VERSION
 
     return GRADER_VERSION

@@ -1,4 +1,4 @@
-"""`entrobench pin`: get what a recipe names from the hub, write revision, SHA-256 and size of each file into it."""
+"""`entrobench pin`: fetch what a recipe names from the hub; write revision, SHA-256 and size of each file into it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class Wanted:
 
 
 def wanted(name: str) -> list[Wanted]:
-    """What a study (its name or path), a base model or a dataset takes from the hub. Raises InputError for a name."""
+    """The sources on the hub of a study (its name or path), a base model or a dataset. Raises InputError for another
+    name.
+    """
     from entrobench.data import datasets
     from entrobench.models.model_recipes import check_spec
 
@@ -92,7 +94,7 @@ def pin(item: Wanted, show: Callable[[str], None] = print) -> Source:
 
 
 def _listing(source: Source) -> tuple[str, dict[str, tuple[int | None, str | None]], str | None]:
-    """The newest commit, {path: (size, SHA-256 where the hub states it)} and the licence that the page states."""
+    """The newest commit, {path: (size, SHA-256 where the hub gives it)} and the licence on the repository's page."""
     from huggingface_hub import HfApi, constants
 
     with one_line(source):
@@ -112,7 +114,7 @@ def _pinned(source: Source, path: str, size: int | None, sha256: str | None, sho
 
 
 def write_pins(path: Path, revision: str, files: dict[str, FilePin]) -> None:
-    """Put `revision` and `files` into a YAML file in place of what it has; every other line stays as it is."""
+    """Replace `revision` and `files` of a YAML file; every other line stays as it is."""
     block = [f"revision: {revision}", "files:"]
     block += [f"  {_key(name)}: {{sha256: {pin.sha256}, bytes: {pin.bytes}}}" for name, pin in files.items()]
     kept, place = _without(path.read_text().splitlines(), ("revision", "files"))

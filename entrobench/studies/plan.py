@@ -1,4 +1,4 @@
-"""What a study will run and take, and what of it is done, read from the study file and the results folder."""
+"""What a study will run, what that takes, and what of it is done: read from the study file and the results folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WEIGHT_COPIES = 1 + 2 * 3  # final weights, and two checkpoints of weights and t
 
 @dataclass(frozen=True)
 class Need:
-    """What runs of one base model and one setting take: device time of one run, and memory of its GPU at most."""
+    """What the runs of one base model and one setting take: device time of a run, and its peak of GPU memory."""
 
     model: str
     setting: str
@@ -42,7 +42,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of a study; tokens and bytes are upper bounds, evaluation's None where a size is unknown."""
+    """Sizes of a study. Tokens and bytes are upper bounds; those of evaluation are None where a size is not known."""
 
     runs: dict[str, int]  # by stage
     jobs: dict[str, int]  # by rule, done or not
@@ -52,8 +52,8 @@ class Plan:
     disk_bytes: int
     snapshot_bytes: int  # weights for evaluation along the way, float32 as trained
     needs: list[Need]
-    unpinned: list[str]  # recipes that `entrobench pin` has to see first
-    tuning: Plan | None = None  # of the trials behind tuned values, beside what is above
+    unpinned: list[str]  # recipes that `entrobench pin` must pin first
+    tuning: Plan | None = None  # of the trials behind tuned values; not part of the numbers above
 
 
 def plan_study(study: Study) -> Plan:
@@ -94,7 +94,7 @@ def stage(run: Run, benchmarks: Collection[str]) -> str:
 
 
 def benchmark_tokens(study: Study) -> dict[str, int] | None:
-    """Problems x samples x longest answer of all benchmarks, by model; None where a size is not known yet."""
+    """Problems x samples x longest answer of all benchmarks, by model; None where a size is not known."""
     rows = {name: _rows(study, *benchmark_split(name)) for name in study.benchmarks}
     tokens = dict.fromkeys(study.evaluations, 0)
     for model, evaluation in study.evaluations.items():
@@ -111,7 +111,7 @@ def trial_tokens(study: Study) -> dict[str, int]:
 
 
 def _answering(study: Study) -> list[str]:
-    """The model behind every set of answers: base models, last steps and snapshots."""
+    """The model behind each set of answers: base models, last steps and snapshots."""
     return [*study.base_models, *(run.model for run in study.runs for _ in subjects(run))]
 
 
@@ -179,7 +179,7 @@ def as_json(study: Study, plan: Plan) -> str:
 
 
 def as_text(study: Study, plan: Plan) -> str:
-    """The plan as a few lines."""
+    """The plan for a terminal."""
     states = ", ".join(f"{count} {name}" for name, count in plan.runs.items() if count)
     jobs = ", ".join(f"{count} {name}" for name, count in plan.jobs.items())
     rows = [

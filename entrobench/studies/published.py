@@ -1,8 +1,8 @@
 """Published numbers to compare a study with: results/reference/<folder>/ and a setting in it.
 
-A folder holds table<n>.csv (setting, method, benchmark, score) and, where they are known, average_scores.csv and
-benchmark_scores.csv (by step), gpu_hours.csv and settings.yaml, what is known of how the numbers were made. UNKNOWN
-stays UNKNOWN.
+A folder holds table<n>.csv (setting, method, benchmark, score). Where they are known it also holds average_scores.csv
+and benchmark_scores.csv (scores by step), gpu_hours.csv, and settings.yaml, which says how the numbers were made.
+UNKNOWN stays UNKNOWN.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _further(folder: Path) -> Iterator[Path]:
 
 
 def rows(place: str, name: str) -> list[dict[str, str]]:
-    """The rows of one file that are of this setting; none where the file is not there."""
+    """The rows of one file that belong to this setting; none where the file does not exist."""
     folder, _, setting = place.partition("/")
     path = REFERENCE / folder / name
     return [row for row in _rows(path) if row["setting"] == setting] if path.is_file() else []
@@ -64,9 +64,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def settings(place: str) -> dict[str, dict[str, Any]]:
-    """settings.yaml as {section: {key: value of this setting}}; {} where there is none.
+    """settings.yaml as {section: {key: value in this setting}}; {} where the file does not exist.
 
-    `value` is what all settings share that the file names; of one that it never names all is UNKNOWN.
+    `value` holds for all settings that the file names. In a setting that it never names, everything is UNKNOWN.
     """
     folder, _, setting = place.partition("/")
     path = REFERENCE / folder / "settings.yaml"
@@ -80,7 +80,7 @@ def settings(place: str) -> dict[str, dict[str, Any]]:
 
 
 def unknown_settings(place: str) -> dict[str, list[str]]:
-    """What settings.yaml calls UNKNOWN: {section: keys}; a section may be a method's name."""
+    """The keys that settings.yaml calls UNKNOWN, by section; a section may be a method's name."""
     found = {
         section: [key for key, value in values.items() if value == UNKNOWN]
         for section, values in settings(place).items()

@@ -1,4 +1,4 @@
-"""A run that another study has already trained is taken from there, never trained twice."""
+"""A run that another study has already trained is taken from there instead of being trained again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .runs import RESULTS
 def reuse_finished_run(config: Mapping[str, Any], folder: Path, snapshot_every: int = 0) -> Path | None:
     """Link the outputs of an equal finished run of another study into `folder`; return its folder, or None.
 
-    Equal are runs with the same config hash, package version and method source, whose snapshots hold those asked for.
-    provenance.json then names the folder in `reused_from`.
+    Runs are equal if config hash, package version and method source are, and if their snapshots include those wanted
+    here. provenance.json then names the folder in `reused_from`.
     """
     method = provenance.sha256_file(method_infos()[config["method"]["use"]].source)
     identity = config["hash"], method, provenance.package_version()
@@ -34,10 +34,11 @@ def reuse_finished_run(config: Mapping[str, Any], folder: Path, snapshot_every: 
 
 
 def _link(source: Path, folder: Path, weights: Sequence[str]) -> None:
-    """Take over a run's outputs; provenance.json comes last, since it marks the end.
+    """Take over a run's outputs; provenance.json comes last, for it marks the end.
 
-    The weights are hard links: finished files are never changed in place. Single files are copies, because Snakemake
-    renews the time of a job's outputs, and through a link it would renew the source's, which then looks changed.
+    Weights are hard links: finished files are never changed in place. Single files are copies: Snakemake renews the
+    time of a job's outputs, and through a link it would renew the source's time, too, so that the source looked
+    changed.
     """
     mark = shutil.ignore_patterns(".snakemake_timestamp")
     for place in weights:

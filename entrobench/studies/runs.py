@@ -1,4 +1,4 @@
-"""What a study is once it is loaded: its runs, recipes and evaluations."""
+"""A loaded study: its runs, recipes and evaluations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Run:
     config: dict[str, Any]
     hardware: Hardware
     folder: Path
-    published: str = ""  # what the report compares the run's cell with: folder of results/reference / setting
+    published: str = ""  # published numbers beside the run's cell: <folder of results/reference>/<setting>
 
     @property
     def snapshots(self) -> list[str]:
@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Study:
-    """A resolved study; `base_models` and `datasets` are recipes by name, datasets those that any step reads.
+    """A resolved study. `base_models` and `datasets` are recipes by name; datasets are all those that any step reads.
 
     `evaluations` says how a base model and its runs are sampled, by the model's name.
     """
@@ -76,14 +76,14 @@ class Study:
         return metric_names(self.evaluations)
 
     def evaluation_file(self, model: str) -> Path:
-        """What `generate` reads for this base model: evaluation.json, or one per model where they are sampled apart."""
+        """The file that `generate` reads for this base model: evaluation.json, or one per model where they differ."""
         first, *others = self.evaluations.values()
         alike = all(other == first for other in others)
         return self.folder / ("evaluation.json" if alike else f"evaluation-{model}.json")
 
     @property
     def compared(self) -> dict[str, dict[str, Any]]:
-        """What each training dataset is compared with for the report, by name; only where rows can match."""
+        """What each training dataset is compared with for the report, by name; without those where no row can match."""
         sources = benchmark_splits(self.benchmarks, self.datasets.__getitem__)
         names = dict.fromkeys(run.dataset for run in self.runs)
         found = {name: decontamination.compared_with(self.datasets[name], sources) for name in names}
@@ -108,7 +108,7 @@ class Study:
 
 
 def subjects(run: Run) -> list[str]:
-    """What of a run answers the benchmarks: its last step, then its snapshots; folders below results/<study>."""
+    """What answers the benchmarks for a run: its last step, then its snapshots; folders below results/<study>."""
     return [f"runs/{run.key}", *(f"runs/{run.key}/evaluations/{name}" for name in run.snapshots)]
 
 
@@ -116,7 +116,7 @@ RESULTS = Path("results")
 
 
 def metric_names(by_model: Mapping[str, Evaluation]) -> list[str]:
-    """The accuracies; where benchmarks have different numbers of samples, avg@n and maj@n keep the n."""
+    """The accuracies. Where benchmarks have different numbers of samples, the names stay avg@n and maj@n."""
     samples = {settings.samples for evaluation in by_model.values() for settings in evaluation.by_benchmark.values()}
     n = str(samples.pop()) if len(samples) == 1 else "n"
     return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in next(iter(by_model.values())).shared.pass_k)]

@@ -1,7 +1,7 @@
-"""A study's jobs and what they wait for, walked with fake durations: how N GPUs would be busy.
+"""A study's jobs and their inputs, walked with assumed durations: how N GPUs would be busy.
 
-List scheduling: whenever a GPU is free, the waiting job with the longest way to the end of the study takes it. Jobs
-that neither train nor sample start as soon as their inputs are there.
+List scheduling: whenever a GPU is free, it takes the waiting job with the longest way to the end of the study. Jobs
+that neither train nor sample start as soon as their inputs exist.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .runs import Run, Study
 
-# ours: seconds of jobs that are no training and no sampling
+# ours: seconds of jobs that neither train nor sample
 FIXED = {
     "prepare_data": 60,
     "decontaminate": 60,
@@ -40,7 +40,9 @@ TRIAL_RULES = ("lock", "train", "lock_evaluation", "generate", "grade")  # tune.
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the graph; `device`: it trains or samples, on one of the GPUs (or cores, in an embedded study)."""
+    """One job of the graph. `device`: whether it trains or samples, and so takes a GPU (or a core, in an embedded
+    study).
+    """
 
     name: str
     rule: str
@@ -64,10 +66,10 @@ def study_jobs(
     evaluation_tokens: Mapping[str, int],
     trial_tokens: Mapping[str, int] | None = None,
 ) -> list[Job]:
-    """Every job of a study's graph, as the rules in workflow/ make them; finished ones are in it too.
+    """Every job of a study's graph, as the rules in workflow/ make them, finished ones included.
 
-    `evaluation_tokens`: of all benchmarks, by the name of the model that answers them; `trial_tokens`: the same of the
-    validation splits of a study that tunes.
+    `evaluation_tokens` are those of all benchmarks, by the name of the model that answers them; `trial_tokens` those of
+    the validation splits of a study that tunes.
     """
     jobs = list(_jobs(study, sizes, evaluation_tokens))
     if study.tuning is None:

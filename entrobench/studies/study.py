@@ -29,7 +29,7 @@ OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
 TAKEN = ("data", "models", "downloads", "logs", "reference")  # folders of results/ that are no study
-GRADERS = ("entrobench", "paper")  # the first gives the scores, `paper` stands beside it
+GRADERS = ("entrobench", "paper")  # `entrobench` gives the scores, `paper` is shown beside it
 
 
 def load_study(name_or_path: str) -> Study:
@@ -41,7 +41,7 @@ def load_study(name_or_path: str) -> Study:
 
 
 def load_part(name_or_path: str, tuning: bool) -> Study:
-    """Load a study, or its trials."""
+    """Load a study, or, where `tuning` is set, the study of its trials."""
     study = load_study(name_or_path)
     if tuning and study.tuning is None:
         raise InputError(f"{study.path}: no method has a value {{tune: [...]}}, so there are no trials")
@@ -103,7 +103,7 @@ def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Stu
 
 
 def _tuning(content: Mapping[str, Any], own: list[Run], included: list[Study], path: Path) -> Study | None:
-    """The trials behind the tuned values of a study's own runs, placed in a folder of its own."""
+    """The study of the trials behind the tuned values of a study's own runs; its folder is <study>/tuning."""
     derived.tuned(own, str(path))
     for study in included:
         if study.tuning:
@@ -180,7 +180,7 @@ def _run_config(
     seed: int,
     trainer: TrainerConfig,
 ) -> dict[str, Any]:
-    """What decides a run's result and nothing else, with its hash."""
+    """All that decides a run's result and nothing else, with its hash."""
     data = {"name": dataset.name, "recipe_hash": dataset.recipe_hash, "prompt": dataset.prompt}
     config: dict[str, Any] = {
         "model": {"name": model.name, "recipe_hash": model.recipe_hash},
@@ -193,17 +193,17 @@ def _run_config(
 
 
 def _found_by_runs(method: Variant) -> dict[str, Any]:
-    """The declarations of values that are found by runs; absent where there are none, as before there were any."""
+    """The declarations of values that runs decide. Without any there is no key, so that older hashes hold."""
     return {"derived": method.derived} if method.derived else {}
 
 
 def _place(run: Run, path: Path) -> Run:
-    """Give a run its folder in the study of this file."""
+    """Give a run its folder in this file's study."""
     return dataclasses.replace(run, folder=RESULTS / path.stem / "runs" / run.key)
 
 
 def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
-    """Join own and included runs; equal ones count once, two different ones of one name are refused."""
+    """Join own and included runs. Equal runs count once; two different runs of one name are refused."""
     joined: dict[str, Run] = {}
     shared = [run for study in included for run in study.runs]
     for run in own + shared:
@@ -218,7 +218,7 @@ def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
 
 
 def _evaluation_schedule(content: Mapping[str, Any], where: str) -> tuple[int, str]:
-    """Steps between two evaluations (0: the last step alone), and the published numbers to compare them with."""
+    """Steps between two evaluations (0: only after the last step), and the published numbers to compare with."""
     evaluate_every, published = content.get("evaluate_every", 0), content.get("published", "")
     if published:
         check_published(published, f"{where}: published")

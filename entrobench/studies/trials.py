@@ -1,6 +1,6 @@
 """The trials of a study that tunes values: a study of its own, results/<study>/tuning, made by the same rules.
 
-Every tuned method runs once per point of its grid and tuning seed; validation splits judge it (report/tuning.py).
+Every tuned method runs once per value of its grid and tuning seed; validation splits decide (report/tuning.py).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def trial_name(method: str, value: float) -> str:
 
 
 def trial_content(content: Mapping[str, Any], where: str) -> dict[str, Any] | None:
-    """The content of a study file that holds the trials: the tuned methods at every value; None without any.
+    """The content of a study file that holds the trials: the tuned methods at every value. None where nothing is tuned.
 
-    Training rows that the validation splits ask are left out, whatever the study does. Raises InputError for tuning on
-    the study's own seeds or on a split that is no validation split.
+    Training rows that the validation splits also ask are left out, whatever the study says. Raises InputError for
+    tuning on the study's own seeds, or on a split that is not a validation split.
     """
     settings = [{**part, "methods": _trials(part.get("methods", {}), where)} for part in content.get("settings", [])]
     methods = _trials(content.get("methods", {}), where)
@@ -55,7 +55,7 @@ def _trials(methods: Sequence[str] | Mapping[str, Mapping[str, Any] | None], whe
 
 
 def _check(own: Mapping[str, Any], content: Mapping[str, Any], where: str) -> None:
-    """Refuse tuning that would look at the study's own runs or tests."""
+    """Refuse tuning that would see the study's own runs or tests."""
     if shared := sorted({*own["seeds"]} & {*content["seeds"]}):
         raise InputError(f"{where}: seeds: {shared[0]} is a seed of the study; tuning takes seeds of its own")
     for name in own["benchmarks"]:

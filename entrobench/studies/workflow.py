@@ -30,8 +30,8 @@ TRIALS = "tuning"  # the key with which tune.smk loads the trials of the study i
 def load_workflow(config: Mapping[str, Any]) -> Workflow:
     """Load the study that `snakemake --config study=...` names; refuse, before any job, what would fail later.
 
-    Raises InputError for a wrong study, a data source that does not match its recipe, and result folders that hold
-    runs of another config (unless `changed=rerun`).
+    Raises InputError for a wrong study, a data source that does not match its recipe, and result folders that hold runs
+    of another config (unless `changed=rerun`).
     """
     for key in config:
         if key not in (*KEYS, TRIALS):
@@ -54,7 +54,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
 
 
 def _check_engines(study: Study) -> None:
-    """Refuse a study whose engine is missing here; jobs run in this environment."""
+    """Refuse a study whose engine this environment, in which its jobs run, does not have."""
     sampling = {evaluation.shared.engine for evaluation in study.evaluations.values()}
     for name in {run.config["trainer"]["engine"] for run in study.runs} | sampling:
         check_engine(name, str(study.path))
@@ -79,7 +79,7 @@ def _check_results(study: Study) -> None:
 
 
 def _check_snapshots(study: Study) -> None:
-    """Refuse to evaluate snapshots that a finished run did not keep; those evaluated before may be gone."""
+    """Refuse to evaluate snapshots that a finished run did not keep; those already evaluated may be deleted."""
     for run in study.runs:
         kept, evaluated = run.folder / "snapshots", run.folder / "evaluations"
         missing = [name for name in run.snapshots if not ((kept / name).is_dir() or (evaluated / name).is_dir())]
@@ -92,7 +92,7 @@ def _check_snapshots(study: Study) -> None:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A study as its rules see it; `argument` is how jobs name it.
+    """A study as the rules see it; `argument` is its name in the jobs' commands.
 
     A subject is what answers benchmarks: runs/<run>, runs/<run>/evaluations/<snapshot> or base/<model>.
     """
@@ -167,11 +167,11 @@ class Workflow:
         return self.runs[key].hardware.processes
 
     def devices(self, key: str) -> int:
-        """How many devices a run trains on: those of its processes, and where they are more, of its engine."""
+        """How many devices a run trains on: as many as its processes or its engine, whichever takes more."""
         return max(self.processes(key), self.runs[key].hardware.engine_devices)
 
     def device(self, subject: str) -> str:
-        """The device that a study sets for a run; a base model is evaluated where the first of its runs is."""
+        """The device that a study sets for a run; a base model is evaluated on that of its first run."""
         return self._first_run(subject).hardware.device
 
     def _first_run(self, subject: str) -> Run:
@@ -187,7 +187,7 @@ class Workflow:
         return int(device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()))
 
     def weights(self, subject: str) -> str:
-        """The input that stands for a subject's weights."""
+        """The input of a job that stands for a subject's weights."""
         folder = self.model_folder(subject)
         if subject.startswith("base/"):
             return f"{folder}/model.json"
@@ -211,18 +211,18 @@ class Workflow:
 
     @property
     def benchmark_versions(self) -> str:
-        """A change of a benchmark's version samples it anew."""
+        """The versions of all benchmarks: where one changes, answers are sampled again."""
         return ", ".join(f"{name} {named_inputs.benchmark_version(name)}" for name in self.study.benchmarks)
 
     def evaluation_hash(self, name: str) -> str:
-        """Of the evaluation file with this name."""
+        """The hash of the evaluation file with this name."""
         study = self.study
         model = next(model for model in study.evaluations if study.evaluation_file(model).stem == name)
         return canonical_hash(study.evaluations[model].file_content)
 
     @property
     def grader_version(self) -> str:
-        """A change of the grader grades anew, and samples nothing."""
+        """The grader's version: where it changes, answers are graded again, and none is sampled."""
         return named_inputs.grader_version()
 
     @property
@@ -256,7 +256,7 @@ class Workflow:
 
     @property
     def reference_sweep(self) -> list[str]:
-        """The sweep that the tables and figures show, where there is one: of the study's own trials, or committed."""
+        """The sweep that tables and figures show, if any: of the study's own trials, or a committed one."""
         own = [f"{self.study.folder}/tuning/sweep.csv"] if self.study.tuning else []
         return own or self._reference("sweep.csv")
 

@@ -1,8 +1,9 @@
 """MLflow as a projection of result files: one experiment per study, rebuilt at will, the same after every import.
 
-An MLflow run is identified by the tag `run_key` and complete when it bears the hash of its content. An import creates
-what is missing, and replaces what is incomplete or different: metrics are never appended to a run that has some, so a
-kill at any moment, parallel jobs and re-imports neither lose nor double one. Runs that still train are `follow`'s.
+The tag `run_key` identifies an MLflow run; a run is complete when it has the hash of its content. An import creates
+what is missing, and replaces what is incomplete or different. Metrics are never appended to a run that has some, so a
+kill at any moment, parallel jobs and repeated imports neither lose nor double one. Runs that still train belong to
+`follow`.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def study_experiment(client: MlflowClient, study: str, database: Path) -> str:
 
 
 def _import(client: MlflowClient, experiment: str, described: list[MlflowRun]) -> tuple[int, int]:
-    """Bring the experiment to what the files say; returns how many runs were written and removed."""
+    """Make the experiment what the files say; returns how many runs were written and removed."""
     from rich.console import Console
     from rich.progress import track as progress
 
@@ -180,7 +181,7 @@ def _delete_experiment(client: MlflowClient, name: str) -> None:
 
 
 def _write_summary(study: Study, described: list[MlflowRun], experiment: str, path: Path) -> None:
-    """Say in tracking.json what MLflow now holds of the study."""
+    """Write to tracking.json what MLflow now holds of the study."""
     content = {
         "experiment": study.name,
         "experiment_id": experiment,

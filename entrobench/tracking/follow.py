@@ -1,7 +1,7 @@
-"""Shows runs in MLflow while they train: what live.jsonl holds beyond the last look is added to the run.
+"""Shows runs in MLflow while they train: new rows of live.jsonl are added to the run.
 
-Only files are read, so it may start, stop or die at any time and costs the training nothing. A finished run is
-replaced by the import of its study (`track`).
+Only files are read, so it may start, stop or die at any time and costs the training nothing. When the run is finished,
+the import of its study replaces it (`track`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def follow(results: Path, database: Path, seconds: float = SECONDS) -> None:
 
 
 def look(client: MlflowClient, results: Path, database: Path, seen: dict[Path, int]) -> None:
-    """Bring every run that trains up to its last whole line; `seen` holds the time of change of each file looked at."""
+    """Bring every run that trains up to its last complete line; `seen` holds the time of change of each file read."""
     for path in sorted(results.glob(f"*/runs/*/*/*/seed*/{FILE}")):
         try:
             changed, rows = path.stat().st_mtime_ns, read_live(path)

@@ -1,6 +1,6 @@
-"""What the files of a study say, as entries for MLflow: flat runs, base models, summaries over seeds, the study itself.
+"""The files of a study as MLflow runs: its training runs, base models, summaries over seeds, and the study itself.
 
-Timestamps come from the files alone, so the same files give the same entries, whenever they are read.
+Timestamps come from the files alone, so the same files always give the same runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Evaluations = dict[tuple[str, str, str, int], list[tuple[str, int, float]]]  # r
 
 @dataclass(frozen=True)
 class MlflowRun:
-    """One MLflow run: `key` says what it is, `content_hash` what is in it. Times in unix milliseconds."""
+    """One MLflow run: `key` identifies it, `content_hash` its content. Times in unix milliseconds."""
 
     key: str
     name: str
@@ -55,7 +55,7 @@ class MlflowRun:
 
 
 def mlflow_runs(study: Study, folder: Path) -> list[MlflowRun]:
-    """Describe everything finished in a study's folder; a run that is still training is left out."""
+    """Everything finished in a study's folder; a run that is still training is left out."""
     scores = _read_scores(folder / "scores.parquet")
     evaluations = _read_evaluations(folder / "evaluations.parquet")
     runs = [_training_run(study, run, folder, scores, evaluations) for run in study.runs if _finished(run, folder)]
@@ -128,7 +128,7 @@ def _training_run(study: Study, run: Run, folder: Path, scores: Scores, evaluati
 
 
 def run_tags(study: str, config: Mapping[str, Any]) -> dict[str, str]:
-    """What the UI groups training runs by."""
+    """The tags by which the UI groups training runs."""
     names = {part: config[part]["name"] for part in ("model", "dataset", "method")}
     return {"study": study, **names, "seed": str(config["seed"]), "config_hash": config["hash"]}
 
@@ -143,12 +143,12 @@ def _tags(study: Study, model: str, dataset: str, method: str) -> dict[str, str]
 
 
 def run_identity(key: str, config: Mapping[str, Any]) -> str:
-    """What names a training run in MLflow: its place in the study and the hash of its settings."""
+    """The key of a training run in MLflow: its place in the study and the hash of its config."""
     return f"runs/{key}#{config['hash']}"
 
 
 def step_metrics(rows: Iterable[Mapping[str, Any]]) -> list[Metric]:
-    """Every column of a training step but step and time is a metric; an empty cell is none."""
+    """Every column of a training step except step and time, as metrics; empty cells are left out."""
     return [
         (metric_name(name), float(value), int(row["time"] * 1000), int(row["step"]))
         for row in rows
@@ -229,7 +229,7 @@ def _study_run(study: Study, folder: Path, moment: int) -> MlflowRun:
 
 
 def _shorten(text: str) -> str:
-    """Whole lines of a text, as many as a note holds."""
+    """The first lines of a text, as many as a note may hold."""
     return text if len(text) <= NOTE_LENGTH else text[:NOTE_LENGTH].rpartition("\n")[0]
 
 

@@ -1,4 +1,4 @@
-"""A step's answers: sampled, graded, and where the study says so refilled (dynamic sampling) and penalised by length."""
+"""A step's answers: sampled, graded, refilled (dynamic sampling) and penalised by length where the study says so."""
 
 from __future__ import annotations
 

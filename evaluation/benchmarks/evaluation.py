@@ -1,8 +1,8 @@
 """How a study's benchmarks are sampled: `evaluation` for all of them, own values for some, presets for both.
 
-A base model and all runs from it are sampled alike; the models of a study that includes others may differ in it.
+A base model and all runs from it are sampled alike; a study that includes others may sample its models differently.
 
-A preset is config/evaluation/<name>.yaml; `use: NAME` among the values takes it over, and the values beside it win.
+A preset is config/evaluation/<name>.yaml; `use: NAME` takes its values, and values beside `use` win.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ PER_BENCHMARK = ("samples", "temperature", "top_p", "top_k", "max_tokens", "prob
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a base model and its runs are sampled: settings for all benchmarks, and what some have of their own."""
+    """How a base model and its runs are sampled: values for all benchmarks, and what single benchmarks have of their
+    own.
+    """
 
     shared: EvaluationConfig
     benchmarks: dict[str, dict[str, Any]]
 
     @cached_property
     def by_benchmark(self) -> dict[str, EvaluationConfig]:
-        """The full evaluation values of each benchmark."""
+        """The values of each benchmark, shared and own."""
         return configs_by_benchmark(self.shared, self.benchmarks, "benchmarks")
 
     @property
     def file_content(self) -> dict[str, Any]:
-        """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and what is their own."""
+        """Content of evaluation.json: the fields of EvaluationConfig, the benchmarks, and their own values."""
         own = {name: values for name, values in self.benchmarks.items() if values}
         content = {**stored(self.shared), "benchmarks": list(self.benchmarks)}
         return {**content, "sampling": own} if own else content
@@ -45,8 +47,8 @@ def evaluations(
 ) -> dict[str, Evaluation]:
     """The evaluation of every base model of a study, from its file and those of the studies that it includes.
 
-    What the file says holds for all models. Else a model keeps what its included study says, and one of the file's own
-    is sampled as the included ones. Raises InputError where these disagree about one model.
+    What the file says holds for all models. Otherwise a model keeps the evaluation of its included study, and a model
+    of the file itself gets that of the included studies. Raises InputError where these disagree about one model.
     """
     shared = resolve_evaluation(content.get("evaluation"), f"{where}: evaluation")
     benchmarks = resolve_benchmarks(content.get("benchmarks", []), f"{where}: benchmarks")
@@ -72,7 +74,7 @@ def evaluations(
 def _joined_benchmarks(
     own: Sequence[Evaluation], everywhere: Sequence[Evaluation], where: str
 ) -> dict[str, dict[str, Any]]:
-    """All benchmarks of the included studies; one that several sample is sampled as `own` say, if they do."""
+    """All benchmarks of the included studies; one that several sample is sampled as in `own`, if it is there."""
     joined: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(name for evaluation in everywhere for name in evaluation.benchmarks):
         said = [e.benchmarks[name] for e in own if name in e.benchmarks]
@@ -106,7 +108,7 @@ def resolve_benchmarks(
 def configs_by_benchmark(
     evaluation: EvaluationConfig, benchmarks: Mapping[str, Mapping[str, Any]], where: str
 ) -> dict[str, EvaluationConfig]:
-    """The settings of every benchmark. Raises InputError for a value out of range, or fewer samples than a pass@k."""
+    """The values of every benchmark. Raises InputError for a value out of range, or too few samples for a pass@k."""
     shared = dataclasses.asdict(evaluation)
     return {name: parse(EvaluationConfig, {**shared, **own}, f"{where}: {name}") for name, own in benchmarks.items()}
 

@@ -29,10 +29,10 @@ def generate(
 ) -> None:
     """Write <output_folder>/generations/<benchmark>.jsonl.zst for every benchmark of `evaluation`.
 
-    `evaluation` holds the fields of EvaluationConfig, the list `benchmarks` and, where benchmarks have settings of
-    their own, `sampling`; `data_root` the prepared datasets. The model is loaded once; each file appears by rename
-    when its benchmark is done. Raises InputError for an unknown benchmark, data that was not prepared, or a model
-    folder without tokenizer, before anything is sampled.
+    `evaluation` holds the fields of EvaluationConfig, the list `benchmarks` and, where benchmarks have values of their
+    own, `sampling`. `data_root` is the folder of prepared datasets. The model is loaded once; each file appears by
+    rename when its benchmark is done. Before anything is sampled, InputError is raised for an unknown benchmark, data
+    that was not prepared, or a model folder without tokenizer.
     """
     settings = _settings(evaluation)
     benchmarks = [load_benchmark(name) for name in settings]
@@ -63,7 +63,7 @@ def generate(
 
 
 def _settings(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
-    """The settings of each benchmark."""
+    """The evaluation values of each benchmark."""
     names = evaluation.get("benchmarks")
     if not names:
         raise InputError("evaluation: benchmarks must name at least one benchmark")
@@ -113,7 +113,7 @@ def build_task(benchmark: Benchmark, data_root: Path, problems: int | None) -> T
 
 
 def build_requests(task: Task, settings: EvaluationConfig) -> list[Instance]:
-    """Return every problem of a task `samples` times, its prompt rendered; draws of a problem side by side."""
+    """Return every problem of a task `samples` times, its prompt rendered; draws of a problem stand side by side."""
     requests: list[Instance] = []
     for number, row in task.doc_iterator():
         prompt = task.fewshot_context(row, num_fewshot=0)

@@ -1,4 +1,4 @@
-"""The two sides of lm-eval: our rows as its tasks' data set, our rollout engine as its model `entrobench`.
+"""The two sides of lm-eval: our rows as the data of its tasks, our rollout engine as its model `entrobench`.
 
 `python -m entrobench.evaluation.benchmarks.lm_eval run --model entrobench --model_args pretrained=FOLDER --tasks NAME`
 is lm-eval's own command line with both added; a task's rows are prepared by `entrobench prepare-data DATASET`.
@@ -61,7 +61,7 @@ class Response:
 
 @dataclass(frozen=True)
 class _Question:
-    """What makes requests draws of the same question."""
+    """Requests with equal values here are draws of the same question."""
 
     task: str | None
     key: str  # names the question for its random numbers
@@ -108,7 +108,7 @@ class EngineLM(LM):  # type: ignore[misc]
         return [responses[position] for position in range(len(requests))]
 
     def _batches(self, draws: dict[_Question, list[int]]) -> list[list[tuple[_Question, list[int]]]]:
-        """Cut (question, prompt tokens) into batches of like sampling and number of draws, short prompts first."""
+        """Cut (question, prompt tokens) into batches with equal sampling and number of draws, short prompts first."""
         from entrobench.models.language_model import encode_prompt
 
         alike: dict[tuple[Sampling, int], list[tuple[_Question, list[int]]]] = {}

@@ -1,4 +1,4 @@
-"""Benchmarks: our lm-eval tasks in evaluation/benchmarks/tasks/, one YAML file each, named after the task; and any other task."""
+"""Benchmarks: our lm-eval tasks in tasks/, one YAML file each, named after the task; and any other task of lm-eval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TASKS = Path(__file__).parent / "tasks"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What the pipeline has to know of a task without lm-eval: its rows and its version.
+    """What the pipeline needs to know of a task without lm-eval: its rows and its version.
 
     A task that is not ours is `foreign`: its dataset is prepared from its own rows, and `until` are its stop strings.
     """
@@ -37,9 +37,9 @@ def benchmark_names() -> list[str]:
 
 
 def load_benchmark(name: str, where: str = "evaluation/benchmarks/tasks") -> Benchmark:
-    """Read one benchmark: ours, or the task of lm-eval of that name (`lm-eval.NAME` where we have one of the name).
+    """Read one benchmark: ours, or the task of lm-eval with that name (`lm-eval.NAME` where we have one of the name).
 
-    Raises InputError for an unknown name, a task that cannot be sampled, or a task file without what we need.
+    Raises InputError for an unknown name, a task that cannot be sampled, or a task file in which something is missing.
     """
     if name not in benchmark_names():
         return _foreign(name, where)

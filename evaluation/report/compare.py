@@ -34,9 +34,9 @@ REFERENCE = Path("results/reference")
 def compare(study: Study, folder: Path) -> None:
     """Write scores.parquet, problems.parquet, curves.parquet, statistics.json, table.* and figures/ into `folder`.
 
-    Where runs are evaluated along the way also evaluations.parquet, and paper_comparison.csv beside published numbers.
-    Reads the grades and steps.parquet of the study's runs below `folder`, prints the tables to the terminal. Raises
-    InputError if a run is not trained or not graded yet.
+    Where runs are evaluated along the way, evaluations.parquet is written as well; where there are published numbers,
+    paper_comparison.csv. Reads the grades and steps.parquet of the study's runs below `folder`, and prints the tables
+    to the terminal. Raises InputError if a run is not trained or not graded yet.
     """
     from .figures import write_figures
 
@@ -66,7 +66,7 @@ def compare(study: Study, folder: Path) -> None:
 def _write_evaluations(
     study: Study, folder: Path, problems: DataFrame, curves: DataFrame, column: str
 ) -> DataFrame | None:
-    """Write evaluations.parquet and paper_comparison.csv, or remove what an earlier version of the study left."""
+    """Write evaluations.parquet and paper_comparison.csv, or remove those of an earlier version of the study."""
     from entrobench.evaluation.tables import evaluations, paper_comparison
 
     for name in (evaluations.FILE, paper_comparison.FILE):
@@ -82,7 +82,7 @@ def _write_evaluations(
 
 
 def _graded(study: Study, folder: Path) -> DataFrame:
-    """The per-problem scores of the study's own runs and base models; InputError names what is not graded."""
+    """The per-problem scores of the study's own runs and base models. InputError names what is not graded."""
     pass_k = next(iter(study.evaluations.values())).shared.pass_k  # the same for all models
     problems = problem_table(read_grades(folder), pass_k)
     wanted = {(run.model, run.dataset, run.method, run.seed) for run in study.runs}
@@ -117,7 +117,7 @@ def read_curves(study: Study, folder: Path) -> DataFrame:
 
 
 def read_sweep(study: Study) -> DataFrame | None:
-    """The sweep that the study's values come from, of its own trials or committed; None where the study has none."""
+    """The sweep behind the study's values, of its own trials or committed; None where the study has none."""
     import pandas
 
     file = study.folder / "tuning" / "sweep.csv" if study.tuning else REFERENCE / study.name / "sweep.csv"
@@ -125,7 +125,7 @@ def read_sweep(study: Study) -> DataFrame | None:
 
 
 def used_values(study: Study) -> dict[tuple[str, str], list[float]]:
-    """The numbers each method runs with in this study: (method, key) -> different values."""
+    """The numbers that each method runs with in this study: (method, key) -> different values."""
     used: dict[tuple[str, str], list[float]] = {}
     for run in study.runs:
         for key, value in run.config["method"]["values"].items():

@@ -34,9 +34,10 @@ POINTS = 200  # steps drawn per line
 def curve_figure(curves: DataFrame, column: str, label: str, x: str = "step", window: int = 1) -> Figure:
     """A quantity over training: each seed thin, the mean over seeds thick, with a band.
 
-    The band is the 95 % t interval of the mean, below 5 seeds the range of the seeds. `window`: centred running mean
-    over steps, for the thick line and the band, at most a tenth of the history. Long ones are thinned to POINTS steps.
-    More than CROWDED methods get a panel each, with the baseline and, in grey, the means of all others.
+    The band is the 95 % t interval of the mean; below 5 seeds it is the range of the seeds. `window`: steps of the
+    centred running mean for the thick line and the band, at most a tenth of the history. Long histories are thinned to
+    POINTS steps. With more than CROWDED methods each gets a panel, with the baseline and, in grey, the means of all
+    others.
     """
     steps = curves["step"].nunique()
     stride = math.ceil(steps / POINTS)

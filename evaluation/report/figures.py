@@ -1,4 +1,4 @@
-"""The study's figures, one panel per model x dataset cell; the same input gives the same bytes."""
+"""The study's figures, one panel per model x dataset cell; equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def write_figures(
 ) -> list[Path]:
     """Draw every figure of a study as .svg and .png into `folder`; returns the files.
 
-    `curves` are the joined steps of all runs, `scores` the tidy scores, `primary` the headline metric in them, `sweep`
-    the sweep behind it (or None) and `used` the values the study runs with, marked in it, `evaluations` those of
-    all steps (or None). The coefficient is drawn only where a method adapts one.
+    `curves` are the joined steps of all runs, `scores` the tidy scores, `primary` the headline metric in them. `sweep`
+    is the sweep behind the study's values or None; `used` are these values, which are marked in it. `evaluations` are
+    the scores of earlier steps or None. The coefficient is drawn only where a method adapts one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in [*folder.glob("*.svg"), *folder.glob("*.png")]:
@@ -96,7 +96,7 @@ def _save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
 
 
 def _totals(curves: DataFrame) -> DataFrame:
-    """Add what a run has spent up to each step: million generated tokens and minutes of the device."""
+    """Add what a run has spent up to each step: million generated tokens, and minutes of the device."""
     spent = spending(curves)
     return spent.assign(**{"million tokens": spent["tokens"] / 1e6, "device minutes": spent["seconds"] / 60})
 

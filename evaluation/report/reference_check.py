@@ -65,8 +65,9 @@ def _line(row: Mapping[Hashable, object], found: float | None) -> str:
 def write_reference(study_folder: Path, reference_folder: Path, metrics: list[str]) -> Path:
     """Make the finished study the reference: write `reference_folder`/scores.csv for some metrics and return its path.
 
-    Tolerance: half of the 95 % prediction interval for the mean of as many new seeds, t·s·sqrt(2/S); one seed and the
-    base model, which have no spread, get the smallest tolerance, 0.02 (of a share) or 2 % of the value if larger.
+    Tolerance: half of the 95 % prediction interval for the mean of as many new seeds, t·s·sqrt(2/S). One seed, and the
+    base model, have no spread; they get the smallest tolerance, 0.02 (of a share) or 2 % of the value if that is
+    larger.
     """
     import pandas
 

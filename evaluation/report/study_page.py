@@ -55,9 +55,9 @@ CURVES = {
 
 
 def write_report(study: Study, folder: Path) -> Path:
-    """Write `folder`/report.html and return its path; needs what `compare` wrote and each run's provenance.json.
+    """Write `folder`/report.html and return its path; reads what `compare` wrote and each run's provenance.json.
 
-    The page holds its style, script and figures; every text is escaped. Raises InputError where `compare` did not run.
+    Style, script and figures are inside the page; every text is escaped. Raises InputError where `compare` did not run.
     """
     from jinja2 import Environment
     from markupsafe import Markup
@@ -141,7 +141,7 @@ def _figures(folder: Path, wanted: Mapping[str, tuple[str, str]]) -> list[dict[s
 
 
 def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
-    """The sweep behind the study's values: what it says, its figure and its numbers."""
+    """The sweep behind the study's values: its result in words, its figure and its numbers."""
     sweep = read_sweep(study)
     if sweep is None:
         return None
@@ -178,7 +178,7 @@ def _sweep_lines(means: DataFrame, used: Mapping[tuple[str, str], Sequence[float
 
 
 def _used_line(rows: DataFrame, value: float) -> str:
-    """Say plainly where a value that the study uses stands in the sweep."""
+    """Where a value that the study uses stands in the sweep, in words."""
     if value not in set(rows["value"]):
         return f" The study uses {value:g}, which was not swept."
     score = rows.loc[rows["value"] == value, "score"].iloc[0]
@@ -188,7 +188,7 @@ def _used_line(rows: DataFrame, value: float) -> str:
 
 
 def _settings(study: Study) -> list[dict[str, Any]]:
-    """Trainer and evaluation settings; a setting that differs between cells names them."""
+    """Trainer and evaluation values; one that differs between cells names the cells."""
     trainer = [(name, _by_cell(study, name)) for name in study.runs[0].config["trainer"]]
     evaluation = [*_sampling(study), ("graders", ", ".join(study.graders))]
     general = [
@@ -231,7 +231,7 @@ def _evaluation_schedule(run: Any) -> str:
 
 
 def _sampling(study: Study) -> Iterable[tuple[str, str]]:
-    """How answers are sampled; what differs between base models names them, and what a benchmark has of its own it."""
+    """How answers are sampled. A value that differs names its base models, a benchmark's own value the benchmark."""
     evaluations = study.evaluations
     for key in asdict(next(iter(evaluations.values())).shared):
         yield key, _grouped((_plain(getattr(said.shared, key)), model) for model, said in evaluations.items())
@@ -247,7 +247,7 @@ def _by_cell(study: Study, name: str) -> str:
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> str:
-    """One value where all agree, else each value with its holders."""
+    """A single value where all agree, else each value with those that have it."""
     holders: dict[str, dict[str, None]] = {}
     for value, holder in pairs:
         holders.setdefault(value, {})[holder] = None
@@ -285,7 +285,7 @@ def _method_table(study: Study, provenance: Sequence[Mapping[str, Any]]) -> Tabl
 
 
 def _provenance(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """What the runs share, or every different value where they do not."""
+    """What the runs share; where they differ, every value."""
 
     def different(values: Iterable[object]) -> str:
         return "; ".join(dict.fromkeys(map(str, values)))
@@ -326,7 +326,7 @@ def _run_table(study: Study, provenance: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _commands(study: Study, provenance: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines to type in a clone; runs of several commits or of an installed package name no commit."""
+    """Lines to type in a clone. Where runs are of several commits or of an installed package, no commit is named."""
     commits = {run["git_commit"] for run in provenance}
     checkout = [f"git checkout {commit}" for commit in commits if commit and len(commits) == 1]
     return [*checkout, "make setup", f".venv/bin/snakemake --config study={study.name}"]

@@ -1,8 +1,8 @@
 """`entrobench tune`: a study's trials are judged on validation splits, and each tuned method gets its best value.
 
-Writes results/<study>/tuning/: tuning.json (what `entrobench lock` reads), sweep.csv (the columns of sweep.py, and
-tokens and seconds of the trials) and the figure sweep. The score is avg@n, the mean over cells, benchmarks and tuning
-seeds. Of equal scores the one that stands first in the grid wins.
+Writes results/<study>/tuning/: tuning.json (which `entrobench lock` reads), sweep.csv (the columns of sweep.py, and the
+trials' tokens and seconds) and the figure sweep. The score is avg@n, the mean over cells, benchmarks and tuning seeds.
+Of equal scores, the one that comes first in the grid wins.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
     """Choose the tuned values of a study in `folder` from its graded trials; returns the content of tuning.json.
 
-    `data` holds the prepared datasets. Problems that the trials trained on, or that the study's benchmarks ask, are
-    left out of the judgement and counted. Raises InputError where a trial is not graded, or no problem is left.
+    `data` holds the prepared datasets. Problems that the trials trained on, or that the study's benchmarks ask, do not
+    count for the choice; their number is stated. Raises InputError where a trial is not graded, or no problem is left.
     """
     from .figures import write_sweep_figure
 
@@ -99,7 +99,7 @@ def _sweep(methods: dict[str, tuple[str, list[float]]], grades: DataFrame, costs
 
 
 def _best(rows: DataFrame, key: str, grid: list[float]) -> dict[str, Any]:
-    """The value with the best mean over seeds; at an end of the grid a better one may lie beyond it."""
+    """The value with the best mean over seeds; at an end of the grid, a better one may lie outside."""
     means = rows.groupby("value")["score"].mean()
     value = max(grid, key=lambda point: means[point])
     at_end = len(grid) > 1 and value in (min(grid), max(grid))
@@ -107,7 +107,7 @@ def _best(rows: DataFrame, key: str, grid: list[float]) -> dict[str, Any]:
 
 
 def _cost(costs: DataFrame, grades: DataFrame) -> dict[str, Any]:
-    """What the trials took: generated tokens, and the device time of training."""
+    """What the trials cost: generated tokens, and device time of training."""
     return {
         "runs": len(costs),
         "training_tokens": int(costs["tokens"].sum()),
@@ -117,7 +117,7 @@ def _cost(costs: DataFrame, grades: DataFrame) -> dict[str, Any]:
 
 
 def tuning_lines(folder: Path) -> list[str]:
-    """What a report says of the tuning in a study's `folder`; nothing where there is none."""
+    """The report's lines about the tuning in a study's `folder`; none where nothing is tuned."""
     file = folder / derived.TUNING
     if not file.is_file():
         return []

@@ -1,7 +1,7 @@
 """Training reward at equal updates, equal generated tokens and equal device time.
 
-The budget is the least that any run of the cell spent. A method that samples more, or takes longer per step, has made
-fewer steps by then.
+The budget is the smallest total of any run of the cell. A method that samples more, or takes longer per step, has made
+fewer steps when it is spent.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def spending(curves: DataFrame) -> DataFrame:
 
 
 def rewards_at_equal_budgets(curves: DataFrame) -> DataFrame:
-    """Per run: training reward when it had spent the cell's smallest total of updates, tokens or seconds.
+    """Per run: training reward at the moment when it had spent the cell's smallest total of updates, tokens or seconds.
 
-    Columns: model, dataset, method, seed, budget, available (the smallest total), reward (NaN if the run's first step
-    is already over it).
+    Columns: model, dataset, method, seed, budget, available (the smallest total), reward (NaN if the first step of the
+    run already exceeds it).
     """
     import pandas
 

@@ -1,4 +1,4 @@
-"""What clamping does in a study: how many tokens each p keeps, and how much probability it takes from the policy."""
+"""What clamping does in a study: how many tokens each p keeps, and how much probability it removes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from entrobench.studies.runs import Study
 
-LOGGED = ("mass", "entropy", "cosine", "norm_ratio")  # of diagnostics.py
+LOGGED = ("mass", "entropy", "cosine", "norm_ratio")  # of training/clamp_diagnostics.py
 NOTE = (
     "Kept: tokens of the vocabulary (rows of the output layer). Removed mass: what the others hold of the policy's "
     "distribution, token mean, in the first step and over all steps; means over seeds. Clamped entropy in nats, cosine "

@@ -1,4 +1,4 @@
-"""The places of a table that say a number: always with its interval, and with the seeds where they are few."""
+"""The entries of a table that show a number: always with its interval, and with the single seeds where they are few."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def signed(value: float) -> str:
 def difference_entry(
     difference: float, lower: float | None, upper: float | None, seeds: str, bold: bool = False
 ) -> Entry:
-    """+0.012 [−0.003, +0.027], with the seeds' differences below where they are too few for a verdict."""
+    """+0.012 [−0.003, +0.027], with the seeds' differences below it where there are too few seeds for a verdict."""
     interval = f" [{signed(lower)}, {signed(upper)}]" if _present(lower) and _present(upper) else ""
     few = seeds if 1 < len(seeds.split()) < ENOUGH_SEEDS else ""
     detail = ", ".join(signed(float(value)) for value in few.split())
@@ -46,7 +46,7 @@ def _present(value: float | None) -> TypeGuard[float]:
 
 
 def score_entry(mean: float, upper: float | None, seeds: str, bold: bool = False) -> Entry:
-    """0.812 ± 0.012, with the seeds below where there are too few; the base model has one value and no interval."""
+    """0.812 ± 0.012, with the seeds below it where there are too few. The base model has one value and no interval."""
     text = f"{mean:.3f} ± {upper - mean:.3f}" if _present(upper) else f"{mean:.3f}"
     few = seeds.split() if 1 < len(seeds.split()) < ENOUGH_SEEDS else []
     return Entry(text, "seeds " + ", ".join(f"{float(seed):.3f}" for seed in few) if few else "", mean, bold)

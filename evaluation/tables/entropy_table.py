@@ -1,7 +1,7 @@
 """What each method did to the entropy: where it began, where it ended, and by how much more or less than the baseline.
 
-Entropy is that of the sampling policy at its temperature, mean over the response tokens of a step, in nats per token.
-To keep it up is no merit by itself, so there are intervals and no verdicts.
+Entropy is that of the sampling policy at its temperature, mean over the response tokens of a step, in nats per token. A
+high entropy is no merit by itself, so there are intervals and no verdicts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Evaluation along the way: the scores of a run's snapshots, three readings of them, and what a score cost.
 
-Readings of a run: its last step, which is the headline; the mean of its last ten evaluations; and the best of all of
-them by the average over the benchmarks, a selection on test data, only to stand beside papers that do so.
+Readings of a run: its last step, which is the headline; the mean of its last ten evaluations; and the best evaluation
+by the average over the benchmarks. The last is a selection on test data, only to compare with papers that select so.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _spent(curves: DataFrame, place: Path) -> DataFrame:
 
 
 def averages(evaluations: DataFrame) -> DataFrame:
-    """The average over the benchmarks of every evaluation; columns RUN, step, score, tokens, device_hours."""
+    """The average over the benchmarks at every evaluation; columns RUN, step, score, tokens, device_hours."""
     keys = [*RUN, "step"]
     return evaluations.groupby(keys, sort=False)[["score", *SPENT]].mean().reset_index()
 
@@ -119,7 +119,7 @@ def hours_to_best(evaluations: DataFrame) -> DataFrame:
 
 
 def readings_table(evaluations: DataFrame, primary: str) -> Table:
-    """A row per model x dataset x method: the average over the benchmarks by each reading, and what it cost."""
+    """A row per model x dataset x method: the average over the benchmarks in each reading, and what it cost."""
     found, hours = readings(evaluations), hours_to_best(evaluations)
     counts = evaluations.groupby(RUN)["step"].nunique()
     few = "" if counts.min() >= LAST else f" (here of all {counts.min()})"

@@ -47,7 +47,7 @@ HOURS = "hours"  # the reading of the rows that compare GPU-hours to the baselin
 
 @dataclass(frozen=True)
 class Noise:
-    """What moves a score: variance between runs, its degrees of freedom, and v(n ours), v(n theirs)."""
+    """What moves a score: the variance between runs, its degrees of freedom, and v(n ours), v(n theirs)."""
 
     runs: float
     degrees: int
@@ -56,9 +56,9 @@ class Noise:
 
 
 def interval(values: Sequence[float], theirs: float, noise: Noise, error: float) -> tuple[float, float]:
-    """95 % interval of the mean of `values` (a score per run) minus one published score; infinite where nobody can say.
+    """95 % interval of the mean of `values` (a score per run) minus one published score; infinite where it is unknown.
 
-    Without `degrees` and variance between runs, an untrained model, the answers' own noise is all there is.
+    Without `degrees` and variance between runs, which an untrained model lacks, only the noise of the answers is used.
     """
     import numpy
     from scipy import special
@@ -100,22 +100,22 @@ class Cell:
 
     @cached_property
     def unknown(self) -> dict[str, list[str]]:
-        """What is UNKNOWN of how theirs were made."""
+        """What is UNKNOWN about how theirs were made."""
         return published.unknown_settings(self.place)
 
     @cached_property
     def samples(self) -> int | None:
-        """How many answers a problem they drew, None where nobody says."""
+        """How many answers a problem they drew; None where that is UNKNOWN."""
         said = published.settings(self.place).get("evaluation", {}).get("samples", published.UNKNOWN)
         return None if said == published.UNKNOWN else int(said)
 
     @cached_property
     def benchmarks(self) -> dict[str, str]:
-        """Our benchmarks by the names that they are matched with."""
+        """Our benchmarks by the names used for matching."""
         return {published_name(name): name for name in dict.fromkeys(self.problems["benchmark"])}
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Every published score that this study has a counterpart of."""
+        """Every published score for which this study has a counterpart."""
         ours = self.benchmarks
         tables = [row for path in published.tables(self.place) for row in published.rows(self.place, path.name)]
         for method in dict.fromkeys(row["method"] for row in tables):
@@ -169,7 +169,7 @@ class Cell:
             yield {**row, "verdict": "cannot tell"}
             return
         answers = self._answers(method, benchmark)
-        draws = self.samples or int(answers["n"].min())  # as many as ours where nobody says
+        draws = self.samples or int(answers["n"].min())  # as many as ours where that is UNKNOWN
         noise = self._noise(method, reading, answers, (float(theirs), draws))
         one_answer = 1 / (draws * answers.groupby(RUN).size().max())
         lower, upper = interval(values, float(theirs), noise, max(error, one_answer))
@@ -211,7 +211,7 @@ class Cell:
 
 
 def published_name(benchmark: str) -> str:
-    """What makes MATH-Hard and math_hard the same benchmark: letters and digits, in small letters."""
+    """A benchmark's name for matching: its letters and digits, in lower case, so that MATH-Hard is math_hard."""
     return "".join(character for character in benchmark.lower() if character.isalnum())
 
 
@@ -316,7 +316,7 @@ def _note(settings: Sequence[str], rows: Sequence[Mapping[Any, Any]]) -> str:
 
 
 def _unknown(setting: str) -> Iterator[str]:
-    """What is UNKNOWN of a setting; a section of which nothing is known by its name alone."""
+    """What is UNKNOWN of a setting; a section of which nothing is known is named as a whole."""
     sections = published.settings(setting)
     for section, keys in published.unknown_settings(setting).items():
         whole = len(keys) == len(sections[section]) > 1

@@ -1,7 +1,7 @@
-"""The tables that people read: Markdown, LaTeX, terminal text and (report) HTML are made of them.
+"""The tables that people read; Markdown, LaTeX, terminal text and the report's HTML are made from them.
 
-A number is bold only where the verdict of `statistics` is 'better'. Rows of the untrained base model stand above the
-methods that start from it. Beside a method's name stand its marks.
+A number is bold only where the verdict of `statistics` is 'better'. The row of the untrained base model stands above
+the methods that start from it. Marks stand beside a method's name.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def make_tables(
 
 
 def _updates_line(rows: Sequence[Mapping[Any, Any]]) -> str:
-    """Updates per rollout: half of the methods are inert at one. Named per cell where the cells differ."""
+    """Updates per rollout; at one, half of the methods do nothing. Named per cell where cells differ."""
     by_cell = {f"{row['model']} · {row['dataset']}": f"{row['updates']:.3g}" for row in rows if row["method"] != "base"}
     if len(set(by_cell.values())) == 1:
         return f"Updates per rollout: {next(iter(by_cell.values()))}."
@@ -109,7 +109,7 @@ def _comparison_table(
 
 
 def audit_line(audit: Mapping[str, Any] | None) -> str:
-    """What the audit of the statistics measured for a study of this size."""
+    """What the audit of the statistics measured for a study of this size, in words."""
     from entrobench.evaluation.statistics.admission import FILE
 
     if audit is None:
@@ -245,7 +245,7 @@ def _training_table(rows: list[dict[Any, Any]]) -> Table:
 def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
     """Build the tables from scores.parquet, problems.parquet, curves.parquet and statistics.json of a study.
 
-    And, where it has them, from evaluations.parquet and paper_comparison.csv.
+    Where they exist, also from evaluations.parquet and paper_comparison.csv.
     """
     import pandas
 
@@ -263,7 +263,7 @@ def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
 
 
 def write_tables(folder: Path) -> list[Table]:
-    """Write table.csv (every number), table.md and table.tex (what people read) beside the files they come from."""
+    """Write table.csv (every number), table.md and table.tex (what people read) beside the files they are made from."""
     wide, tables = read_tables(folder)
     wide.to_csv(folder / "table.csv", index=False)
     (folder / "table.md").write_text("\n".join(markdown(table) for table in tables))

@@ -1,6 +1,6 @@
-"""A sweep is an ordinary study whose variants of one method differ in one value; this makes the table of it.
+"""A sweep is an ordinary study whose variants of one method differ in one value; this makes its table.
 
-sweep.csv (in results/reference/<study>, where it documents the value that the study uses) has the columns method, key,
+sweep.csv lies in results/reference/<study> and documents the value that the study uses. Its columns are method, key,
 value, seed, metric, score, entropy: one row per value and seed, means over the sweep's model x dataset cells.
 """
 

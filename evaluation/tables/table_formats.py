@@ -25,7 +25,7 @@ LATEX = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of a table: its text, a smaller second line, and the number it is sorted by."""
+    """One entry of a table: its text, a smaller second line, and the value by which it is sorted."""
 
     text: str
     detail: str = ""
@@ -35,7 +35,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table; a heading may hold a line break; `group` leading columns mark blocks of rows by their change."""
+    """A titled table. A heading may hold a line break. Where the first `group` columns change, a new block of rows
+    begins.
+    """
 
     name: str
     title: str
