@@ -92,9 +92,7 @@ class HubDataset(JsonlDataset):
 
 @dataclass(frozen=True)
 class TaskDataset:
-    """Recipe of kind `lm_eval`: the test rows of a task; `file_sha256` of its YAML file and `version` pin its
-    questions.
-    """
+    """Recipe of kind `lm_eval`: a task's test rows, pinned by `file_sha256` of its YAML file and `version`."""
 
     kind: str = setting("lm_eval")
     source: str = setting("a task of lm-eval")

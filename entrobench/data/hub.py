@@ -62,9 +62,9 @@ class HubModel:
 class HubSplit(Columns):
     """One split: the parquet or JSON-lines files that match `files`, and which of their rows.
 
-    Rows without an answer are left out. `boxed`: the answer is the content of the last \\boxed{} of its column. `verified` names a column of lists of truth
-    values, one of which must be true. `take` keeps that many rows, those with the smallest ids. `rows` is how many must
-    result.
+    Rows without an answer are left out. `boxed`: the answer is the content of the last \\boxed{} of its column.
+    `verified` names a column of lists of truth values, one of which must be true. `take` keeps that many rows, those
+    with the smallest ids. `rows` is how many must result.
     """
 
     files: str = setting("")

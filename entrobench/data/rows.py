@@ -47,9 +47,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class SplitFile(Columns):
-    """One pinned file of a `jsonl` recipe: its name in the data folder, its hash, its `rows`, and how many are
-    `selected`.
-    """
+    """One pinned file of a `jsonl` recipe: name in the data folder, hash, `rows`, and how many are `selected`."""
 
     file: str = setting("")
     sha256: str = setting("")

@@ -24,9 +24,7 @@ TUNING = "tuning/tuning.json"  # in a study's folder: what its trials found
 
 
 def tuned(runs: Sequence[Run], where: str) -> dict[str, tuple[str, list[float]]]:
-    """The tuned key and its grid by method. Raises InputError where numbers of trials differ, or one method has two
-    grids.
-    """
+    """The tuned key and its grid by method. Raises InputError where numbers of trials or a method's grids differ."""
     found: dict[str, tuple[str, list[float]]] = {}
     for run in runs:
         for key, declaration in run.config["method"].get("derived", {}).items():

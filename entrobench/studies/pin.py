@@ -32,9 +32,7 @@ class Wanted:
 
 
 def wanted(name: str) -> list[Wanted]:
-    """The sources on the hub of a study (its name or path), a base model or a dataset. Raises InputError for another
-    name.
-    """
+    """What a study (its name or path), a base model or a dataset takes from the hub. InputError for other names."""
     from entrobench.data import datasets
     from entrobench.models.model_recipes import check_spec
 

@@ -40,9 +40,7 @@ TRIAL_RULES = ("lock", "train", "lock_evaluation", "generate", "grade")  # tune.
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the graph. `device`: whether it trains or samples, and so takes a GPU (or a core, in an embedded
-    study).
-    """
+    """One job of the graph. With `device` it trains or samples, on a GPU (or a core, in an embedded study)."""
 
     name: str
     rule: str

@@ -39,8 +39,7 @@ class ClampDiagnostic:
         self.sums[name] = self.sums.get(name, 0.0) + float(values.sum(dtype=torch.float64))
 
     def take(self, ranks: Ranks, device: torch.device) -> dict[str, float]:
-        """Return the columns of the step that ends, and start a new one: token means of mass and entropy, cosine, norm
-        ratio.
+        """The columns of the step that ends: token means of mass and entropy, cosine, norm ratio; a new step begins.
 
         The last two compare the gradients of all tokens at once, so that tokens without entropy have no weight.
         """

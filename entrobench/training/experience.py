@@ -39,9 +39,7 @@ class Experience:
 
 
 def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, step: int) -> list[Prompt]:
-    """The prompts of a step. Every epoch is shuffled by (seed, epoch), the same for every method; no step spans two
-    epochs.
-    """
+    """The prompts of a step: epochs shuffled by (seed, epoch), alike for every method; no step spans two epochs."""
     per_epoch = len(prompts) // config.prompts
     epoch, place = divmod(step - 1, per_epoch)
     order = keyed_generator(f"order/{seed}/{epoch}").permutation(len(prompts))

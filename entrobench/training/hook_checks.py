@@ -16,9 +16,7 @@ from entrobench.errors import InputError
 
 
 class HookError(InputError):
-    """A hook returned what it must not. The message names the hook and the first bad position; the trainer adds method
-    and step.
-    """
+    """A hook returned what it must not; names hook and first bad position, the trainer adds method and step."""
 
 
 def temperature(method: Method, progress: Progress) -> float:

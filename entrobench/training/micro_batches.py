@@ -23,8 +23,7 @@ class ForwardLimits:
     ranks: Ranks = Ranks()
 
     def micro_batches(self, lengths: Sequence[int]) -> list[list[Rows]]:
-        """Row numbers by process and micro-batch; all processes get equally many micro-batches, of which some may be
-        empty.
+        """Row numbers by process and micro-batch; all processes get equally many, some of them empty.
 
         `lengths` are tokens per sequence. Without a limit on tokens, rows keep their order. With one, sequences are
         sorted by length, so that there is little padding, and dealt to the processes in turn, so that these finish
@@ -51,9 +50,7 @@ class ForwardLimits:
         return self.micro_batches(lengths)[self.ranks.number]
 
     def _pack(self, rows: Sequence[int], lengths: Sequence[int]) -> Iterator[Rows]:
-        """Consecutive rows, as many as both limits allow once they are padded to the longest; a single row is always
-        allowed.
-        """
+        """Consecutive rows, as many as both limits allow once padded to the longest; a single row is always allowed."""
         packed: Rows = []
         longest = 0
         for row in rows:

@@ -130,10 +130,7 @@ class Trainer:
         engine = training_engine(
             self.model, self.tokenizer, model_folder, longest, dtype, self.trainer, hardware, folder, self.ranks
         )
-        whole = None
-        if hardware.weights == "sharded" and self.ranks.count > 1:
-            whole = Whole(self.model, dtype)
-            shard(self.model, self.ranks)
+        whole = self._shard(dtype) if hardware.weights == "sharded" and self.ranks.count > 1 else None
         self.optimizer = _optimizer(self.model, self.trainer)
         self.diagnostic = ClampDiagnostic(hardware.clamp_diagnostics) if hardware.clamp_diagnostics else None
         self.collector = Collector(
@@ -150,6 +147,12 @@ class Trainer:
         )
         self.step, self.updates, self.batches = 0, 0, 0
         self.rows: list[dict[str, float]] = []
+
+    def _shard(self, dtype: torch.dtype) -> Whole:
+        """Cut the model's layers among the processes; returns the whole copy for the engine, made before."""
+        whole = Whole(self.model, dtype)
+        shard(self.model, self.ranks)
+        return whole
 
     def run(self) -> list[dict[str, float]]:
         """Train to the last step; returns one row per step."""

@@ -22,9 +22,7 @@ PER_BENCHMARK = ("samples", "temperature", "top_p", "top_k", "max_tokens", "prob
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a base model and its runs are sampled: values for all benchmarks, and what single benchmarks have of their
-    own.
-    """
+    """How a base model and its runs are sampled: values for all benchmarks, and single benchmarks' own values."""
 
     shared: EvaluationConfig
     benchmarks: dict[str, dict[str, Any]]

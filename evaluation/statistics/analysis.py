@@ -61,9 +61,11 @@ class Board:
         return found
 
     def seeds(self, cell: Cell, method: str) -> list[int]:
+        """The seeds with which a method was trained in a cell."""
         return self.seeds_of.get((*cell, method), [])
 
     def rows(self, cell: Cell, method: str, seeds: Sequence[int]) -> list[int]:
+        """The rows of `values` that hold these runs."""
         return [self.row[(*cell, method, seed)] for seed in seeds]
 
 
@@ -168,6 +170,8 @@ def _audited(audit: Audit | None, board: Board, cells: Sequence[Cell]) -> dict[s
 
 @dataclass
 class Analysis:
+    """All comparisons of one study; what several of them need is computed once."""
+
     board: Board
     baseline: str
     bootstrap: CrossedBootstrap

@@ -35,9 +35,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table. A heading may hold a line break. Where the first `group` columns change, a new block of rows
-    begins.
-    """
+    """A titled table. Headings may hold a line break; a change in the first `group` columns begins a new block."""
 
     name: str
     title: str

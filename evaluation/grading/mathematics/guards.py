@@ -21,6 +21,7 @@ class Unparsable(ValueError):
 
 
 def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    """base ** exponent. Raises Unparsable where it is undefined or would be too large to compute."""
     if base.is_zero and not exponent.is_positive:
         raise Unparsable("zero to a power that is not positive")
     if exponent.is_Rational and (base.is_number or abs(exponent) > 10_000):
@@ -40,24 +41,28 @@ def _is_moderate(exponent: sympy.Expr) -> bool:
 
 
 def factorial(value: sympy.Expr) -> sympy.Expr:
+    """value!. Raises Unparsable for a number that is too large or not whole."""
     if value.is_number and not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
         raise Unparsable("factorial too large or of no whole number")
     return sympy.factorial(value)
 
 
 def binomial(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
+    """The binomial coefficient. Raises Unparsable for numbers that are too large or not whole."""
     if any(value.is_number and not (value.is_Integer and abs(value) <= LARGEST_FACTORIAL) for value in (above, below)):
         raise Unparsable("binomial too large or of no whole number")
     return sympy.binomial(above, below)
 
 
 def modulo(value: sympy.Expr, divisor: sympy.Expr) -> sympy.Expr:
+    """value modulo divisor. Raises Unparsable for a divisor of zero."""
     if divisor.is_zero:
         raise Unparsable("modulo zero")
     return sympy.Mod(value, divisor)
 
 
 def refuse_large_tree(value: sympy.Expr) -> None:
+    """Raise Unparsable for an expression of more than MOST_NODES nodes."""
     for count, _ in enumerate(sympy.preorder_traversal(value)):
         if count > MOST_NODES:
             raise Unparsable(f"more than {MOST_NODES} nodes")
