@@ -69,10 +69,10 @@ def evaluation_engine(name: str, folder: Path, tokenizer: Any, device: torch.dev
     """Make the engine `name` for the model in `folder`, in the floating-point type of evaluation on this device."""
     import torch
 
-    from entrobench.models.language_model import end_tokens, generation_settings, load_model
+    from entrobench.models.language_model import end_tokens, generation_config, load_model
 
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    ends = end_tokens(generation_settings(folder), tokenizer)
+    ends = end_tokens(generation_config(folder), tokenizer)
     if name == "vllm":
         from .vllm_engine import VllmEngine
 

@@ -79,13 +79,13 @@ class VllmEngine:
 
         refuse_empty(prompts)
         count = 1 if sampling.temperature == 0 else n  # the greedy answer is the same each time, and vLLM wants n = 1
-        settings = [
-            SamplingParams(**sampling_settings(sampling, self.end_tokens), n=count, seed=first_seed(seed, key))
+        options = [
+            SamplingParams(**vllm_options(sampling, self.end_tokens), n=count, seed=first_seed(seed, key))
             for key in keys
         ]
         self._wake()
         with torch.autocast(self.device.type, enabled=False):  # the trainer's would cast what vLLM keeps in float32
-            outputs = self.llm.generate([{"prompt_token_ids": list(p)} for p in prompts], settings, use_tqdm=False)
+            outputs = self.llm.generate([{"prompt_token_ids": list(p)} for p in prompts], options, use_tqdm=False)
         if self.sleeps:
             self.llm.sleep(level=1)  # weights wait in main memory: a step may sample again before it loads new ones
             self.asleep = True
@@ -101,7 +101,7 @@ class VllmEngine:
             self.asleep = False
 
 
-def _start(**settings: Any) -> Any:
+def _start(**options: Any) -> Any:
     """vLLM's `LLM`, in this process and quiet; nothing is reported to anybody."""
     ours = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -114,10 +114,10 @@ def _start(**settings: Any) -> Any:
     from vllm import LLM
 
     # processed: at the sampling temperature
-    return LLM(skip_tokenizer_init=True, logprobs_mode="processed_logprobs", use_tqdm_on_load=False, **settings)
+    return LLM(skip_tokenizer_init=True, logprobs_mode="processed_logprobs", use_tqdm_on_load=False, **options)
 
 
-def sampling_settings(sampling: Sampling, end_tokens: Sequence[int]) -> dict[str, Any]:
+def vllm_options(sampling: Sampling, end_tokens: Sequence[int]) -> dict[str, Any]:
     """Our sampling as vLLM's parameters, the same in process and over HTTP; only `end_tokens` end an answer."""
     truncates = sampling.top_k or sampling.top_p < 1  # log-probabilities would be those of the truncated distribution
     return {

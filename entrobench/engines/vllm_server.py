@@ -22,7 +22,7 @@ from entrobench.models.weights import weights_on_disk
 from entrobench.provenance import VLLM
 
 from .rollout import Completion, Sampling, refuse_empty
-from .vllm_engine import TOLERANCE, first_seed, sampling_settings
+from .vllm_engine import TOLERANCE, first_seed, vllm_options
 
 ADDRESS = "ENTROBENCH_ENGINE_ADDRESS"  # this variable wins over hardware.engine_address
 AT_ONCE = 64  # ours: requests under way, one prompt each
@@ -63,10 +63,10 @@ class VllmServer:
         """Sample n answers to each prompt; see `Engine`. Log-probabilities are left out where `sampling` truncates."""
         refuse_empty(prompts)
         count = 1 if sampling.temperature == 0 else n
-        settings = {"model": self.model, "n": count, "return_token_ids": True}
-        settings |= sampling_settings(sampling, self.end_tokens)
+        options = {"model": self.model, "n": count, "return_token_ids": True}
+        options |= vllm_options(sampling, self.end_tokens)
         bodies = [
-            {**settings, "prompt": list(prompt), "seed": first_seed(seed, key)}
+            {**options, "prompt": list(prompt), "seed": first_seed(seed, key)}
             for prompt, key in zip(prompts, keys, strict=True)
         ]
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -80,12 +80,12 @@ class VllmServer:
         found = self._ask("/version")["version"].partition("+")[0]
         if found != VLLM:
             raise InputError(f"{self.where}: it is vLLM {found}, but {VLLM} is needed")
-        settings = self._ask("/server_info?config_format=json")["vllm_config"]["model_config"]
-        if settings["logprobs_mode"] != "processed_logprobs":
+        options = self._ask("/server_info?config_format=json")["vllm_config"]["model_config"]
+        if options["logprobs_mode"] != "processed_logprobs":
             raise InputError(f"{self.where}: start it with --logprobs-mode processed_logprobs")
-        if settings["max_model_len"] < longest:
+        if options["max_model_len"] < longest:
             raise InputError(f"{self.where}: start it with --max-model-len {longest} or more: prompt and answer")
-        name = str(settings["dtype"]).removeprefix("torch.")
+        name = str(options["dtype"]).removeprefix("torch.")
         dtype = {str(known).removeprefix("torch."): known for known in TOLERANCE}.get(name)
         if dtype is None:
             raise InputError(f"{self.where}: start it with --dtype bfloat16 or float32, not {name}")

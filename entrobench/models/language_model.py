@@ -83,11 +83,11 @@ def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
     stated = f"the model has {rows} (config.json: vocab_size)"
     if last >= rows:
         raise InputError(f"{folder}: the tokenizer is another model's: its token {word!r} is number {last}, {stated}")
-    settings = folder / "generation_config.json"
-    ends = _listed(json.loads(settings.read_text()).get("eos_token_id")) if settings.exists() else []
+    file = folder / "generation_config.json"
+    ends = _listed(json.loads(file.read_text()).get("eos_token_id")) if file.exists() else []
     for end in ends:
         if not 0 <= end < rows:
-            raise InputError(f"{settings}: eos_token_id {end} is no token: {stated}")
+            raise InputError(f"{file}: eos_token_id {end} is no token: {stated}")
 
 
 def encode_prompt(tokenizer: Any, text: str) -> list[int]:
@@ -105,7 +105,7 @@ def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
     return str(tokenizer.decode(tokens, skip_special_tokens=True))
 
 
-def generation_settings(folder: Path) -> Any:
+def generation_config(folder: Path) -> Any:
     """The generation config of a model folder, as a loaded model has it, without loading the model."""
     from transformers import AutoConfig, GenerationConfig
 
@@ -115,9 +115,9 @@ def generation_settings(folder: Path) -> Any:
     return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder, local_files_only=True))
 
 
-def end_tokens(settings: Any, tokenizer: Any) -> list[int]:
+def end_tokens(config: Any, tokenizer: Any) -> list[int]:
     """All tokens that end a response: the tokenizer's, and those of the generation config (None: there is none)."""
-    configured = settings.eos_token_id if settings is not None else None
+    configured = config.eos_token_id if config is not None else None
     return sorted({int(tokenizer.eos_token_id), *_listed(configured)})
 
 

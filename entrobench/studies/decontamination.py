@@ -22,7 +22,7 @@ from entrobench.errors import InputError
 
 from .named_inputs import Recipe
 
-SETTINGS = ("remove", "report")
+CHOICES = ("remove", "report")
 WORDS = 13
 RULE = f"equal, or {WORDS} words in a row; version 1"
 _WORD = re.compile(r"[^\W_]+")

@@ -98,10 +98,10 @@ def benchmark_tokens(study: Study) -> dict[str, int] | None:
     rows = {name: _rows(study, *benchmark_split(name)) for name in study.benchmarks}
     tokens = dict.fromkeys(study.evaluations, 0)
     for model, evaluation in study.evaluations.items():
-        for name, settings in evaluation.by_benchmark.items():
+        for name, values in evaluation.by_benchmark.items():
             if (size := rows[name]) is None:
                 return None
-            tokens[model] += min(size, settings.problems or size) * settings.samples * settings.max_tokens
+            tokens[model] += min(size, values.problems or size) * values.samples * values.max_tokens
     return tokens
 
 
@@ -172,7 +172,7 @@ def as_json(study: Study, plan: Plan) -> str:
         for run in study.runs
     ]
     sampling = {
-        model: {name: asdict(settings) for name, settings in evaluation.by_benchmark.items()}
+        model: {name: asdict(values) for name, values in evaluation.by_benchmark.items()}
         for model, evaluation in study.evaluations.items()
     }
     return json.dumps({"study": study.name, **asdict(plan), "sampling": sampling, "list": runs}, indent=2)

@@ -117,7 +117,7 @@ RESULTS = Path("results")
 
 def metric_names(by_model: Mapping[str, Evaluation]) -> list[str]:
     """The accuracies. Where benchmarks have different numbers of samples, the names stay avg@n and maj@n."""
-    samples = {settings.samples for evaluation in by_model.values() for settings in evaluation.by_benchmark.values()}
+    samples = {values.samples for evaluation in by_model.values() for values in evaluation.by_benchmark.values()}
     n = str(samples.pop()) if len(samples) == 1 else "n"
     return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in next(iter(by_model.values())).shared.pass_k)]
 

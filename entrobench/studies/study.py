@@ -154,8 +154,8 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
         raise InputError(f"{path}: hardware: snapshot_every is said by the study's key evaluate_every")
     hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
     handling = content.get("decontaminate", "remove")
-    if handling not in decontamination.SETTINGS:
-        raise unknown("setting", handling, decontamination.SETTINGS, f"{path}: decontaminate")
+    if handling not in decontamination.CHOICES:
+        raise unknown("value", handling, decontamination.CHOICES, f"{path}: decontaminate")
     sources = benchmark_splits(benchmarks, found.dataset) if handling == "remove" else []
     for where, setting in _settings(content, path):
         trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")

@@ -34,21 +34,21 @@ def generate(
     rename when its benchmark is done. Before anything is sampled, InputError is raised for an unknown benchmark, data
     that was not prepared, or a model folder without tokenizer.
     """
-    settings = _settings(evaluation)
-    benchmarks = [load_benchmark(name) for name in settings]
-    tasks = build_tasks(settings, data_root)
+    values = _values_by_benchmark(evaluation)
+    benchmarks = [load_benchmark(name) for name in values]
+    tasks = build_tasks(values, data_root)
 
     from entrobench.models.language_model import weights_sha256
 
     from .lm_eval import BATCHES, EngineLM
 
-    shared = next(iter(settings.values()))
+    shared = next(iter(values.values()))
     check_engine(shared.engine, "evaluation")
     model = EngineLM(str(model_folder), device, shared.seed, BATCHES[shared.engine], shared.engine)
     weights = weights_sha256(model_folder)
     with _progress() as progress:
         for benchmark in benchmarks:
-            requests = build_requests(tasks[benchmark.name], settings[benchmark.name])
+            requests = build_requests(tasks[benchmark.name], values[benchmark.name])
             bar = progress.add_task(benchmark.name, total=len(requests))
             responses = model.respond(requests, partial(progress.advance, bar))
             header = {
@@ -56,13 +56,13 @@ def generate(
                 "benchmark_version": benchmark.version,
                 "evaluation": dict(evaluation),
                 "model_weights_sha256": weights,
-                "seed": settings[benchmark.name].seed,
+                "seed": values[benchmark.name].seed,
             }
             lines = [{"header": header}, *_records(requests, responses)]
             _write(lines, output_folder / "generations" / f"{benchmark.name}.jsonl.zst")
 
 
-def _settings(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
+def _values_by_benchmark(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
     """The evaluation values of each benchmark."""
     names = evaluation.get("benchmarks")
     if not names:
@@ -73,11 +73,11 @@ def _settings(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
     return configs_by_benchmark(shared, {name: own.get(name, {}) for name in names}, "evaluation: sampling")
 
 
-def build_tasks(settings: Mapping[str, EvaluationConfig], data_root: Path) -> dict[str, Task]:
+def build_tasks(values: Mapping[str, EvaluationConfig], data_root: Path) -> dict[str, Task]:
     """Return {benchmark: lm-eval task} with rows in memory and the study's sampling. Raises InputError without data."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns once per task about settings that are ours
     tasks = {}
-    for name, own in settings.items():
+    for name, own in values.items():
         task = tasks[name] = build_task(load_benchmark(name), data_root, own.problems)
         sampling = {
             "temperature": own.temperature,
@@ -112,13 +112,13 @@ def build_task(benchmark: Benchmark, data_root: Path, problems: int | None) -> T
     return manager.load([spec])["tasks"][benchmark.name]
 
 
-def build_requests(task: Task, settings: EvaluationConfig) -> list[Instance]:
+def build_requests(task: Task, values: EvaluationConfig) -> list[Instance]:
     """Return every problem of a task `samples` times, its prompt rendered; draws of a problem stand side by side."""
     requests: list[Instance] = []
     for number, row in task.doc_iterator():
         prompt = task.fewshot_context(row, num_fewshot=0)
-        request = task.construct_requests(row, prompt, metadata=(task.task_name, number, settings.samples))
-        requests += [request] * settings.samples
+        request = task.construct_requests(row, prompt, metadata=(task.task_name, number, values.samples))
+        requests += [request] * values.samples
     return requests
 
 

@@ -152,13 +152,13 @@ class EngineLM(LM):  # type: ignore[misc]
 
 
 def _question(request: Instance) -> _Question:
-    text, settings = request.args
-    stops = settings.get("until") or ()
+    text, values = request.args
+    stops = values.get("until") or ()
     sampling = Sampling(
-        temperature=float(settings.get("temperature", 0.0)),  # lm-eval's default is greedy
-        top_p=float(settings.get("top_p", 1.0)),
-        top_k=int(settings.get("top_k", 0)),
-        max_tokens=int(settings.get("max_gen_toks", LONGEST)),
+        temperature=float(values.get("temperature", 0.0)),  # lm-eval's default is greedy
+        top_p=float(values.get("top_p", 1.0)),
+        top_k=int(values.get("top_k", 0)),
+        max_tokens=int(values.get("max_gen_toks", LONGEST)),
     )
     key = str(request.doc.get("id") or problem_id(text))
     return _Question(request.task_name, key, text, sampling, (stops,) if isinstance(stops, str) else tuple(stops))

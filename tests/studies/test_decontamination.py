@@ -191,7 +191,7 @@ def test_nothing_left_is_one_line(words_dataset: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"decontaminate": "remov"}, "decontaminate: unknown setting 'remov' .*did you mean 'remove'"),
+        ({"decontaminate": "remov"}, "decontaminate: unknown value 'remov' .*did you mean 'remove'"),
         ({"decontaminate": False}, "decontaminate: must be text, got False"),
     ],
 )
