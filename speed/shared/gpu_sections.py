@@ -154,9 +154,9 @@ def _one_gradient(made: Any, experience: Any) -> tuple[torch.Tensor, torch.Tenso
     from entrobench.training.forward import frozen_forward
     from entrobench.training.update import accumulate_gradients
 
-    logp, _ = frozen_forward(made.model, experience.sequences, {}, 1.0, made.memory)
-    part = next(minibatches(made.method, experience, made.trainer.updates, made.memory))
-    accumulate_gradients(made.method, made.model, *part, made.memory, made.accelerator.backward)
+    logp, _ = frozen_forward(made.model, experience.sequences, {}, 1.0, made.limits)
+    part = next(minibatches(made.method, experience, made.trainer.updates, made.limits))
+    accumulate_gradients(made.method, made.model, *part, made.limits, made.accelerator.backward)
     gradient = torch.cat([weight.grad.flatten() for weight in made.model.parameters()])
     return logp.cpu(), gradient.cpu()
 
