@@ -142,7 +142,7 @@ def test_the_report_needs_the_comparison(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_importing_the_comparison_loads_nothing_heavy() -> None:
-    modules = "report.compare, report.report, report.reference_check, tables.sweep"
+    modules = "report.compare, report.study_page, report.reference_check, tables.sweep"
     heavy = {"torch", "pandas", "numpy", "scipy", "matplotlib", "jinja2"}
     imports = "; ".join(f"import entrobench.evaluation.{module}" for module in modules.split(", "))
     check = f"import sys; {imports}; print(sorted({heavy} & set(sys.modules)))"
