@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import describe_machine, folders, one_thread, ratio, table
+from shared.measure import describe_machine, folders, one_thread, ratio, run_config, table
 
 ROUNDS = 5
 TARGET = 1.15
@@ -48,14 +48,14 @@ def trainer_of(name: str, model: Path, data: Path, folder: Path) -> Any:
     from entrobench.evaluation.grading.rewards import reward_function
     from entrobench.training.trainer import Trainer
 
-    settings = {"steps": ROUNDS + 1, "prompts": 24, "group_size": 8, "updates": 2, "max_response_tokens": 24}
-    config = {
-        "hash": "benchmark",
-        "seed": 0,
-        "dataset": {"prompt": "{problem}"},
-        "method": {"name": name, "use": name, "values": {}},
-        "trainer": {**settings, "learning_rate": 0.0},
+    settings = {
+        "steps": ROUNDS + 1,
+        "prompts": 24,
+        "group_size": 8,
+        "updates": 2,
+        "max_response_tokens": 24,
     }
+    config = run_config(name, **settings, learning_rate=0.0)
     reward = reward_function("boxed")
     with redirect_stdout(StringIO()):  # each says on what it trains
         return Trainer(config, folder / name, model, data, Hardware(device="cpu"), reward, {"config_hash": "benchmark"})

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import describe_machine, folders, one_thread, ratio, table
+from shared.measure import describe_machine, folders, one_thread, ratio, run_config, table
 
 ROUNDS = 5
 WARM_UP = 1
@@ -49,13 +49,7 @@ def our_trainer(model: Path, data: Path, folder: Path) -> Any:
     from entrobench.training.trainer import Trainer
 
     settings = {"steps": WARM_UP + ROUNDS, "prompts": 32, "group_size": 8, "updates": 2, "max_response_tokens": 24}
-    config = {
-        "hash": "benchmark",
-        "seed": 0,
-        "dataset": {"prompt": "{problem}"},
-        "method": {"name": "grpo", "use": "grpo", "values": {}},
-        "trainer": settings,
-    }
+    config = run_config("grpo", **settings)
     reward = reward_function("boxed")
     return Trainer(config, folder, model, data, Hardware(device="cpu"), reward, {"config_hash": "benchmark"})
 

@@ -29,6 +29,7 @@ from entrobench.catalogue.variants import resolve
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
 from entrobench.models.language_model import make_deterministic
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
 from entrobench.training.hook_checks import HookError
 from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.trainer import Trainer
@@ -193,24 +194,24 @@ def resume(subject: Subject) -> Point:
     return Point(4, title, _verdict(same), difference, note)
 
 
-def _trial_run(config: dict[str, Any], folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
+def _trial_run(config: RunConfig, folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
     """Train from after step START, as if it were the first; from the checkpoint, where there is one."""
     hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
-    identity = {"config_hash": config["hash"], "method_source": config["method"]["use"]}
+    identity = {"config_hash": config.hash, "method_source": config.method.use}
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, even_words, identity)
     trainer.step = trainer.batches = START
     trainer.run()
     return trainer
 
 
-def _trial_config(subject: Subject) -> dict[str, Any]:
-    return {
-        "dataset": {"name": "trial", "prompt": "{problem}"},
-        "method": {"name": subject.name, "use": subject.method_name, "values": dict(subject.values)},
-        "seed": 0,
-        "trainer": dataclasses.asdict(replace(TRAINER, steps=LAST_STEP)),
-        "hash": "trial",
-    }
+def _trial_config(subject: Subject) -> RunConfig:
+    return RunConfig(
+        model=RunModel("trial", ""),
+        dataset=RunDataset("trial", "", "{problem}"),
+        method=Variant(subject.name, subject.method_name, dict(subject.values)),
+        seed=0,
+        trainer=replace(TRAINER, steps=LAST_STEP),
+    )
 
 
 def _trial_files(folder: Path) -> tuple[Path, Path]:

@@ -6,12 +6,12 @@ the import of its study replaces it (`track`).
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrobench.run_config import read_config
 from entrobench.training.live import LIVE as FILE
 from entrobench.training.live import read_live
 
@@ -49,7 +49,7 @@ def look(client: MlflowClient, results: Path, database: Path, seen: dict[Path, i
 
 def _bring_up(client: MlflowClient, database: Path, path: Path, rows: list[dict[str, float]]) -> None:
     study, _, *place, _ = path.relative_to(path.parents[6]).parts
-    config = json.loads((path.parent / "config.json").read_text())
+    config = read_config(path.parent)
     experiment = study_experiment(client, study, database)
     identity = run_identity("/".join(place), config)
     found = client.search_runs([experiment], f"tags.{RUN_KEY} = '{identity}'", max_results=1)

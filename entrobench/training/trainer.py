@@ -38,6 +38,7 @@ from entrobench.models.language_model import (
 )
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.progress import StepProgress
+from entrobench.run_config import RunConfig, Variant
 
 from . import checkpoint, hook_checks
 from .answers import Prompt, Reward
@@ -50,7 +51,7 @@ from .update import Measures, accumulate_gradients
 
 
 def train(
-    config: Mapping[str, Any],
+    config: RunConfig,
     folder: Path,
     model_folder: Path,
     data_folder: Path,
@@ -59,15 +60,14 @@ def train(
 ) -> None:
     """Train one run into `folder`: steps.parquet, final/ and provenance.json appear when it ends.
 
-    `config` is the content of the run's config.json, `reward` what its `trainer: reward` names. A run that was killed
-    goes on from its newest checkpoint. Raises InputError where the folder holds another run, the data are too few or
-    the model has no tokenizer.
+    `reward` is what the config's `trainer: reward` names. A run that was killed goes on from its newest checkpoint.
+    Raises InputError where the folder holds another run, the data are too few or the model has no tokenizer.
     """
     from entrobench.provenance import collect, sha256_file
 
     started = time.time()
-    method = method_infos()[config["method"]["use"]]
-    identity = {"config_hash": config["hash"], "method_source": sha256_file(method.source)}
+    method = method_infos()[config.method.use]
+    identity = {"config_hash": config.hash, "method_source": sha256_file(method.source)}
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, reward, identity)
     rows = trainer.run()
     trainer.save_weights(folder / "final")
@@ -89,7 +89,7 @@ class Trainer:
 
     def __init__(
         self,
-        config: Mapping[str, Any],
+        config: RunConfig,
         folder: Path,
         model_folder: Path,
         data_folder: Path,
@@ -99,8 +99,8 @@ class Trainer:
     ) -> None:
         from accelerate import Accelerator
 
-        self.folder, self.identity, self.seed = folder, identity, int(config["seed"])
-        self.trainer = parse(TrainerConfig, config["trainer"], f"{folder}/config.json: trainer")
+        self.folder, self.identity, self.seed = folder, identity, config.seed
+        self.trainer = config.trainer
         check_engine(self.trainer.engine, f"{folder}/config.json")
         device = resolve_device(hardware.device)
         make_deterministic(device)
@@ -114,8 +114,8 @@ class Trainer:
         self.limits = ForwardLimits(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, self.ranks)
         self.checkpoint_every = hardware.checkpoint_every
         self.snapshots = Snapshots(folder, self.trainer.steps, hardware.snapshot_every)
-        self.method_name = config["method"]["name"]
-        self.method = build_method(config["method"], self.trainer, f"{folder}/config.json: method")
+        self.method_name = config.method.name
+        self.method = build_method(config.method, self.trainer, f"{folder}/config.json: method")
         self.tokenizer = load_tokenizer(model_folder)
         if device.type == "cuda":
             peak = peak_memory(sizes_in(model_folder), self.trainer, hardware, bool(self.method.reference))
@@ -124,7 +124,7 @@ class Trainer:
         self.reference = copy.deepcopy(self.model).requires_grad_(False) if self.method.reference else None
         if hardware.activation_checkpointing:
             recompute_layers(self.model)
-        self.prompts = load_prompts(data_folder, self.tokenizer, config["dataset"]["prompt"], self.trainer)
+        self.prompts = load_prompts(data_folder, self.tokenizer, config.dataset.prompt, self.trainer)
         dtype = torch.bfloat16 if precision == "bf16" else self.model.dtype
         longest = max(len(prompt.tokens) for prompt in self.prompts)
         engine = training_engine(
@@ -328,10 +328,10 @@ class Trainer:
         checkpoint.put_in_place(draft, folder)
 
 
-def build_method(section: Mapping[str, Any], trainer: TrainerConfig, where: str) -> Method:
-    """Make a method from the `method` section of a config."""
-    method_class = load_method(section["use"], where)
-    return method_class(parse(method_class.Config, section["values"], where), trainer)
+def build_method(chosen: Variant, trainer: TrainerConfig, where: str) -> Method:
+    """Make the method that a config names."""
+    method_class = load_method(chosen.use, where)
+    return method_class(parse(method_class.Config, chosen.values, where), trainer)
 
 
 def load_prompts(data_folder: Path, tokenizer: Any, template: str, config: TrainerConfig) -> list[Prompt]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from shared.measure import run_config
 
 from entrobench.config import Hardware
 from entrobench.data.hub import ModelSizes
@@ -154,13 +154,7 @@ def make_trainer(kind: type[Trainer], method: str, size: Size, folder: Path, har
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(True)
-    config: Mapping[str, Any] = {
-        "hash": "gpu-check",
-        "seed": 0,
-        "dataset": {"prompt": "{problem}"},
-        "method": {"name": method, "use": method, "values": {}},
-        "trainer": settings(size),
-    }
+    config = run_config(method, **settings(size))
     identity = {"config_hash": "gpu-check"}
     made = kind(config, folder / method, folder / "model", folder / "data", hardware, coin, identity)
     made.prompts = random_prompts(size)

@@ -34,8 +34,9 @@ from tiny import run_config, tiny_trainer, weights
 from entrobench.distributed.sharding import full
 jobs = json.loads(sys.argv[1])
 for job in jobs:
-    config = run_config(job["method"], prompts=5, group_size=3, updates=1, learning_rate=1e-3)
-    config["trainer"]["steps"] = job["steps"]
+    config = run_config(
+        job["method"], prompts=5, group_size=3, updates=1, learning_rate=1e-3, steps=job["steps"]
+    )
     run = tiny_trainer(Path({model!r}), Path({data!r}), Path(job["folder"]), config, **job["hardware"])
     rows = run.run()
     run._save_checkpoint()

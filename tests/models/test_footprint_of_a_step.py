@@ -60,8 +60,8 @@ def make(tmp_path: Path) -> Any:
         )
         model.save_pretrained(tmp_path / "model")
         tiny_tokenizer().save_pretrained(tmp_path / "model")
-        config = run_config("aent", prompts=4, group_size=4, updates=2, max_response_tokens=60, max_prompt_tokens=6)
-        config["trainer"]["temperature"] = changes.pop("temperature", 1.0)
+        lengths = {"max_response_tokens": 60, "max_prompt_tokens": 6, "temperature": changes.pop("temperature", 1.0)}
+        config = run_config("aent", prompts=4, group_size=4, updates=2, **lengths)
         hardware = Hardware(**{"device": "cpu", "micro_batch": 4, "head_chunk": 64, "rollout_rows": 16, **changes})
         AcceleratorState._reset_state(True)
         found = Bfloat16Trainer(

@@ -6,21 +6,21 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import save_data, save_tiny, weights
+from tiny import run_config, save_data, save_tiny, weights
 from torch import Tensor
 
 from entrobench.api import Method
 from entrobench.cli.main import main
-from entrobench.config import canonical_hash
 from entrobench.entropy.logits import entropy, is_own
 from entrobench.errors import InputError
 from entrobench.models.weights import restore_model
+from entrobench.run_config import Variant
 from entrobench.training import checkpoint, hook_checks
 
 
@@ -184,14 +184,8 @@ def test_the_command_line_says_it_in_one_line(
     save_data(tmp_path / "results" / "data" / "tiny")
     run = tmp_path / "run"
     run.mkdir()
-    content = {
-        "model": {"name": "tiny"},
-        "dataset": {"name": "tiny", "prompt": "{problem}"},
-        "method": {"name": "short", "use": "length_bonus", "values": {}},
-        "seed": 0,
-        "trainer": {"steps": 4, "prompts": 4, "group_size": 4, "max_response_tokens": 6, "reward": "random"},
-    }
-    (run / "config.json").write_text(json.dumps({**content, "hash": canonical_hash(content)}))
+    config = replace(run_config(reward="random"), method=Variant("short", "length_bonus", {}))
+    (run / "config.json").write_text(json.dumps(config.content))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["entrobench", "train", "run", "--device", "cpu", "--checkpoint-every", "1"])
     capfd.readouterr()

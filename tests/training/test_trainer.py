@@ -204,7 +204,7 @@ def test_what_a_run_leaves(tiny_folders: Folders, tmp_path: Path) -> None:
         "started seconds cpu_seconds peak_memory_bytes reused_from"
     )
     assert set(keys.split()) == set(provenance)
-    assert provenance["config_hash"] == "hash-aent-0"
+    assert provenance["config_hash"] == run_config("aent", values=AENT, steps=3, temperature=0.9).hash
     assert provenance["hardware"]["device"] == "cpu"
     assert not (tmp_path / "checkpoints").exists()
     load_tokenizer(tmp_path / "final")
