@@ -16,9 +16,9 @@ Declarations = dict[str, dict[str, Any]]  # of values that runs decide, by the m
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with all its settings: `name` stands in paths and tables, `use` is the registered method.
+    """A method with all its values: `name` is used in paths and tables, `use` is the registered method.
 
-    `derived` holds the declarations of values that runs decide; `values` all others, once these are found all.
+    `derived` holds the declarations of values that runs decide, `values` all others, and once these are found all.
     """
 
     name: str
@@ -61,13 +61,13 @@ class RunConfig:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What config.json holds: the settings and, last, their hash."""
-        settings = stored(self)
-        return {**settings, "hash": canonical_hash(settings)}
+        """What config.json holds: the values and, last, their hash."""
+        values = stored(self)
+        return {**values, "hash": canonical_hash(values)}
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hex) of the settings."""
+        """SHA-256 (hex) of the values."""
         return canonical_hash(stored(self))
 
 
@@ -80,10 +80,10 @@ def read_config(folder: Path) -> RunConfig:
     if not path.is_file():
         raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
     content: Mapping[str, Any] = json.loads(path.read_text())
-    settings = {key: value for key, value in content.items() if key != "hash"}
-    if canonical_hash(settings) != content.get("hash"):
+    values = {key: value for key, value in content.items() if key != "hash"}
+    if canonical_hash(values) != content.get("hash"):
         raise InputError(f"{path}: its content does not match its hash; change the study file and lock again")
-    config = parse(RunConfig, settings, str(path))
+    config = parse(RunConfig, values, str(path))
     if config.hash != content["hash"]:
         raise InputError(f"{path}: another version of entrobench wrote it; lock the run again")
     return config

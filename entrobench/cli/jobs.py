@@ -71,7 +71,7 @@ def train(
         "snapshot_every": snapshot_every,
     }
     config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
-    launch.check_processes(hardware.processes, config.trainer, str(folder))
+    launch.check_processes(launch.processes(hardware), config.trainer, str(folder))
     if not launch.launched() and (source := reuse_finished_run(config, folder, hardware.snapshot_every)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
@@ -79,9 +79,10 @@ def train(
         raise typer.Exit(launch.run(folder, hardware))
     from entrobench.evaluation.grading.rewards import reward_function
     from entrobench.studies.decontamination import training_folder
-    from entrobench.training import trainer
+    from entrobench.training import refusals, trainer
 
     model, data = MODELS / config.model.name, training_folder(DATA, config.dataset)
+    refusals.check_machine(config, folder, model, hardware)
     trainer.train(config, folder, model, data, hardware, reward_function(config.trainer.reward))
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.data.datasets import prepare
 from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+from entrobench.training.assembly import assemble
 from entrobench.training.trainer import Trainer
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
@@ -112,10 +113,10 @@ def run_config(method: str = "grpo", seed: int = 0, values: dict[str, Any] | Non
 
 
 def tiny_trainer(model: Path, data: Path, folder: Path, config: RunConfig, **hardware: Any) -> Trainer:
-    """The real trainer on the CPU with the coin reward."""
+    """The real trainer on the CPU with the coin reward; method and seed alone say whose checkpoints are its own."""
     chosen = Hardware(**{"device": "cpu", "micro_batch": 4, "checkpoint_every": 1, **hardware})
-    identity = {"config_hash": config.hash, "method_source": "new"}
-    return Trainer(config, folder, model, data, chosen, coin_reward, identity)
+    identity = {"config_hash": f"{config.method.name} of seed {config.seed}", "method_source": "new"}
+    return Trainer(assemble(config, folder, model, data, chosen, coin_reward), identity)
 
 
 def kill_once_there(child: BaseProcess, path: Path) -> None:
@@ -133,4 +134,4 @@ def kill_once_there(child: BaseProcess, path: Path) -> None:
 
 def weights(trainer: Trainer) -> Tensor:
     """All parameters in one row."""
-    return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+    return torch.cat([weight.detach().flatten() for weight in trainer.parts.model.parameters()])

@@ -101,7 +101,7 @@ def test_training_stops_before_the_update(
     class Wrong(Late):
         @classmethod
         def answer(cls, name: str, value: Any) -> Any:
-            return change(value) if name == hook and trainer.step == 3 else value
+            return change(value) if name == hook and trainer.position.step == 3 else value
 
     use_method(Wrong)
     trainer = make_trainer(steps=5)
@@ -116,11 +116,11 @@ def test_training_stops_before_the_update(
 
 def intact(trainer: Any) -> None:
     """The newest checkpoint is that of step 2, and the weights are still its weights: no update followed."""
-    found = checkpoint.latest(trainer.folder / "checkpoints", trainer.identity)
+    found = checkpoint.latest(trainer.parts.folder / "checkpoints", trainer.identity)
     assert found is not None
     assert checkpoint.load_state(found)["step"] == 2
     now = weights(trainer).clone()
-    restore_model(trainer.model, checkpoint.load_tensors(found, "model"))
+    restore_model(trainer.parts.model, checkpoint.load_tensors(found, "model"))
     assert torch.equal(weights(trainer), now)
 
 
@@ -137,7 +137,7 @@ def test_a_state_that_is_no_number_never_reaches_a_checkpoint(make_trainer: Any,
     trainer = make_trainer(steps=5)
     with pytest.raises(InputError, match=r"step 3: after_step or before_updates left state\.level at nan"):
         trainer.run()
-    found = checkpoint.latest(trainer.folder / "checkpoints", trainer.identity)
+    found = checkpoint.latest(trainer.parts.folder / "checkpoints", trainer.identity)
     assert found is not None
     assert checkpoint.load_state(found)["method"] == {"level": 1.0}
 
@@ -207,5 +207,5 @@ def test_the_command_line_says_it_in_one_line(
 def test_an_entropy_of_ours_stays_itself_and_so_shares_the_log_probabilities_work(make_trainer: Any) -> None:
     for method, stat in (("aent", "clamped_entropy"), ("siren", "nucleus_entropy"), ("entropy_bonus", "entropy")):
         trainer = make_trainer(method, method)
-        assert is_own(hook_checks.token_stats(trainer.method)[stat]), method
+        assert is_own(hook_checks.token_stats(trainer.parts.method)[stat]), method
     assert not is_own(lambda logits: entropy(logits))
