@@ -18,12 +18,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .config import stored
+from .run_config import RunConfig
+
 VLLM = "0.32.0"  # the version that the engines were tested against
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 
 
 def collect(
-    config: Mapping[str, Any],
+    config: RunConfig,
     method_source: Path,
     hardware: Mapping[str, Any],
     started: float,
@@ -40,17 +43,17 @@ def collect(
         "git_commit": commit,
         "git_dirty": dirty,
         "method": {
-            "name": config["method"]["name"],
+            "name": config.method.name,
             "source_sha256": sha256_file(method_source),
             "distribution": distribution,
         },
         "lock_sha256": sha256_file(lock_file()) if lock_file().is_file() else None,
-        "config_hash": config["hash"],
-        "model": dict(config["model"]),
-        "dataset": dict(config["dataset"]),
+        "config_hash": config.hash,
+        "model": stored(config.model),
+        "dataset": stored(config.dataset),
         "hardware": machine(str(hardware["device"])) | dict(hardware),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES} | _vllm(config),
-        "seed": config["seed"],
+        "seed": config.seed,
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": time.time() - started,
         "cpu_seconds": time.process_time(),
@@ -59,8 +62,8 @@ def collect(
     }
 
 
-def _vllm(config: Mapping[str, Any]) -> dict[str, str | None]:
-    return {"vllm": vllm_version()} if config["trainer"].get("engine") == "vllm" else {}
+def _vllm(config: RunConfig) -> dict[str, str | None]:
+    return {"vllm": vllm_version()} if config.trainer.engine == "vllm" else {}
 
 
 def package_version() -> str:

@@ -8,20 +8,20 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from entrobench import provenance
+from entrobench.config import TrainerConfig
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
 
-CONFIG: dict[str, Any] = {
-    "model": {"name": "tiny", "recipe_hash": "m"},
-    "dataset": {"name": "chain2", "recipe_hash": "d", "prompt": "{problem}"},
-    "method": {"name": "aent_math", "use": "aent", "values": {"coefficient": 0.01}},
-    "seed": 3,
-    "trainer": {"steps": 2},
-    "hash": "c0ffee",
-}
+CONFIG = RunConfig(
+    RunModel("tiny", "m"),
+    RunDataset("chain2", "d", "{problem}"),
+    Variant("aent_math", "aent", {"coefficient": 0.01}),
+    seed=3,
+    trainer=TrainerConfig(steps=2),
+)
 
 
 @pytest.fixture
@@ -44,8 +44,9 @@ def test_every_field_of_the_contract_is_there(
         "distribution": "plug-in 1.0",
     }
     assert found["lock_sha256"] == hashlib.sha256(b"torch==2.13.0\n").hexdigest()
-    assert (found["config_hash"], found["seed"], found["reused_from"]) == ("c0ffee", 3, None)
-    assert (found["model"], found["dataset"]) == (CONFIG["model"], CONFIG["dataset"])
+    assert (found["config_hash"], found["seed"], found["reused_from"]) == (CONFIG.hash, 3, None)
+    assert found["model"] == {"name": "tiny", "recipe_hash": "m"}
+    assert found["dataset"] == {"name": "chain2", "recipe_hash": "d", "prompt": "{problem}"}
     assert found["package_version"] == provenance.package_version()
     assert set(found["hardware"]) == {"cpu", "cores", "threads", "device", "gpu", "memory_gib"}
     assert found["hardware"]["device"] == "cpu"

@@ -16,10 +16,11 @@ from entrobench.catalogue.marks import marks_of
 from entrobench.config import range_text
 from entrobench.documents import named_files, read_yaml
 from entrobench.errors import unknown
+from entrobench.run_config import Variant
 from entrobench.text import table
 
 from .registry import load_method, method_infos
-from .variants import Variant, load_variant
+from .variants import load_variant
 
 WIDTH = 100
 

@@ -48,9 +48,9 @@ def train(
     Examples: entrobench train results/quickstart/runs/chain-qwen/chain2/aent/seed0; on several machines:
     accelerate launch --num_machines 2 … -m entrobench.cli.main train FOLDER
     """
-    from entrobench.config import Hardware, TrainerConfig, parse
+    from entrobench.config import Hardware, parse
     from entrobench.distributed import launch
-    from entrobench.studies.lock import read_config
+    from entrobench.run_config import read_config
     from entrobench.studies.reuse import reuse_finished_run
 
     settings = {
@@ -71,7 +71,7 @@ def train(
         "snapshot_every": snapshot_every,
     }
     config, hardware = read_config(folder), parse(Hardware, settings, "entrobench train")
-    launch.check_processes(hardware.processes, parse(TrainerConfig, config["trainer"], str(folder)), str(folder))
+    launch.check_processes(launch.processes(hardware), config.trainer, str(folder))
     if not launch.launched() and (source := reuse_finished_run(config, folder, hardware.snapshot_every)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
@@ -79,10 +79,11 @@ def train(
         raise typer.Exit(launch.run(folder, hardware))
     from entrobench.evaluation.grading.rewards import reward_function
     from entrobench.studies.decontamination import training_folder
-    from entrobench.training import trainer
+    from entrobench.training import refusals, trainer
 
-    model, data = MODELS / config["model"]["name"], training_folder(DATA, config["dataset"])
-    trainer.train(config, folder, model, data, hardware, reward_function(config["trainer"]["reward"]))
+    model, data = MODELS / config.model.name, training_folder(DATA, config.dataset)
+    refusals.check_machine(config, folder, model, hardware)
+    trainer.train(config, folder, model, data, hardware, reward_function(config.trainer.reward))
 
 
 @jobs.command()

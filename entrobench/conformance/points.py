@@ -29,6 +29,9 @@ from entrobench.catalogue.variants import resolve
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
 from entrobench.models.language_model import make_deterministic
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+from entrobench.training.assembly import assemble
+from entrobench.training.checkpoint import Position
 from entrobench.training.hook_checks import HookError
 from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.trainer import Trainer
@@ -183,9 +186,9 @@ def resume(subject: Subject) -> Point:
         arguments = (_trial_config(subject), Path(folder) / "run", model_folder, data_folder)
         # the uninterrupted run leaves its checkpoint, from which the second goes on as after a kill
         whole, resumed = (_trial_run(*arguments) for _ in range(2))
-    weights = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
+    weights = zip(whole.parts.model.parameters(), resumed.parts.model.parameters(), strict=True)
     difference = largest([(a - b).detach().abs().max() for a, b in weights])
-    state, again = dataclasses.asdict(whole.method.state), dataclasses.asdict(resumed.method.state)
+    state, again = (dataclasses.asdict(run.parts.method.state) for run in (whole, resumed))
     same = difference == 0 and state == again and _losses(whole) == _losses(resumed)
     title, moved = "resume equals the uninterrupted run", state != dataclasses.asdict(subject.make().state)
     about = "no state" if not state else "its state moved" if moved else "its state did not move in this run"
@@ -193,24 +196,24 @@ def resume(subject: Subject) -> Point:
     return Point(4, title, _verdict(same), difference, note)
 
 
-def _trial_run(config: dict[str, Any], folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
+def _trial_run(config: RunConfig, folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
     """Train from after step START, as if it were the first; from the checkpoint, where there is one."""
     hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
-    identity = {"config_hash": config["hash"], "method_source": config["method"]["use"]}
-    trainer = Trainer(config, folder, model_folder, data_folder, hardware, even_words, identity)
-    trainer.step = trainer.batches = START
+    identity = {"config_hash": config.hash, "method_source": config.method.use}
+    trainer = Trainer(assemble(config, folder, model_folder, data_folder, hardware, even_words), identity)
+    trainer.position = Position(START, batches=START)
     trainer.run()
     return trainer
 
 
-def _trial_config(subject: Subject) -> dict[str, Any]:
-    return {
-        "dataset": {"name": "trial", "prompt": "{problem}"},
-        "method": {"name": subject.name, "use": subject.method_name, "values": dict(subject.values)},
-        "seed": 0,
-        "trainer": dataclasses.asdict(replace(TRAINER, steps=LAST_STEP)),
-        "hash": "trial",
-    }
+def _trial_config(subject: Subject) -> RunConfig:
+    return RunConfig(
+        model=RunModel("trial", ""),
+        dataset=RunDataset("trial", "", "{problem}"),
+        method=Variant(subject.name, subject.method_name, dict(subject.values)),
+        seed=0,
+        trainer=replace(TRAINER, steps=LAST_STEP),
+    )
 
 
 def _trial_files(folder: Path) -> tuple[Path, Path]:
@@ -226,7 +229,8 @@ def _trial_files(folder: Path) -> tuple[Path, Path]:
 
 def _losses(trainer: Trainer) -> list[dict[str, float]]:
     """The logged rows without times."""
-    return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in trainer.rows]
+    rows = trainer.position.rows
+    return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in rows]
 
 
 def slopes(subject: Subject, watch: Watch) -> Point:

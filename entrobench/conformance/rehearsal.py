@@ -20,10 +20,10 @@ from torch import Tensor
 from entrobench.api import Method, Progress, TrainerConfig
 from entrobench.engines.rollout import Completion, Sampling
 from entrobench.training import hook_checks
-from entrobench.training.answers import Prompt
+from entrobench.training.answers import Prompt, Sampler
 from entrobench.training.experience import Collector, Experience, minibatches
 from entrobench.training.micro_batches import ForwardLimits
-from entrobench.training.trainer import summarise
+from entrobench.training.rows import summarise
 from entrobench.training.update import Measures, accumulate_gradients
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
@@ -214,7 +214,8 @@ def rehearse(
     model, trace = exact_model(), Trace()
     reference = copy.deepcopy(model) if method.reference else None
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    collector = Collector(model, tiny_tokenizer(), Replay(), even_words, method, TRAINER, 0, limits)
+    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, 0, limits.ranks)
+    collector = Collector(model, sampler, method, limits)
     for step in STEPS:
         _follow(leader, trace, model)
         temperature = hook_checks.temperature(method, Progress(step, TRAINER.steps))

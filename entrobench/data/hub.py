@@ -102,18 +102,18 @@ def sizes_in(folder: Path) -> ModelSizes:
     return sizes_of(json.loads((folder / "config.json").read_text()))
 
 
-def sizes_of(config: Mapping[str, Any]) -> ModelSizes:
+def sizes_of(stated: Mapping[str, Any]) -> ModelSizes:
     """The sizes in a transformers config.json."""
     return ModelSizes(
-        architecture=config["model_type"],
-        hidden_size=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
-        kv_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
-        intermediate_size=config["intermediate_size"],
-        vocabulary=config["vocab_size"],
-        tied=bool(config.get("tie_word_embeddings", False)),
-        head_size=config.get("head_dim") or 0,
+        architecture=stated["model_type"],
+        hidden_size=stated["hidden_size"],
+        layers=stated["num_hidden_layers"],
+        heads=stated["num_attention_heads"],
+        kv_heads=stated.get("num_key_value_heads") or stated["num_attention_heads"],
+        intermediate_size=stated["intermediate_size"],
+        vocabulary=stated["vocab_size"],
+        tied=bool(stated.get("tie_word_embeddings", False)),
+        head_size=stated.get("head_dim") or 0,
     )
 
 

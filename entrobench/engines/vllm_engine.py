@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from entrobench.config import Hardware
 from entrobench.models.weights import weights_on_disk
 
 from .rollout import Completion, Sampling, refuse_empty
@@ -27,30 +28,28 @@ class VllmEngine:
         end_tokens: Sequence[int],
         device: torch.device,
         dtype: torch.dtype,
+        hardware: Hardware,
         longest: int | None = None,
-        memory: float = 0.9,
-        devices: int = 1,
-        resident: bool = True,
         scratch: Path | None = None,
     ) -> None:
         """Load the model in `folder`; `longest` counts the tokens of prompt and answer together, None: what it can.
 
-        `memory` is the share of a GPU that vLLM takes for weights, keys and values, `devices` how many GPUs share each
-        layer. Unless `resident`, the GPU is given back after each `generate`. With several devices new weights go
-        through a file in `scratch`.
+        Of the hardware settings `engine_memory` is the share of a GPU that vLLM takes for weights, keys and values,
+        `engine_devices` how many GPUs share each layer; unless `engine_resident`, the GPU is given back after each
+        `generate`. With several devices new weights go through a file in `scratch`.
         """
         self.end_tokens, self.device, self.scratch = list(end_tokens), device, scratch
-        self.devices = devices
+        self.devices = hardware.engine_devices
         self.tolerance = TOLERANCE[dtype]
         self.dtype = dtype
-        self.sleeps = device.type == "cuda" and not resident
+        self.sleeps = device.type == "cuda" and not hardware.engine_resident
         self.asleep = False
         self.llm = _start(
             model=str(folder),
             dtype=str(dtype).removeprefix("torch."),
             max_model_len=longest,
-            tensor_parallel_size=devices,
-            gpu_memory_utilization=memory,
+            tensor_parallel_size=hardware.engine_devices,
+            gpu_memory_utilization=hardware.engine_memory,
             enable_sleep_mode=self.sleeps,
             **({"enforce_eager": True, "kv_cache_memory_bytes": CPU_CACHE} if device.type == "cpu" else {}),
         )

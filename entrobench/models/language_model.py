@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,16 @@ import torch
 from torch import Tensor
 
 from entrobench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model with its tokenizer as loaded from `folder`; `dtype` is the type that its forwards compute in."""
+
+    folder: Path
+    model: Any
+    tokenizer: Any
+    dtype: torch.dtype
 
 
 def resolve_device(name: str) -> torch.device:

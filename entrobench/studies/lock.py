@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from entrobench.config import canonical_hash
 from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
+from entrobench.run_config import read_config
 
 from . import derived
 from .runs import Run, Study
@@ -28,9 +28,9 @@ def lock_run(run: Run, replace: bool = False) -> None:
     """
     config = derived.resolve(run)
     states = sorted((run.folder / "checkpoints").glob("step*/state.json"))
-    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != config["hash"]:
+    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != config.hash:
         shutil.rmtree(run.folder / "checkpoints")
-    _write(run.folder / "config.json", config)
+    _write(run.folder / "config.json", config.content)
 
 
 def lock_evaluation(study: Study, only: str | None = None) -> None:
@@ -52,21 +52,9 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         draft.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read a run's config.json. Raises InputError if it is missing or was edited after locking."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
-    config: dict[str, Any] = json.loads(path.read_text())
-    content = {key: value for key, value in config.items() if key != "hash"}
-    if canonical_hash(content) != config.get("hash"):
-        raise InputError(f"{path}: its content does not match its hash; change the study file and lock again")
-    return config
-
-
 def with_derived_values(study: Study) -> Study:
     """The study with the values in its runs' config.json in place of the declarations."""
-    files = {run.key: run.folder / "config.json" for run in study.runs if "derived" in run.config["method"]}
+    files = {run.key: run.folder / "config.json" for run in study.runs if run.config.method.derived}
     there = {key: read_config(file.parent) for key, file in files.items() if file.is_file()}
     runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]
     return dataclasses.replace(study, runs=runs)
@@ -80,7 +68,7 @@ def different_configs(study: Study) -> list[Run]:
 def _holds_other_work(run: Run) -> bool:
     path = run.folder / "config.json"
     stored = json.loads(path.read_text()) if path.is_file() else {}
-    if not stored or stored.get("declared", stored.get("hash")) == run.config["hash"]:
+    if not stored or stored.get("declared", stored.get("hash")) == run.config.hash:
         return False
     return (run.folder / "checkpoints").is_dir() or (run.folder / "final").is_dir()
 

@@ -56,7 +56,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
 def _check_engines(study: Study) -> None:
     """Refuse a study whose engine this environment, in which its jobs run, does not have."""
     sampling = {evaluation.shared.engine for evaluation in study.evaluations.values()}
-    for name in {run.config["trainer"]["engine"] for run in study.runs} | sampling:
+    for name in {run.config.trainer.engine for run in study.runs} | sampling:
         check_engine(name, str(study.path))
 
 
@@ -135,8 +135,8 @@ class Workflow:
     def training_inputs(self, key: str) -> list[str]:
         """Base model, data and the method's source file, so that editing it re-runs its own runs alone."""
         run = self.runs[key]
-        source = method_infos()[run.config["method"]["use"]].source
-        data = training_folder(RESULTS / "data", run.config["dataset"])
+        source = method_infos()[run.config.method.use].source
+        data = training_folder(RESULTS / "data", run.config.dataset)
         return [f"results/models/{run.model}/model.json", f"{data}/manifest.json", str(source)]
 
     def compared_inputs(self, folder: str) -> list[str]:
@@ -159,7 +159,7 @@ class Workflow:
     def hardware_options(self, key: str) -> str:
         """Options of `entrobench train` for a run's hardware."""
         run = self.runs[key]
-        every = run.hardware.snapshot_every or (run.config["trainer"]["steps"] if self.keeps_snapshots else 0)
+        every = run.hardware.snapshot_every or (run.config.trainer.steps if self.keeps_snapshots else 0)
         return " ".join(options(replace(run.hardware, snapshot_every=every)))
 
     def processes(self, key: str) -> int:

@@ -6,12 +6,13 @@ the import of its study replaces it (`track`).
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrobench.errors import InputError
+from entrobench.run_config import RunConfig, read_config
 from entrobench.training.live import LIVE as FILE
 from entrobench.training.live import read_live
 
@@ -42,14 +43,24 @@ def look(client: MlflowClient, results: Path, database: Path, seen: dict[Path, i
         except FileNotFoundError:
             continue  # the run has just finished
         if rows and seen.get(path) != changed:
-            with one_writer(database):
-                _bring_up(client, database, path, rows)
+            if config := _config(path.parent):
+                with one_writer(database):
+                    _bring_up(client, database, path, config, rows)
             seen[path] = changed
 
 
-def _bring_up(client: MlflowClient, database: Path, path: Path, rows: list[dict[str, float]]) -> None:
+def _config(folder: Path) -> RunConfig | None:
+    """The run's config; None where another version left the run behind, which nobody trains any more."""
+    try:
+        return read_config(folder)
+    except InputError:
+        return None
+
+
+def _bring_up(
+    client: MlflowClient, database: Path, path: Path, config: RunConfig, rows: list[dict[str, float]]
+) -> None:
     study, _, *place, _ = path.relative_to(path.parents[6]).parts
-    config = json.loads((path.parent / "config.json").read_text())
     experiment = study_experiment(client, study, database)
     identity = run_identity("/".join(place), config)
     found = client.search_runs([experiment], f"tags.{RUN_KEY} = '{identity}'", max_results=1)

@@ -71,7 +71,7 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
 
 def _seen_problems(study: Study, trials: Study, data: Path) -> set[str]:
     """The ids of all problems that trials train on or the study's benchmarks ask."""
-    folders = {(training_folder(data, run.config["dataset"]), "train") for run in trials.runs}
+    folders = {(training_folder(data, run.config.dataset), "train") for run in trials.runs}
     folders |= {(data / dataset, split) for dataset, split in map(benchmark_split, study.benchmarks)}
     return {row.id for folder, split in folders for row in load_rows(folder, split)}
 

@@ -29,7 +29,7 @@ def clamp_tables(study: Study, folder: Path) -> list[Table]:
     import pandas
 
     curves = pandas.read_parquet(folder / "curves.parquet")
-    runs = {(run.model, run.dataset, run.method): run.config["method"]["values"] for run in study.runs}
+    runs = {(run.model, run.dataset, run.method): run.config.method.values for run in study.runs}
     clamps = {key: float(values["clamp"]) for key, values in runs.items() if "clamp" in values}
     if not any(clamps.values()) or not any(column.startswith("clamp/") for column in curves.columns):
         return []

@@ -47,7 +47,7 @@ def collect_evaluations(study: Study, folder: Path, problems: DataFrame, curves:
         folders = {int(name.removeprefix("step")): place / "evaluations" / name / "grades" for name in run.snapshots}
         scores = {step: _scores(grades, study.benchmarks, column, key) for step, grades in folders.items()}
         final = _select(problems, key).groupby("benchmark", sort=False)
-        scores[run.config["trainer"]["steps"]] = final[column].mean()
+        scores[run.config.trainer.steps] = final[column].mean()
         scored = pandas.concat(scores, names=["step"]).rename("score").reset_index()
         spent = _spent(_select(curves, key), place)
         frames.append(scored.merge(spent, on="step").assign(study=study.name, **key))

@@ -74,7 +74,7 @@ def test_json_holds_every_runs_resolved_settings(in_root: None) -> None:
     listed = {run["run"]: run for run in content["list"]}
     assert listed.keys() == {run.key for run in study.runs}
     for run in study.runs:
-        assert listed[run.key]["config"] == run.config
+        assert listed[run.key]["config"] == run.config.content
         assert listed[run.key]["hardware"] == vars(run.hardware)
     assert content["sampling"].keys() == study.base_models.keys()
     for sampling in content["sampling"].values():

@@ -11,9 +11,10 @@ from typing import Any
 import numpy
 import pandas
 
-from entrobench.config import EvaluationConfig, Hardware
+from entrobench.config import EvaluationConfig, Hardware, TrainerConfig
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
 from entrobench.training.snapshots import snapshot_name, snapshot_steps
 
 
@@ -131,11 +132,13 @@ def make_study(
             dataset=dataset,
             method=method,
             seed=seed,
-            config={
-                "method": {"name": method, "use": method, "values": {"coefficient": 0.02}},
-                "trainer": {"updates": 2, "steps": steps},
-                "hash": "0123456789abcdef" * 4,
-            },
+            config=RunConfig(
+                RunModel(model, "m"),
+                RunDataset(dataset, "d", "{problem}"),
+                Variant(method, method, {"coefficient": 0.02}),
+                seed,
+                TrainerConfig(updates=2, steps=steps),
+            ),
             folder=results / "runs" / model / dataset / method / f"seed{seed}",
             hardware=Hardware(snapshot_every=evaluate_every),
             snapshots=[snapshot_name(step) for step in snapshot_steps(steps, evaluate_every)],

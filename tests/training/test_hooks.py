@@ -6,21 +6,21 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import save_data, save_tiny, weights
+from tiny import run_config, save_data, save_tiny, weights
 from torch import Tensor
 
 from entrobench.api import Method
 from entrobench.cli.main import main
-from entrobench.config import canonical_hash
 from entrobench.entropy.logits import entropy, is_own
 from entrobench.errors import InputError
 from entrobench.models.weights import restore_model
+from entrobench.run_config import Variant
 from entrobench.training import checkpoint, hook_checks
 
 
@@ -101,7 +101,7 @@ def test_training_stops_before_the_update(
     class Wrong(Late):
         @classmethod
         def answer(cls, name: str, value: Any) -> Any:
-            return change(value) if name == hook and trainer.step == 3 else value
+            return change(value) if name == hook and trainer.position.step == 3 else value
 
     use_method(Wrong)
     trainer = make_trainer(steps=5)
@@ -116,11 +116,11 @@ def test_training_stops_before_the_update(
 
 def intact(trainer: Any) -> None:
     """The newest checkpoint is that of step 2, and the weights are still its weights: no update followed."""
-    found = checkpoint.latest(trainer.folder / "checkpoints", trainer.identity)
+    found = checkpoint.latest(trainer.parts.folder / "checkpoints", trainer.identity)
     assert found is not None
     assert checkpoint.load_state(found)["step"] == 2
     now = weights(trainer).clone()
-    restore_model(trainer.model, checkpoint.load_tensors(found, "model"))
+    restore_model(trainer.parts.model, checkpoint.load_tensors(found, "model"))
     assert torch.equal(weights(trainer), now)
 
 
@@ -137,7 +137,7 @@ def test_a_state_that_is_no_number_never_reaches_a_checkpoint(make_trainer: Any,
     trainer = make_trainer(steps=5)
     with pytest.raises(InputError, match=r"step 3: after_step or before_updates left state\.level at nan"):
         trainer.run()
-    found = checkpoint.latest(trainer.folder / "checkpoints", trainer.identity)
+    found = checkpoint.latest(trainer.parts.folder / "checkpoints", trainer.identity)
     assert found is not None
     assert checkpoint.load_state(found)["method"] == {"level": 1.0}
 
@@ -184,14 +184,8 @@ def test_the_command_line_says_it_in_one_line(
     save_data(tmp_path / "results" / "data" / "tiny")
     run = tmp_path / "run"
     run.mkdir()
-    content = {
-        "model": {"name": "tiny"},
-        "dataset": {"name": "tiny", "prompt": "{problem}"},
-        "method": {"name": "short", "use": "length_bonus", "values": {}},
-        "seed": 0,
-        "trainer": {"steps": 4, "prompts": 4, "group_size": 4, "max_response_tokens": 6, "reward": "random"},
-    }
-    (run / "config.json").write_text(json.dumps({**content, "hash": canonical_hash(content)}))
+    config = replace(run_config(reward="random"), method=Variant("short", "length_bonus", {}))
+    (run / "config.json").write_text(json.dumps(config.content))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["entrobench", "train", "run", "--device", "cpu", "--checkpoint-every", "1"])
     capfd.readouterr()
@@ -213,5 +207,5 @@ def test_the_command_line_says_it_in_one_line(
 def test_an_entropy_of_ours_stays_itself_and_so_shares_the_log_probabilities_work(make_trainer: Any) -> None:
     for method, stat in (("aent", "clamped_entropy"), ("siren", "nucleus_entropy"), ("entropy_bonus", "entropy")):
         trainer = make_trainer(method, method)
-        assert is_own(hook_checks.token_stats(trainer.method)[stat]), method
+        assert is_own(hook_checks.token_stats(trainer.parts.method)[stat]), method
     assert not is_own(lambda logits: entropy(logits))

@@ -8,7 +8,7 @@ rule lock:
     output:
         f"{FOLDER}/runs/{{run}}/config.json",
     params:
-        hash=lambda wildcards: WORKFLOW.runs[wildcards.run].config["hash"],
+        hash=lambda wildcards: WORKFLOW.runs[wildcards.run].config.hash,
     log:
         f"{FOLDER}/logs/lock/{{run}}.log",
     conda:
