@@ -173,6 +173,7 @@ class Trainer:
             try:
                 self.rows.append(self._one_step())
             except hook_checks.HookError as error:
+                hook_checks.log(error)
                 place = f"method {self.method_name!r}, step {self.step}"
                 kept = "training stops here, the last checkpoint is intact"
                 raise InputError(f"{self.folder}: {place}: {error}; {kept}") from error
@@ -191,8 +192,7 @@ class Trainer:
         clock = time.perf_counter()
         measures, norms = self._updates(experience)
         summary = summarise(experience, measures, len(norms), self.trainer)
-        self.method.after_step(summary)
-        hook_checks.state(self.method)
+        hook_checks.after_step(self.method, summary)
         seconds = {**experience.seconds, "update": time.perf_counter() - clock}
         return self._row(experience, measures, norms, summary, seconds)
 
@@ -331,7 +331,12 @@ class Trainer:
 def build_method(section: Mapping[str, Any], trainer: TrainerConfig, where: str) -> Method:
     """Make a method from the `method` section of a config."""
     method_class = load_method(section["use"], where)
-    return method_class(parse(method_class.Config, section["values"], where), trainer)
+    settings = parse(method_class.Config, section["values"], where)
+    try:
+        return hook_checks.build(method_class, settings, trainer)
+    except hook_checks.HookError as error:
+        hook_checks.log(error)
+        raise hook_checks.HookError(f"{where} {section['name']!r}: {error}") from error
 
 
 def load_prompts(data_folder: Path, tokenizer: Any, template: str, config: TrainerConfig) -> list[Prompt]:
