@@ -96,7 +96,7 @@ BAD: list[tuple[str, Callable[[Any], Any], str]] = [
     *((hook, lambda value: value["x"], f" at {__file__}:") for hook in ("keep", "advantages", "token_loss")),
     *((hook, lambda value: value.no_such_name, "has no attribute 'no_such_name' at ") for hook in ("regularizer",)),
     ("token_stats", lambda value: value["peek"], "token_stats raised KeyError: 'peek' at "),
-    ("peak", lambda value: value["x"], "token_stats: peak raised "),
+    ("peak", lambda value: value.no_such_name, "token_stats: peak raised AttributeError: "),
 ]
 
 
