@@ -46,8 +46,11 @@ def load_variant(name: str, path: Path) -> Variant:
     use = content["use"]
     if use not in method_infos():
         raise unknown("method", use, method_infos(), f"{path}: use")
-    if name in method_infos() and use != name:
-        raise InputError(f"{path}: a variant named like the method {name!r} must use it, not {use!r}; rename the file")
+    if name in method_infos():
+        raise InputError(
+            f"{path}: a variant must not be named like a method: whoever names {name!r} would get this file's values "
+            "instead of the method's defaults; rename the file"
+        )
     parse(load_method(use, str(path)).Config, content.get("values"), f"{path}: values")
     return Variant(name, use, content.get("values") or {})
 

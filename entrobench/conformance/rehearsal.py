@@ -35,6 +35,7 @@ PROMPT_LENGTHS = (2, 5, 3, 4)
 RESPONSE_LENGTHS = (3, 4, 7, 2, 5, 6, 2, 4, 6, 5, 3, 4)  # three answers a prompt, the end token included
 TRUNCATED = 2  # the answer that has no end token
 STEPS = (1, 400, 401)  # the first; and two late ones, past any warm-up, so that the last runs on an adapted state
+SAME = 1e-12  # float64: sums in another order, nothing more
 LEARNING_RATE = 0.2  # some ratios of the second updates leave the clip range; more would magnify rounding
 
 TRAINER = TrainerConfig(
@@ -222,8 +223,7 @@ def rehearse(
         experience = rearrange(collector.collect(fixed_prompts(), step, temperature, reference))
         made = len(trace.gradients)
         measures = _updates(method, model, optimizer, experience, limits, trace, leader)
-        method.after_step(summarise(experience, measures, len(trace.gradients) - made, TRAINER))
-        hook_checks.state(method)
+        hook_checks.after_step(method, summarise(experience, measures, len(trace.gradients) - made, TRAINER))
     trace.weights = _flat(model)
     trace.state = dataclasses.asdict(method.state)
     return trace

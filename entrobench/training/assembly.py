@@ -27,6 +27,7 @@ from entrobench.models.language_model import (
 )
 from entrobench.run_config import RunConfig, Variant
 
+from . import hook_checks
 from .answers import Prompt, Reward, Sampler
 from .clamp_diagnostics import ClampDiagnostic
 from .experience import Collector
@@ -124,7 +125,12 @@ def _machine(hardware: Hardware, precision: str | None) -> tuple[Any, ForwardLim
 def build_method(chosen: Variant, trainer: TrainerConfig, where: str) -> Method:
     """Make the method that a config names."""
     method_class = load_method(chosen.use, where)
-    return method_class(parse(method_class.Config, chosen.values, where), trainer)
+    config = parse(method_class.Config, chosen.values, where)
+    try:
+        return hook_checks.build(method_class, config, trainer)
+    except hook_checks.HookError as error:
+        hook_checks.log(error)
+        raise hook_checks.HookError(f"{where} {chosen.name!r}: {error}") from error
 
 
 def load_prompts(data_folder: Path, tokenizer: Any, template: str, config: TrainerConfig) -> list[Prompt]:

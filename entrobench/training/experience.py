@@ -56,8 +56,7 @@ def minibatches(
     """
     batch = experience.batch
     keep, advantages = hook_checks.keep(method, batch), hook_checks.advantages(method, batch)
-    method.before_updates(batch)
-    hook_checks.state(method)
+    hook_checks.before_updates(method, batch)
     keep = keep & experience.sampled.trainable
     made = 0  # the first update that is made is update 0, for it is on policy
     for rows in torch.arange(len(keep), device=keep.device).chunk(updates):

@@ -99,6 +99,7 @@ class Trainer:
             try:
                 position.rows.append(self._one_step())
             except hook_checks.HookError as error:
+                hook_checks.log(error)
                 place = f"method {parts.name!r}, step {position.step}"
                 kept = "training stops here, the last checkpoint is intact"
                 raise InputError(f"{parts.folder}: {place}: {error}; {kept}") from error
@@ -117,8 +118,7 @@ class Trainer:
             experience = parts.collector.collect(next(batches), step, temperature, parts.reference, batches)
         updates = self._updates(experience)
         summary = summarise(experience, updates.measures, len(updates.norms), parts.config)
-        parts.method.after_step(summary)
-        hook_checks.state(parts.method)
+        hook_checks.after_step(parts.method, summary)
         return step_row(parts, experience, updates, summary)
 
     def _prompt_batches(self) -> Iterator[list[Prompt]]:

@@ -73,7 +73,7 @@ def test_start_imports_nothing_heavy(arguments: list[str], project: Path) -> Non
 
 def test_methods_lists_methods_and_named_variants() -> None:
     lines = run("methods").stdout.splitlines()
-    assert lines[0].split() == ["method", "marks", "hooks", "origin", "paper"]
+    assert lines[0].split() == ["method", "known", "from", "marks", "hooks", "origin", "paper"]
     (aent,) = [line for line in lines if line.startswith("aent ")]
     for part in ("2509.03493", "token_stats, regularizer, after_step", "built-in"):
         assert part in aent

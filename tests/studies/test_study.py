@@ -257,7 +257,7 @@ def test_broken_variant_harms_only_those_who_name_it() -> None:
 def test_variant_may_not_take_a_methods_name_for_another() -> None:
     Path("config/methods").mkdir()
     Path("config/methods/grpo.yaml").write_text("use: aent\n")
-    assert "a variant named like the method 'grpo' must use it" in refused(STUDY)
+    assert "a variant must not be named like a method: whoever names 'grpo'" in refused(STUDY)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def poisoned(value: float, *place: int) -> Callable[[Tensor], Tensor]:
     return change
 
 
+THEIRS = "unsupported operand type(s) for /: 'dict' and 'str' at "
 BAD: list[tuple[str, Callable[[Any], Any], str]] = [
     ("sampling", lambda value: {"temperature": math.nan}, "a finite number above 0}, got {'temperature': nan}"),
     ("sampling", lambda value: 1.0, "sampling must return {'temperature': a finite number above 0}, got 1.0"),
@@ -91,6 +92,11 @@ BAD: list[tuple[str, Callable[[Any], Any], str]] = [
     ("token_loss", poisoned(-math.inf, 2, 1), "token_loss is -inf at [2, 1] (sequence, token)"),
     ("regularizer", lambda value: value.sum(), "regularizer must return [b,T] = [4, "),
     ("regularizer", poisoned(math.nan, 1, 0), "regularizer is nan at [1, 0] (sequence, token)"),
+    *((hook, lambda value: value / "x", f"raised TypeError: {THEIRS}") for hook in ("select", "sampling")),
+    *((hook, lambda value: value["x"], f" at {__file__}:") for hook in ("keep", "advantages", "token_loss")),
+    *((hook, lambda value: value.no_such_name, "has no attribute 'no_such_name' at ") for hook in ("regularizer",)),
+    ("token_stats", lambda value: value["peek"], "token_stats raised KeyError: 'peek' at "),
+    ("peak", lambda value: value.no_such_name, "token_stats: peak raised AttributeError: "),
 ]
 
 
@@ -112,6 +118,41 @@ def test_training_stops_before_the_update(
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("the last checkpoint is intact")
     intact(trainer)
+
+
+@pytest.mark.parametrize("hook", ["before_updates", "after_step"])
+def test_an_exception_in_a_hook_without_a_return_is_one_line_and_its_traceback_in_the_log(
+    make_trainer: Any, use_method: Any, capfd: pytest.CaptureFixture[str], hook: str
+) -> None:
+    class Raises(Method):
+        pass
+
+    def raising(self: Any, record: Any) -> None:
+        if record.step == 3:
+            raise ValueError("two\nlines")
+
+    setattr(Raises, hook, raising)
+    use_method(Raises)
+    with pytest.raises(InputError) as caught:
+        make_trainer(steps=5).run()
+    place = f"{__file__}:{raising.__code__.co_firstlineno + 2}"
+    assert f"step 3: {hook} raised ValueError: two lines at {place}; training stops here" in str(caught.value)
+    log = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in log
+    assert 'raise ValueError("two\\nlines")' in log
+
+
+def test_an_exception_while_the_method_is_made_is_one_line(
+    make_trainer: Any, use_method: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Unborn(Method):
+        def initial_state(self) -> Any:
+            return self.config.no_such_setting
+
+    use_method(Unborn)
+    with pytest.raises(InputError, match=r"method 'grpo': initial_state raised AttributeError: .* at .*\.py:"):
+        make_trainer()
+    assert "return self.config.no_such_setting" in capfd.readouterr().err
 
 
 def intact(trainer: Any) -> None:
