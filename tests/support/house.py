@@ -148,11 +148,11 @@ class House:
         return {place: (node.end_lineno or 0) - node.lineno + 1 for place, node in self.functions()}
 
     def parameter_counts(self) -> dict[str, int]:
-        """How many parameters each function takes, `self` and `cls` apart; kernels of Triton are no functions."""
+        """How many parameters each function takes, `self` and `cls` apart; a Triton kernel can take no object."""
         return {
             place: sum(argument.arg not in ("self", "cls") for argument in _arguments(node))
             for place, node in self.functions()
-            if not place.split()[1].endswith("_kernel")
+            if "triton.jit" not in map(ast.unparse, node.decorator_list)
         }
 
     def look_ups(self) -> list[str]:
