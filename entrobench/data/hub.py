@@ -56,6 +56,8 @@ class HubModel:
     licence: str = setting("")
     files: dict[str, Any] = setting({})
     shape: dict[str, Any] = setting({})
+    window: int | None = setting(None, low=1, source="config.json: max_position_embeddings; null: not known yet")
+    chat: dict[str, Any] = setting({}, source="template, arguments and date of the chat template")
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,32 @@ def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
     source = model_source(name, recipe)
     files = fetch(source)
     if "config.json" in files:
-        found = sizes_of(json.loads(files["config.json"].read_text()))
-        for key, value in recipe.shape.items():
-            stated = getattr(found, key)
-            if stated != value:
-                raise InputError(f"{source.place}: shape: {key} is {stated!r} in config.json, not {value!r}")
+        config = read_config(files["config.json"])
+        found = sizes_of(config)
+        stated = {**{f"shape: {key}": (value, getattr(found, key)) for key, value in recipe.shape.items()}}
+        if recipe.window is not None:
+            stated["window"] = (recipe.window, config.get("max_position_embeddings"))
+        for key, (value, own) in stated.items():
+            if own != value:
+                raise InputError(f"{source.place}: {key} is {own!r} in config.json, not {value!r}")
     return files
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The decoder's part of a config.json: families with several modalities keep it in `text_config`."""
+    config: dict[str, Any] = json.loads(path.read_text())
+    return config.get("text_config") or config
+
+
+def window_in(folder: Path) -> int | None:
+    """The longest sequence that a model folder allows, in tokens; None where its config.json does not say."""
+    window = read_config(folder / "config.json").get("max_position_embeddings")
+    return None if window is None else int(window)
 
 
 def sizes_in(folder: Path) -> ModelSizes:
     """The sizes of a model folder."""
-    return sizes_of(json.loads((folder / "config.json").read_text()))
+    return sizes_of(read_config(folder / "config.json"))
 
 
 def sizes_of(stated: Mapping[str, Any]) -> ModelSizes:
