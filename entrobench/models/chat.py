@@ -16,8 +16,8 @@ from typing import Any
 from entrobench.config import setting
 from entrobench.errors import InputError, unknown
 
-CLOCK = "strftime_now"  # what templates call to ask for the date (Llama 3.1 and its like)
-PINNED = re.compile(r'\{%- set entrobench_date = "(\d{4}-\d\d-\d\d)" %\}')
+CLOCK = re.compile(r"strftime_now\s*\(")  # how templates ask for the date (Llama 3.1 and its like)
+CALL = re.compile(r"""strftime_now\s*\(\s*(["'])(.*?)\1\s*\)""")
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,14 @@ def write_template(tokenizer: Any, chat: Chat, folder: Path, where: str) -> None
     name = chat.template or "default"
     if name not in named:
         raise unknown("template", name, named, f"{where}: chat")
+    text = named[name]
+    if chat.date is not None:
+        day = date.fromisoformat(chat.date)
+        text = CALL.sub(lambda call: json.dumps(day.strftime(call[2])), text)
     arguments = [f"{{%- set {key} = {_jinja(value)} %}}" for key, value in chat.arguments.items()]
-    pinned = [] if chat.date is None else [f'{{%- set entrobench_date = "{chat.date}" %}}']
     path = folder / "chat_template.jinja"
     path.unlink(missing_ok=True)  # a link to the user's own file
-    path.write_text("".join([*pinned, *arguments]) + named[name], encoding="utf-8")
+    path.write_text("".join(arguments) + text, encoding="utf-8")
 
 
 def _jinja(value: Any) -> str:
@@ -62,9 +65,10 @@ def _jinja(value: Any) -> str:
 
 def refuse_clock(template: Any, folder: Path) -> None:
     """Raise InputError where a template reads the clock: the same run would have other prompts on another day."""
-    if isinstance(template, str) and CLOCK in template and not PINNED.match(template):
+    texts = template.values() if isinstance(template, dict) else [template or ""]
+    if any(CLOCK.search(text) for text in texts):
         cure = "add `chat: {date: 2024-07-26}` (the day it is to name) to the model's recipe in config/models"
-        raise InputError(f"{folder}: the chat template asks for today's date ({CLOCK}); {cure}")
+        raise InputError(f"{folder}: the chat template asks for today's date (strftime_now); {cure}")
 
 
 def chat_prompt(tokenizer: Any, text: str) -> list[int]:
@@ -72,12 +76,8 @@ def chat_prompt(tokenizer: Any, text: str) -> list[int]:
     from jinja2 import TemplateError
 
     message = [{"role": "user", "content": text}]
-    found = PINNED.match(tokenizer.chat_template) if isinstance(tokenizer.chat_template, str) else None
-    clock = {CLOCK: date.fromisoformat(found[1]).strftime} if found else {}
     try:
-        encoded = tokenizer.apply_chat_template(
-            message, add_generation_prompt=True, tokenize=True, return_dict=True, **clock
-        )
+        encoded = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=True)
     except (TemplateError, TypeError) as error:
         raise InputError(f"{tokenizer.name_or_path}: the chat template fails: {error}") from error
     return list(encoded["input_ids"])

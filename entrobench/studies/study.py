@@ -176,7 +176,7 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
 
 
 def _check_window(model: Recipe, trainer: TrainerConfig, where: str) -> None:
-    """Refuse sequences beyond the model's positions; the prompts of an embedded model are shorter than the limit says."""
+    """Refuse sequences beyond the model's positions; an embedded model's prompts are shorter than the limit."""
     window = window_of_recipe(model.name, model.spec)
     if window is None or model.spec["kind"] == "embedded":
         return
