@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import parse, setting
-from entrobench.errors import InputError, nearest
+from entrobench.errors import InputError, first_line, nearest
 from entrobench.evaluation.grading.reading.extraction import boxes
+from entrobench.json_lines import json_lines
 
 from .fetch import UNKNOWN, Source, check_source, fetch
-from .rows import Columns, Row, parse_json, row_of
+from .rows import Columns, Row, row_of
 
 MODEL_FILES = (
     "config.json",
@@ -154,8 +155,8 @@ def _rows(path: Path, split: HubSplit, where: str) -> Iterator[Row]:
         if split.verified is not None and not any(values[split.verified] or ()):
             continue
         if split.boxed:
-            values = {**values, split.answer: boxed_answer(values[split.answer])}
-        if not values[split.answer]:
+            values = {**values, split.answer: boxed_answer(str(values[split.answer] or ""))}
+        if values[split.answer] in (None, "", []):  # not 0, which is an answer
             continue
         row = row_of(values, split, f"{path}: row {number}")
         if row is not None:
@@ -165,13 +166,22 @@ def _rows(path: Path, split: HubSplit, where: str) -> Iterator[Row]:
 def _records(path: Path, split: HubSplit, where: str) -> Iterator[dict[str, Any]]:
     """The file's records with the columns that are read: the others may be huge."""
     if path.suffix != ".parquet":
-        for number, line in enumerate(path.read_text().removesuffix("\n").split("\n"), start=1):
-            yield parse_json(line, f"{path}: row {number}")
+        for place, values in json_lines(path):
+            for column in (split.answer, *filter(None, (split.verified,))):
+                if column not in values:
+                    raise InputError(
+                        f"{place}: no column {column!r} (there: {', '.join(values)}){nearest(column, values)}"
+                    )
+            yield values
         return
+    import pyarrow
     import pyarrow.parquet
 
     wanted = {split.problem, split.answer, *split.only, *filter(None, (split.unit, split.tolerance, split.verified))}
-    file = pyarrow.parquet.ParquetFile(path)
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid as error:
+        raise InputError(f"{where}: {path} is not readable as Parquet: {first_line(error)}") from None
     for column in sorted(wanted):
         if column not in file.schema_arrow.names:
             there = file.schema_arrow.names
