@@ -41,12 +41,13 @@ def training_engine(
 
     `longest_prompt` counts tokens. Raises InputError where the hardware settings do not suit it.
     """
-    from entrobench.models.language_model import end_tokens
+    from entrobench.models.language_model import end_tokens, refuse_beyond_window
 
     from .rollout import NativeEngine
 
     model = network.model
     ends = end_tokens(model.generation_config, network.tokenizer)
+    refuse_beyond_window(network.folder, longest_prompt, config.max_response_tokens)
     if config.engine == "native":
         return NativeEngine(model, ends, network.dtype, hardware.rollout_rows)
     longest = longest_prompt + config.max_response_tokens

@@ -16,6 +16,15 @@ from entrobench.models.weights import weights_on_disk
 from .rollout import Completion, Sampling, refuse_empty
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.3}  # ours, see config/README.md; nats per token
+NEUTRAL = {  # said with every request: what is left out is filled in from the model's generation_config.json
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "min_tokens": 0,
+    "logit_bias": None,
+    "bad_words": None,
+}
 CPU_CACHE = 1 << 30  # ours: bytes of keys and values on a CPU; on a GPU `memory` decides
 
 
@@ -113,7 +122,13 @@ def _start(**options: Any) -> Any:
     from vllm import LLM
 
     # processed: at the sampling temperature
-    return LLM(skip_tokenizer_init=True, logprobs_mode="processed_logprobs", use_tqdm_on_load=False, **options)
+    return LLM(
+        generation_config="vllm",
+        skip_tokenizer_init=True,
+        logprobs_mode="processed_logprobs",
+        use_tqdm_on_load=False,
+        **options,
+    )
 
 
 def vllm_options(sampling: Sampling, end_tokens: Sequence[int]) -> dict[str, Any]:
@@ -124,6 +139,7 @@ def vllm_options(sampling: Sampling, end_tokens: Sequence[int]) -> dict[str, Any
         "top_p": sampling.top_p,
         "top_k": sampling.top_k or -1,
         "max_tokens": sampling.max_tokens,
+        **NEUTRAL,
         "stop_token_ids": list(end_tokens),
         "ignore_eos": True,
         "logprobs": None if truncates else 0,  # 0: of the sampled token alone

@@ -17,6 +17,7 @@ from entrobench.distributed.launch import check_processes
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks
+from entrobench.models.model_recipes import window_of_recipe
 from entrobench.run_config import RunConfig, RunDataset, RunModel
 
 from . import decontamination, derived, named_inputs
@@ -164,6 +165,7 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
         evaluate_every, published = _evaluation_schedule({**content, **setting}, where)
         kept = dataclasses.replace(hardware, snapshot_every=evaluate_every)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
+        _check_window(model, trainer, where)
         compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
@@ -171,6 +173,17 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
                 config = RunConfig(RunModel(model.name, model.recipe_hash), data, method, seed, trainer)
                 names = setting["name"], model.name, dataset.name, method.name
                 yield _place(Run(*names, seed, config, kept, Path(), published), path)
+
+
+def _check_window(model: Recipe, trainer: TrainerConfig, where: str) -> None:
+    """Refuse sequences beyond the model's positions; an embedded model's prompts are shorter than the limit."""
+    window = window_of_recipe(model.name, model.spec)
+    if window is None or model.spec["kind"] == "embedded":
+        return
+    longest = trainer.max_prompt_tokens + trainer.max_response_tokens
+    if longest > window:
+        said = f"max_prompt_tokens {trainer.max_prompt_tokens} + max_response_tokens {trainer.max_response_tokens}"
+        raise InputError(f"{where}: trainer: {said} is above the {window} tokens that {model.name} was made for")
 
 
 def _place(run: Run, path: Path) -> Run:
