@@ -14,7 +14,8 @@ from entrobench.evaluation.grading.reading.scanning import parts, split_top
 
 from .expressions import parse_expression
 from .guards import Unparsable
-from .symbolic import DIGITS, TOLERANCE, expressions_equal, is_value
+from .identity import constant_ratio
+from .symbolic import expressions_equal
 
 EQUAL = "="
 SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
@@ -114,12 +115,12 @@ def _same_relation(prediction: str, gold: str) -> bool:
     other, other_sign = _difference(second)
     if mine == 0 or other == 0 or mine.free_symbols != other.free_symbols:
         return sign == other_sign and expressions_equal(mine, other)
-    factor = _constant_ratio(mine, other)
-    if factor is None:
+    ratio_sign = constant_ratio(mine, other)
+    if ratio_sign is None:
         return False
     if sign in (EQUAL, "\\ne"):
         return sign == other_sign
-    return other_sign == (sign if factor > 0 else _MIRRORED.get(sign, ""))
+    return other_sign == (sign if ratio_sign > 0 else _MIRRORED.get(sign, ""))
 
 
 _MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
@@ -128,18 +129,6 @@ _MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 def _difference(relation: list[tuple[str, str]]) -> tuple[sympy.Expr, str]:
     (left, sign), (right, _) = relation
     return parse_expression(left) - parse_expression(right), sign
-
-
-def _constant_ratio(first: sympy.Expr, second: sympy.Expr) -> sympy.Expr | None:
-    """The nonzero real c with first = c * second, found at one point and checked at all others."""
-    unknowns = sorted(second.free_symbols, key=str)
-    for start in (3, 5, 7):
-        point = {unknown: sympy.Rational(start + place, 2 + place) for place, unknown in enumerate(unknowns)}
-        above, below = (side.evalf(DIGITS + 20, subs=point) for side in (first, second))
-        if is_value(above) and is_value(below) and abs(above) > TOLERANCE and abs(below) > TOLERANCE:
-            factor = above / below
-            return factor if factor.is_real and expressions_equal(first, factor * second) else None
-    return None
 
 
 def _same_chain(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> bool:

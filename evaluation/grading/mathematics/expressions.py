@@ -18,6 +18,8 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 from entrobench.evaluation.grading.reading.scanning import word_set
 
 from .guards import Unparsable, binomial, factorial, modulo, power, refuse_costly, refuse_large_tree
+from .letters import Gcd, Lcm
+from .series import computed
 
 _TOKEN = re.compile(
     r"\s*(?P<number>\d+(?:\.\d+)?(?:\.?\\overline\{\d+\})?(?:[eE][+-]?\d+(?![\d.]))?|\.\d+|\d+\.(?!\d))"
@@ -40,6 +42,7 @@ _GREEK = word_set(
     "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma hbar ell"
 )
 _ACCENTS = word_set("overline bar vec hat widehat tilde dot ddot overrightarrow angle triangle")
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 _TIMES = frozenset({"*", "\\cdot", "\\times"})
 _DIVIDED = frozenset({"/", "\\div"})
 _STOPS = frozenset({")", "]", "}", "\\}", "|", ",", "\\rfloor", "\\rceil", "+", "-", "", "\\mod", "&"})
@@ -162,9 +165,9 @@ class _Parser:
         token = self.take()
         if token[-1].isdigit() or token[0].isdigit():
             return _number(token)
-        if token in ("(", "[", "{", "\\{"):
+        if token in _BRACKETS:
             value = self.total()
-            self.take({"(": ")", "[": "]", "{": "}", "\\{": "\\}"}[token])
+            self.take(_BRACKETS[token])
             return value
         if token in ("|", "\\|"):
             value = self.total()
@@ -257,7 +260,10 @@ class _Parser:
         return self.product(inside_function=True)
 
     def arguments(self) -> list[sympy.Expr]:
-        closing = {"(": ")", "{": "}", "\\{": "\\}", "[": "]"}[self.take()]
+        opening = self.take()
+        if opening not in _BRACKETS:
+            raise Unparsable(f"unexpected {opening!r}")
+        closing = _BRACKETS[opening]
         values = [self.total()]
         while self.next == ",":
             self.take(",")
@@ -306,14 +312,10 @@ def _number(token: str) -> sympy.Expr:
 def _many(name: str, arguments: list[sympy.Expr]) -> sympy.Expr:
     if name in _MANY:
         return _MANY[name](*arguments)
-    combined = arguments[0]
-    for argument in arguments[1:]:
-        combined = getattr(sympy, f"{name}")(combined, argument) if combined != argument else combined
-    return combined
+    return {"gcd": Gcd, "lcm": Lcm}[name](*arguments)
 
 
 _CONFIG = ConversionConfig(lowercase_symbols=False)
-_IMAGINARY = {sympy.Symbol("i"): sympy.I, sympy.Symbol("e"): sympy.E}
 
 
 @lru_cache(maxsize=8_192)
@@ -353,4 +355,4 @@ def _through_latex2sympy(text: str, reason: Unparsable) -> sympy.Expr:
     if not isinstance(parsed, sympy.Expr):
         raise Unparsable("no scalar")
     refuse_costly(parsed)
-    return sympy.nsimplify(parsed.doit().xreplace(_IMAGINARY), rational=True)
+    return computed(parsed)

@@ -130,7 +130,7 @@ def read_shape(text: str) -> Shape:
     """Take one cleaned answer apart at its top level."""
     if read_number(text) is not None and not has_decimal_comma(text):
         return Shape("scalar", (text,))
-    matrix = _MATRIX.fullmatch(text.strip("() ") if text.startswith("(\\begin") else text)
+    matrix = _MATRIX.fullmatch(text.strip("()[] ") if text.startswith(("(\\begin", "[\\begin")) else text)
     if matrix is not None:
         return _read_rows(matrix[1], matrix[2])
     items = _list_items(text)
