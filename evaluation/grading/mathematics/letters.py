@@ -10,7 +10,7 @@ from typing import Any
 import sympy
 
 
-class Gcd(sympy.Function):
+class Gcd(sympy.Function):  # type: ignore[misc]  # sympy has no types
     """The greatest common divisor of whole numbers."""
 
     @classmethod
@@ -19,7 +19,7 @@ class Gcd(sympy.Function):
         return _combined(cls, sympy.gcd, arguments)
 
 
-class Lcm(sympy.Function):
+class Lcm(sympy.Function):  # type: ignore[misc]  # sympy has no types
     """The least common multiple of whole numbers."""
 
     @classmethod

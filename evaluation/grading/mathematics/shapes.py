@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
+from entrobench.evaluation.grading.reading.conditions import split_condition
 from entrobench.evaluation.grading.reading.exact_numbers import has_decimal_comma, read_number
 from entrobench.evaluation.grading.reading.scanning import enclosed, is_balanced, parts, split_top
 from entrobench.evaluation.grading.reading.units import without_leading_words
@@ -20,11 +21,6 @@ from .real_sets import ORDER
 
 CONNECTIVE = re.compile(
     r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?P<text>and|or)\s*,?\s*\}|(?<![a-zA-Z\\])(?P<plain>and|or)(?![a-z]))\s*"
-)
-_QUALIFIER = re.compile(
-    r"[,;]?\s*(?:\\text\s*\{\s*)?(?:where|for (?:all|any|every|some)|with|such that|\\forall)\b.*$"
-    r"|(?<=\S)\s*[,;(]\s*\(?[a-z]\s*\\in\s*\\mathbb.*$",
-    re.DOTALL,
 )
 _MATRIX = re.compile(
     r"\\begin\s*\{([pbvBV]?matrix|array|cases|smallmatrix)\}\s*(?:\{[clr|]*\})?((?:(?!\\end|\\begin).)*)\\end\s*\{\1\}",
@@ -75,13 +71,10 @@ class Shape:
 def clean(text: str) -> str:
     """Take off what says nothing about the value: qualifiers, brackets round the whole, a point's name."""
     text = _without_labels(text)
-    unqualified = _QUALIFIER.sub("", text).strip()
-    text = unqualified if unqualified and is_balanced(unqualified) else text
     words = _ONLY_TEXT.fullmatch(text)
     text = words[1].strip() if words else text
     if plain_words(text) in _NO_SOLUTION:
         return "\\emptyset"
-    text = _described_element(text) or text
     point = _NAMED_POINT.match(text)
     text = text[point.end() - 1 :] if point and enclosed(text[point.end() - 1 :]) else text
     pair = enclosed(text)
@@ -114,15 +107,22 @@ def with_same_integer(prediction: str, gold: str) -> str:
     return re.sub(rf"(?<![a-zA-Z\\]){mine[1]}(?![a-zA-Z])", wanted[1], prediction)
 
 
+def described(text: str) -> str:
+    """A set-builder as the element that it spells out, any other text as it is."""
+    return _described_element(text) or text
+
+
 def _described_element(text: str) -> str | None:
     """ "{x | x = 2k pi, k in Z}": the element that the set-builder spells out."""
     pair = enclosed(text)
     sides = parts(pair[1], "|", ":") if pair is not None and pair[0] in ("{", "\\{") else []
     if len(sides) != 2:
         return None
-    condition = _QUALIFIER.sub("", sides[1])
+    condition, qualifier = split_condition(sides[1])
     name, *value = parts(condition, "=")
-    return value[0] if len(value) == 1 and name == sides[0] and len(parts(condition, *SIGNS)) == 2 else None
+    if len(value) != 1 or name != sides[0] or len(parts(condition, *SIGNS)) != 2:
+        return None
+    return f"{value[0]}, \\text{{where }} {qualifier}" if qualifier else value[0]
 
 
 @lru_cache(maxsize=8_192)

@@ -158,7 +158,9 @@ def _belong_together(between: str) -> bool:
 
 def _without_box(text: str) -> Extraction:
     text = _TAIL.sub("", shorten_spaces(text)).strip()
-    text = _CONNECTIVE.sub("", _answer_before_qualifier(text) or text)
+    text = _CONNECTIVE.sub("", text)
+    if _is_qualified_answer(text):
+        return Extraction(text, "whole text")
     announced = _announced_formula(text)
     if announced:
         return Extraction(announced, "last formula")
@@ -187,11 +189,11 @@ def _announced_formula(text: str) -> str:
     return "" if _NOT_PROSE.search(words) or _BOUNDED.search(words) else formula.strip()
 
 
-def _answer_before_qualifier(text: str) -> str:
-    """ "f(x) = ax, where a is an integer": the part before "where" when that is no prose."""
+def _is_qualified_answer(text: str) -> bool:
+    """ "f(x) = ax, where a is an integer": an answer under a condition, although words follow."""
     qualifier = _QUALIFIER.search(text)
-    before = text[: qualifier.start()] if qualifier else ""
-    return before if re.search(r"[\d=]", before) and not _is_prose(before) else ""
+    before = re.sub(r"\\text\s*\{\s*$", "", text[: qualifier.start()]) if qualifier else ""
+    return bool(re.search(r"[\d=]", before)) and not _is_prose(before)
 
 
 def _first_sentence(text: str) -> str:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from .number_words import read_number_words
 from .scanning import matching_brace, shorten_spaces, unwrap_command, word_set
 from .spellings import (
     BASE_NAME,
@@ -94,11 +95,28 @@ def normalize(answer: str) -> str:
     text = _unicode_to_latex(repair_escapes(answer))
     refuse_control_characters(text)
     _refuse_deep_nesting(text)
-    text = shorten_spaces(_strip_layout(shorten_spaces(text)))
+    text = shorten_spaces(_strip_layout(_spelled_out(shorten_spaces(text))))
     text = shorten_spaces(_unwrap_text_commands(text))
     text = _plain_to_latex(_trim(text))
     text = _brace_arguments(text)
     return _trim(_IDLE_SPACE.sub("", re.sub(r"\s+", " ", text)))
+
+
+_SPELLED = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}")
+_NUMBER_IN_WORDS = re.compile(r"(?P<digits>\d[\d,]*)\s*\(\s*(?P<words>[a-zA-Z -]+)\s*\)$")
+_MINUS_WORD = re.compile(r"^(?:minus|negative)\s+(?=[\d\\.])", re.IGNORECASE)
+
+
+def _spelled_out(text: str) -> str:
+    """Number words as digits: "eighty", "minus 5", "3 (three)"; other words stay."""
+    opened = " ".join(_SPELLED.sub(r" \1 ", text).split()).strip("$*. ")
+    number = read_number_words(opened)
+    if number is not None:
+        return str(number)
+    twice = _NUMBER_IN_WORDS.fullmatch(opened)
+    if twice is not None and read_number_words(twice["words"]) == int(twice["digits"].replace(",", "")):
+        return twice["digits"]
+    return _MINUS_WORD.sub("-", opened) if _MINUS_WORD.match(opened) else text
 
 
 def repair_escapes(text: str) -> str:
