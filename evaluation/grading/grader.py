@@ -76,14 +76,29 @@ def is_correct(prediction: str, gold: str) -> bool:
     return grade(prediction, gold).correct
 
 
-def grade(prediction: str, gold: str, *, strict_box: bool = False, seconds: float = SECONDS) -> Verdict:
+def grade(
+    prediction: str,
+    gold: str,
+    *,
+    strict_box: bool = False,
+    prompt_opens_thinking: bool = False,
+    seconds: float = SECONDS,
+) -> Verdict:
     """Grade a bare answer or a whole reply against the gold answer within `seconds` of the worker's CPU time.
 
-    Any text gets a verdict, none an exception. With `strict_box` only the last closed box of the prediction counts.
+    Any text gets a verdict, none an exception. With `strict_box` only the last closed box of the prediction counts;
+    `prompt_opens_thinking` says that the prompt ended inside the thinking part, which the reply has to close.
     """
     start = time.monotonic()
-    found = extract(prediction, strict_box)
-    return judge_answer(found.answer, gold, found.rule, start, seconds)
+    found = extract(prediction, strict_box, prompt_opens_thinking)
+    answer = found.answer
+    if found.choice and _asks_for_letter(gold) and choice_of_prediction(answer) is None:
+        answer = found.choice
+    return judge_answer(answer, gold, found.rule, start, seconds)
+
+
+def _asks_for_letter(gold: str) -> bool:
+    return choice_of_gold(extract_gold(gold).answer.strip()) is not None
 
 
 def judge_answer(answer: str, gold: str, rule: str, start: float, seconds: float = SECONDS) -> Verdict:

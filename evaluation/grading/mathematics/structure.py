@@ -26,7 +26,17 @@ from .equations import equations_equal, relation_value
 from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
 from .real_sets import NoSet, read_set, sets_equal
-from .shapes import CONNECTIVE, SET_ALGEBRA, SET_SIGNS, Shape, clean, described, read_shape, right_sides, with_same_integer
+from .shapes import (
+    CONNECTIVE,
+    SET_ALGEBRA,
+    SET_SIGNS,
+    Shape,
+    clean,
+    described,
+    read_shape,
+    right_sides,
+    with_same_integer,
+)
 from .symbolic import expressions_equal, is_scalar, scalars_equal
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
