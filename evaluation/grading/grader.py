@@ -19,7 +19,7 @@ from entrobench.evaluation.grading.reading.normalization import (
     refuse_control_characters,
     repair_escapes,
 )
-from entrobench.evaluation.grading.reading.words import choice_of_gold, choice_of_prediction
+from entrobench.evaluation.grading.reading.words import choice_of_gold, choice_of_prediction, without_choice_label
 
 from .reading.exact_numbers import numbers_equal, read_number
 from .worker_pool import Overrun, WorkerDied, shared_pool
@@ -30,7 +30,7 @@ MOST_CACHED = 200_000  # verdicts, ours
 
 OUTCOMES = ("correct", "wrong", "unparsable", "timeout", "error")
 # What states no value equals nothing, not even itself.
-_UNDEFINED = frozenset({"nan", "zoo", "undefined", "\\text{undefined}", "0/0", "\\frac{0}{0}"})
+_UNDEFINED = frozenset({"nan", "zoo", "0/0", "\\frac{0}{0}"})
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,10 @@ def _decide(prediction: str, gold: str, seconds: float) -> tuple[str, str]:
     try:
         decided = decide_fast(prediction, gold)
         if decided is None:
-            decided = _ask_worker(normalize(prediction), normalize(gold), seconds)
+            mine, wanted = normalize(prediction), normalize(gold)
+            bare = without_choice_label(mine), without_choice_label(wanted)
+            one_label = (bare[0] == mine) != (bare[1] == wanted)
+            decided = _ask_worker(*(bare if one_label else (mine, wanted)), seconds)
     except Unreadable as unreadable:
         decided = ("unparsable", str(unreadable))
     _cache.put(gold, prediction, decided)
@@ -159,6 +162,9 @@ def decide_fast(prediction: str, gold: str) -> tuple[str, str] | None:
         chosen = choice_of_prediction(mine)
         if chosen is not None:
             return ("correct" if chosen == letter else "wrong"), "choice letter"
+    bare = without_choice_label(mine), without_choice_label(wanted)
+    if (bare[0] == mine) != (bare[1] == wanted):  # "C. 12" against 12
+        return decide_fast(*bare)
     numbers = read_number(mine), read_number(wanted)
     if numbers[0] is not None and numbers[1] is not None and "," not in mine + wanted:
         return ("correct" if numbers_equal(numbers[0], numbers[1]) else "wrong"), "exact numbers"

@@ -21,13 +21,21 @@ EQUAL = "="
 SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
 _SUBSCRIPT = r"(?:_(?:\{[^{}]*\}|[a-zA-Z0-9]))?"
 _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
+_PARAMETER = rf"(?![xyzt])[a-zA-Z]{_SUBSCRIPT}"  # x + y = 5 is an equation, m + n = 5 what a problem asks for
 _NAME = re.compile(
     rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
     r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
     rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}(?:\s*\([^()]*\))?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
     rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
+    # Quantities that problems ask for: m+n, a/b, [ABC], E[X], P(A \mid B), \max f.
+    rf"|{_PARAMETER}(?:\s*[+-]\s*{_PARAMETER}){{1,4}}|\\frac\s*\{{{_LETTER}\}}\s*\{{{_LETTER}\}}|{_LETTER}\s*/\s*{_LETTER}"
+    r"|\[\s*[A-Z](?:\s*[A-Z]'?){2,5}\s*\]|(?:\\(?:mathbb|mathrm|text|operatorname)\s*\{\s*)?(?:E|P|Var|Cov|Pr|V|S|A)\s*\}?\s*(?:_\{?\w+\}?)?"
+    r"\s*(?:\([^()=]*(?:\([^()=]*\)[^()=]*)?\)|\[[^\[\]=]*\])"
+    rf"|\\(?:max|min|sup|inf)\s*(?:_\{{[^{{}}]*\}})?\s*(?:{_LETTER}(?:\([^()]*\))?|\\?\{{[^{{}}]*\}})"
 )
+_MATRIX_NAME = re.compile(rf"(?:[A-Z]{_SUBSCRIPT}(?:\s*\^\s*\{{?\s*(?:-?\d+|T|\\top|n|k)\s*\}}?)?\s*[+-]?\s*){{1,4}}")
+_SEQUENCE = re.compile(r"\s*([a-zA-Z])_\{?([a-zA-Z])\}?\s*")
 _FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*")
 
 
@@ -61,6 +69,8 @@ def relation_value(text: str) -> str | None:
 def _equal_value(left: str, right: str) -> str | None:
     if _is_constant(left):
         return right if _is_constant(right) else left if is_name(right) else None
+    if right.startswith("\\begin") and _MATRIX_NAME.fullmatch(left):
+        return right
     named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
     return right if named and right else None
 
@@ -100,8 +110,12 @@ def _compact(text: str) -> str:
 def _rename_bound_variable(left: str, gold_left: str, value: str) -> str | None:
     """f(m) = 2m for f(n) = 2n: write the value in the gold's variable."""
     mine, other = _FUNCTION.fullmatch(left), _FUNCTION.fullmatch(gold_left)
+    if mine is None or other is None:
+        mine, other = _SEQUENCE.fullmatch(left), _SEQUENCE.fullmatch(gold_left)
     if mine is None or other is None or mine[1] != other[1]:
         return None
+    if re.search(rf"(?<![a-zA-Z\\]){other[2]}(?![a-zA-Z])", value):
+        return None  # the other name has a meaning of its own here
     return re.sub(rf"(?<![a-zA-Z\\]){mine[2]}(?![a-zA-Z])|(?<=\d){mine[2]}(?![a-zA-Z])", other[2], value)
 
 

@@ -17,7 +17,7 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from entrobench.evaluation.grading.reading.scanning import word_set
 
-from .guards import Unparsable, binomial, factorial, modulo, power, refuse_costly, refuse_large_tree
+from .guards import Unparsable, binomial, double_factorial, factorial, modulo, power, refuse_costly, refuse_large_tree
 from .letters import Gcd, Lcm
 from .series import computed
 
@@ -158,7 +158,11 @@ class _Parser:
 
     def postfix(self, value: sympy.Expr) -> sympy.Expr:
         while self.next in ("!", "\\%", "%"):
-            value = factorial(value) if self.take() == "!" else value / 100
+            if self.tokens[self.place : self.place + 2] == ["!", "!"]:
+                self.place += 2
+                value = double_factorial(value)
+            else:
+                value = factorial(value) if self.take() == "!" else value / 100
         return value
 
     def atom(self) -> sympy.Expr:
@@ -208,7 +212,7 @@ class _Parser:
         if name in ("overline", "bar") and (conjugate := self.conjugate()) is not None:
             return conjugate
         if name in _ACCENTS:
-            return self.symbol(name + " " + self.raw_group())
+            return self.symbol(name + " " + self.raw_group(capitals=True))
         raise Unparsable(f"unknown command \\{name}")
 
     def conjugate(self) -> sympy.Expr | None:
@@ -282,11 +286,11 @@ class _Parser:
             return _LETTERS[name]
         return sympy.Symbol(name + subscript)
 
-    def raw_group(self) -> str:
+    def raw_group(self, capitals: bool = False) -> str:
         """The text of one token or braced group, without spaces: a subscript or what an accent stands on."""
         if self.next != "{":
             letters = self.take()
-            while letters.isupper() and self.next.isalpha() and self.next.isupper():  # \angle ABC
+            while capitals and letters.isupper() and self.next.isalpha() and self.next.isupper():  # \angle ABC
                 letters += self.take()
             return letters
         self.take("{")

@@ -55,6 +55,12 @@ def factorial(value: sympy.Expr) -> sympy.Expr:
     return sympy.factorial(value)
 
 
+def double_factorial(value: sympy.Expr) -> sympy.Expr:
+    if not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
+        raise Unparsable("double factorial of no small whole number")
+    return sympy.factorial2(value)
+
+
 def binomial(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
     if any(value.is_number and not (value.is_Integer and abs(value) <= LARGEST_FACTORIAL) for value in (above, below)):
         raise Unparsable("binomial too large or of no whole number")

@@ -16,6 +16,7 @@ from entrobench.evaluation.grading.reading.notations import (
     bases_equal,
     choices_equal,
     clocks_equal,
+    measures_equal,
     moduli_differ,
 )
 from entrobench.evaluation.grading.reading.scanning import is_balanced, parts
@@ -25,6 +26,8 @@ from entrobench.evaluation.grading.reading.words import is_text, texts_equal
 from .equations import equations_equal, relation_value
 from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
+from .named_values import named_values_equal
+from .piecewise import piecewise_equal
 from .real_sets import NoSet, read_set, sets_equal
 from .shapes import (
     CONNECTIVE,
@@ -108,6 +111,9 @@ _RULES: dict[str, Callable[[str, str], bool | None]] = {
     "words": _texts,
     "digits in a base": bases_equal,
     "times of day": clocks_equal,
+    "durations and measures": measures_equal,
+    "functions by cases": lambda prediction, gold: piecewise_equal(prediction, gold, _quietly_equal),
+    "values by name": lambda prediction, gold: named_values_equal(prediction, gold, _quietly_equal),
     "residues": moduli_differ,
 }
 

@@ -8,7 +8,13 @@ from functools import lru_cache
 
 import sympy
 
-from entrobench.evaluation.grading.reading.exact_numbers import Number, numbers_equal, read_number, rounds_to
+from entrobench.evaluation.grading.reading.exact_numbers import (
+    Number,
+    is_float_of,
+    numbers_equal,
+    read_number,
+    rounds_to,
+)
 from entrobench.evaluation.grading.reading.units import split_unit, units_differ
 
 from .expressions import parse_expression
@@ -59,8 +65,8 @@ def _rounds(expression: sympy.Expr, number: Number, least_digits: int) -> bool:
     value = expression.evalf(DIGITS)
     if not value.is_Float:
         return False
-    exact = sympy.Rational(value)
-    return rounds_to(Fraction(int(exact.p), int(exact.q)), number, least_digits)
+    exact = Fraction(*map(int, sympy.Rational(value).as_numer_denom()))
+    return rounds_to(exact, number, least_digits) or is_float_of(exact, 0, number)
 
 
 def _degrees_as_radians(prediction: str, gold: str, first: sympy.Expr, second: sympy.Expr) -> bool:

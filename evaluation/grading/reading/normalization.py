@@ -68,6 +68,7 @@ _PLAIN_NAMES = re.compile(
     r"|(?P<constant>pi|alpha|beta|gamma|delta|theta|lambda|omega|sigma|phi|infty)(?![a-zA-Z])"
     r"|(?P<infinity>[iI]nfinity|oo|inf)(?![a-zA-Z]))"
 )
+_PLAIN_SUBSCRIPT = re.compile(r"(?<![\\a-zA-Z_\d{])([A-Za-z])(\d{1,2})(?![\d.a-zA-Z(])")  # C1*exp(x)
 _PLAIN_CALL = re.compile(r"\\(sqrt|abs|floor|ceil|cbrt)\s*\(")
 _PERCENT_WORDS = re.compile(
     r"(?<=[\d}])\s*(?:\\text\{\s*)?(?:percentage|percent|pct)\.?\s*\}?(?![a-zA-Z])", re.IGNORECASE
@@ -285,6 +286,7 @@ def _plain_to_latex(text: str) -> str:
     text = BASE_NAME.sub(base_subscript, text)
     text = _PERCENT_WORDS.sub(r"\\%", text)
     text = _SCALE_WORDS.sub(lambda match: f" \\times 10^{{{_SCALES[match[1].lower()]}}} ", text)
+    text = _PLAIN_SUBSCRIPT.sub(r"\1_{\2}", text) if "*" in text else text
     text = text.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")
     text = (
         text.replace("<>", "\\ne ").replace("==", "=").replace("+-", "\\pm ") if "=" in text or "+-" in text else text
@@ -357,6 +359,7 @@ def _trim(text: str) -> str:
     while previous != text:
         previous = text
         text = text.strip().strip('`"').strip()
+        text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" and "'" not in text[1:-1] else text
         text = re.sub(r"^\*\*|\*\*$|^\\\\|\\\\$|(?<!\\)\\$|^&", "", text).strip()
         text = re.sub(r"(?<!\.)[.?;,]$|^[,;]", "", text).strip()
         text = unwrap_command(text)

@@ -6,8 +6,10 @@ Each rule returns its verdict, or None where it does not apply. Runs in the work
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from .exact_numbers import numbers_equal, read_number
+from .units import unit_name
 
 BASE = re.compile(
     r"\(?([0-9A-Fa-f.]+)\)?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\s*\}*"
@@ -58,6 +60,36 @@ def clocks_equal(prediction: str, gold: str) -> bool | None:
     if not any(match[group] for match in (first, second) for group in (3, 4)):
         return None
     return _seconds(first) == _seconds(second)
+
+
+_SIZES = {"day": 86_400, "h": 3_600, "min": 60, "s": 1, "yd": 36, "ft": 12, "in": 1, "lb": 16, "oz": 1}
+_SIZES |= {"km": 1_000_000, "m": 1_000, "cm": 10, "mm": 1, "kg": 1_000, "g": 1, "dollar": 100, "cent": 1}
+_SYSTEMS = (("day", "h", "min", "s"), ("yd", "ft", "in"), ("lb", "oz"), ("km", "m", "cm", "mm"), ("kg", "g"))
+_SYSTEMS += (("dollar", "cent"),)
+_MEASURE = re.compile(r"\s*(?:,|and\b)?\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\.?")
+
+
+def measures_equal(prediction: str, gold: str) -> bool | None:
+    """2 hours 30 minutes is 150 minutes and 2.5 hours; None where neither side adds units up."""
+    mine, other = _measure(prediction), _measure(gold)
+    if mine is None or other is None or max(mine[2], other[2]) < 2:
+        return None
+    return mine[:2] == other[:2]
+
+
+def _measure(text: str) -> tuple[Fraction, tuple[str, ...], int] | None:
+    """(total in the smallest unit, system of units, number of parts) of "2 hours and 30 minutes"; None for others."""
+    opened = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
+    total, place, names = Fraction(0), 0, []
+    while (part := _MEASURE.match(opened, place)) is not None:
+        names.append(unit_name(part[2].lower()))
+        if names[-1] not in _SIZES:
+            return None
+        total += Fraction(part[1]) * _SIZES[names[-1]]
+        place = part.end()
+    system = next((system for system in _SYSTEMS if names and set(names) <= set(system)), None)
+    ordered = system is not None and [system.index(name) for name in names] == sorted({system.index(n) for n in names})
+    return (total, system, len(names)) if system is not None and ordered and place == len(opened) else None
 
 
 def _seconds(clock: re.Match[str]) -> int:

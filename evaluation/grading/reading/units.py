@@ -101,6 +101,11 @@ _GLUED_LETTERS = frozenset("sghl")  # 2h is rather a product than two hours
 LONGEST_UNIT = 5  # words, ours
 
 
+def unit_name(word: str) -> str:
+    """A known unit's one name, "" for any other word."""
+    return _CANONICAL.get(word, "")
+
+
 @lru_cache(maxsize=16_384)
 def split_unit(text: str) -> tuple[str, str]:
     """Return (value, unit): the text without leading "about" or currency and trailing unit words.

@@ -51,7 +51,7 @@ _DESCRIBING = word_set(
     "different distinct possible identical such whole total red blue green white black yellow big small large little old "
     "long wide high tall deep new more equal integer real complex positive negative even odd prime additional extra full "
     "square cubic linear daily weekly monthly yearly each of the them these those per person day week month year hour "
-    "minute second and remaining left altogether cake pizza total increase points any text approximately ordered "
+    "minute second and remaining left altogether cake pizza total points any text approximately ordered "
     "unordered adult young male female free"
 )
 _ALONE = word_set(
