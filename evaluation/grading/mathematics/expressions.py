@@ -37,6 +37,7 @@ _FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
 _MANY: dict[str, Callable[..., sympy.Expr]] = {"max": sympy.Max, "min": sympy.Min}
 _CONSTANTS = {"pi": sympy.pi, "infty": sympy.oo}
 _LETTERS = {"i": sympy.I, "I": sympy.I, "e": sympy.E}
+_SERIES = {"sum": sympy.Sum, "prod": sympy.Product}
 _GREEK = word_set(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi "
     "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma hbar ell"
@@ -58,6 +59,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens = [match[0].strip() for match in _TOKEN.finditer(text)]
         self.place = 0
+        self.bound: list[str] = []  # the indices of the sums that we are inside of
         self.angles = 0  # how many trigonometric arguments we are inside of: degrees are radians there
 
     @property
@@ -207,6 +209,8 @@ class _Parser:
             return above / below if name == "frac" else binomial(above, below)
         if name == "sqrt":
             return self.root()
+        if name in _SERIES:
+            return self.series(_SERIES[name])
         if name in ("gcd", "lcm", "max", "min"):
             return _many(name, self.arguments())
         if name in ("overline", "bar") and (conjugate := self.conjugate()) is not None:
@@ -214,6 +218,27 @@ class _Parser:
         if name in _ACCENTS:
             return self.symbol(name + " " + self.raw_group(capitals=True))
         raise Unparsable(f"unknown command \\{name}")
+
+    def series(self, kind: Any) -> sympy.Expr:
+        """A sum or product over one index with both bounds; what follows it up to the next sign is under it."""
+        index, low, high = "", None, None
+        for _ in range(2):
+            if self.next == "^":
+                self.take()
+                high = self.exponent()
+            else:
+                self.take("_")
+                self.take("{")
+                index = self.take().lstrip("\\")
+                self.take("=")
+                low = self.total()
+                self.take("}")
+        if low is None or high is None or not index.isalpha():
+            raise Unparsable("a sum without bounds")
+        self.bound.append(index)
+        body = self.product()
+        self.bound.remove(index)
+        return computed(kind(body, (sympy.Symbol(index), low, high)))
 
     def conjugate(self) -> sympy.Expr | None:
         """The conjugate of a complex number under a bar; None (and nothing consumed) for anything else under it."""
@@ -282,7 +307,7 @@ class _Parser:
             subscript = "_" + self.raw_group()
         if self.next == "(" and (name[0] in "fghI" or self.tokens[self.place + 1 : self.place + 3] == ["0", ")"]):
             return sympy.Symbol(f"{name}{subscript}({', '.join(map(str, self.arguments()))})")  # applied, no product
-        if not subscript and name in _LETTERS:
+        if not subscript and name in _LETTERS and name not in self.bound:
             return _LETTERS[name]
         return sympy.Symbol(name + subscript)
 

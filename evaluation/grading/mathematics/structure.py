@@ -87,7 +87,11 @@ def is_readable(text: str) -> bool:
     text = clean(split_condition(described(text))[0])
     if not is_balanced(text):
         return False
-    return read_shape(text).kind != "scalar" or is_text(text) or bool(BASE.fullmatch(text)) or is_scalar(text)
+    try:
+        kind = read_shape(text).kind
+    except Unparsable:
+        return False
+    return kind != "scalar" or is_text(text) or bool(BASE.fullmatch(text)) or is_scalar(text)
 
 
 def _numbers(prediction: str, gold: str) -> bool | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import mpmath
 import sympy
+from mpmath.libmp import NoConvergence
 from sympy.core.function import AppliedUndef
 
 from .guards import Unparsable
@@ -53,7 +54,7 @@ class Evaluator:
         with mpmath.workdps(self.digits):
             try:
                 found = self._value(expression, point)
-            except (ZeroDivisionError, OverflowError, ValueError, mpmath.NoConvergence) as error:
+            except (ZeroDivisionError, OverflowError, ValueError, NoConvergence) as error:
                 raise NoValue(str(error)) from error
             if not mpmath.isfinite(found):
                 raise NoValue("infinite")

@@ -99,7 +99,7 @@ def _quantity(match: re.Match[str]) -> str:
 LAYOUT_NOTATIONS = (
     (
         re.compile(
-            r"\\(?:mathbf|vec|hat|boldsymbol|bm|overrightarrow)\s*\{?\s*(?:\\hat\s*\{?\s*)?\\?([ijk])(?:math)?\s*\}{0,2}(?![a-zA-Z])"
+            r"\\(?:(?:mathbf|boldsymbol|bm)(?=.*\\(?:mathbf|boldsymbol|bm)\s*\{?\s*[jk]|\s*\{?\s*(?:[jk]|\\hat))|vec|hat|overrightarrow)\s*\{?\s*(?:\\hat\s*\{?\s*)?\\?([ijk])(?:math)?\s*\}{0,2}(?![a-zA-Z])"
         ),
         r"\\vec{\1}",
     ),

@@ -63,7 +63,7 @@ def choice_of_gold(gold: str) -> str | None:
     return (label[1] or label[2]) if label else None
 
 
-_LABEL = re.compile(r"(?:\\text\{\s*)?(?:\(\s*[A-H]\s*\)|[A-H]\)|[A-H][.:]\s)\s*[.:]?\s*\}?\s*(?=[^\s)])")
+_LABEL = re.compile(r"(?:\\text\{\s*)?(?:\(\s*[A-H]\s*\)|[A-H]\)|[A-H][.:])\s*[.:]?\s*\}?\s*(?=[^\s),;}])")
 
 
 def without_choice_label(answer: str) -> str:
