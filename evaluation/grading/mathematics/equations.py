@@ -112,9 +112,9 @@ def _rename_bound_variable(left: str, gold_left: str, value: str) -> str | None:
     mine, other = _FUNCTION.fullmatch(left), _FUNCTION.fullmatch(gold_left)
     if mine is None or other is None:
         mine, other = _SEQUENCE.fullmatch(left), _SEQUENCE.fullmatch(gold_left)
-    if mine is None or other is None or mine[1] != other[1]:
+    if mine is None or other is None or (mine[1] != other[1] and mine.re is not _FUNCTION):
         return None
-    if re.search(rf"(?<![a-zA-Z\\]){other[2]}(?![a-zA-Z])", value):
+    if mine[2] != other[2] and re.search(rf"(?<![a-zA-Z\\]){other[2]}(?![a-zA-Z])", value):
         return None  # the other name has a meaning of its own here
     return re.sub(rf"(?<![a-zA-Z\\]){mine[2]}(?![a-zA-Z])|(?<=\d){mine[2]}(?![a-zA-Z])", other[2], value)
 

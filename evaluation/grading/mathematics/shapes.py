@@ -48,6 +48,7 @@ _NAMED_KIND = re.compile(
     r"^(?:the\s+|an?\s+)?(?:ordered\s+)?(?:points?|vector|pairs?|triple|interval|set|coordinates|ratio|both|either)\s*(?=[\d(\[\\-])",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
 _ALL_WITH = re.compile(r"^(?:\\text\s*\{\s*)?(?:for\s+)?all\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))")
 _UNIT_VECTOR = re.compile(r"\\vec\{[ijk]\}")
 _TRANSPOSED = re.compile(r"(?<=\))\s*\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?$")
@@ -103,9 +104,6 @@ def clean(text: str) -> str:
 
 def _without_labels(text: str) -> str:
     """Take off what only announces the value: "Answer:", "the point", \\text{The area is }, a transposition sign."""
-    reals = _REALS.fullmatch(_TEXT.sub(r"\1 ", text).strip())
-    if reals is not None:
-        return f"\\mathbb{{R}}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else "\\mathbb{R}"
     text = without_leading_words(_ANSWER_IS.sub("", text) or text)
     text = _ALL_WITH.sub("", _NAMED_KIND.sub("", text))
     text = f"({text[1:-1]})" if text.startswith("<") and text.endswith(">") and "," in text else text
@@ -121,7 +119,10 @@ def with_same_integer(prediction: str, gold: str) -> str:
 
 
 def described(text: str) -> str:
-    """A set-builder as the element that it spells out, any other text as it is."""
+    """A set-builder as the element that it spells out, "all reals except 2" as a set, any other text as it is."""
+    reals = _REALS.fullmatch(_TEXT.sub(r"\1 ", text).strip())
+    if reals is not None:
+        return f"\\mathbb{{R}}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else "\\mathbb{R}"
     return _described_element(text) or text
 
 
@@ -131,6 +132,8 @@ def _described_element(text: str) -> str | None:
     sides = parts(pair[1], "|", ":") if pair is not None and pair[0] in ("{", "\\{") else []
     if len(sides) != 2:
         return None
+    if not _LETTER.fullmatch(sides[0]):
+        return None if "\\in" in sides[0] or "," in sides[0] else f"{sides[0]}, \\text{{where }} {sides[1]}"
     condition, qualifier = split_condition(sides[1])
     name, *value = parts(condition, "=")
     if len(value) != 1 or name != sides[0] or len(parts(condition, *SIGNS)) != 2:

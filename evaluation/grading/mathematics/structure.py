@@ -13,9 +13,11 @@ from entrobench.evaluation.grading.reading.conditions import conditions_agree, s
 from entrobench.evaluation.grading.reading.exact_numbers import read_number
 from entrobench.evaluation.grading.reading.notations import (
     BASE,
+    arrangements_equal,
     bases_equal,
     choices_equal,
     clocks_equal,
+    dates_equal,
     measures_equal,
     moduli_differ,
 )
@@ -62,6 +64,9 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
     (prediction, condition), (gold, other) = split_condition(described(prediction)), split_condition(described(gold))
     if not conditions_agree(condition, other, _quietly_equal):
         return False, f"conditions ({printable_condition(condition)}; {printable_condition(other)})"
+    arrangements = arrangements_equal(prediction, gold)
+    if arrangements is not None:
+        return arrangements, "ordered choices"
     prediction, gold = clean(prediction), clean(gold)
     if _compact(prediction) == _compact(gold):
         return True, "the same spelling"
@@ -115,6 +120,7 @@ _RULES: dict[str, Callable[[str, str], bool | None]] = {
     "words": _texts,
     "digits in a base": bases_equal,
     "times of day": clocks_equal,
+    "dates": dates_equal,
     "durations and measures": measures_equal,
     "functions by cases": lambda prediction, gold: piecewise_equal(prediction, gold, _quietly_equal),
     "values by name": lambda prediction, gold: named_values_equal(prediction, gold, _quietly_equal),
@@ -280,11 +286,16 @@ def same_elements(first: tuple[str, ...], second: tuple[str, ...], as_set: bool)
         return False
     remaining = list(second)
     for item in first:
-        match = next((other for other in remaining if _quietly_equal(item, other)), None)
+        match = next((other for other in remaining if _same_depth(item, other) and _quietly_equal(item, other)), None)
         if match is None:
             return False
         remaining.remove(match)
     return True
+
+
+def _same_depth(first: str, second: str) -> bool:
+    """A set is no element of itself: {1} is not 1 inside of a set."""
+    return first.startswith("\\{") == second.startswith("\\{") or "\\emptyset" in (first, second)
 
 
 def _distinct(items: tuple[str, ...]) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ _TEXT = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}")
 _POSITIVE = r"\s*[\^_]\s*\{?\s*(?:\+|>\s*0)\s*\}?"
 _SETS = {
     "Z": r"\\mathbb\s*\{?Z\}?|Z|integers?|whole numbers?",
-    "N": r"\\mathbb\s*\{?[ZN]\}?\s*[\^_]\s*\{?\s*(?:\+|\*|>\s*0|\\ge\s*1)\s*\}?|\\mathbb\s*\{?N\}?|N|positive integers?|natural numbers?",
+    "N": r"\\mathbb\s*\{?[ZN]\}?\s*[\^_]\s*\{?\s*(?:\+|\*|>\s*0|\\ge\s*1)\s*\}?|\\mathbb\s*\{?N\}?|N"
+    r"|positive integers?|natural numbers?",
     "N0": r"\\mathbb\s*\{?[ZN]\}?\s*_\s*\{?\s*(?:\\ge\s*)?0\s*\}?|non-?negative integers?",
     "Q+": r"\\mathbb\s*\{?Q\}?" + _POSITIVE + r"|positive rationals?|positive rational numbers?",
     "R+": r"\\mathbb\s*\{?R\}?" + _POSITIVE + r"|positive reals?|positive real numbers?|positive",
@@ -97,10 +98,15 @@ def conditions_agree(first: str, second: str, equal: Callable[[str, str], bool])
     if not first or not second:
         return all(_is_domain(atom) for atom in mine + other)
     sets = _domains(mine), _domains(other)
-    if any(sets[0][name] != sets[1][name] for name in sets[0].keys() & sets[1].keys()):
+    if any(_contradict(sets[0][name], sets[1][name]) for name in sets[0].keys() & sets[1].keys()):
         return False
     rest = [[atom for atom in atoms if not _is_domain(atom) or _FROM_START.fullmatch(atom)] for atoms in (mine, other)]
     return _match(rest[0], rest[1], equal)
+
+
+def _contradict(first: str, second: str) -> bool:
+    """A constant may be any real or complex number."""
+    return first != second and not ({first, second} <= {"constant", "R", "C"} and "constant" in (first, second))
 
 
 def _match(first: list[str], second: list[str], equal: Callable[[str, str], bool]) -> bool:
@@ -154,7 +160,7 @@ def _domains(atoms: list[str]) -> dict[str, str]:
     for atom in atoms:
         domain = _domain(atom)
         if domain is not None:
-            found.update({name: domain[1] for name in domain[0] or ("",)})
+            found.update(dict.fromkeys(domain[0] or ("",), domain[1]))
     return found
 
 

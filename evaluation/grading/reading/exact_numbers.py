@@ -2,7 +2,8 @@
 
 Policy: an exact gold accepts a decimal that rounds to it with at least 4 significant digits; a decimal gold of at
 least 3 accepts an exact value that rounds to it; two decimals agree when the longer rounds to the shorter and that has
-at least 6; a double's print (15 digits or more) is the value it rounds; a percent sign on one side alone may be dropped or divided out; there is no factor of 100 without one.
+at least 6; the print of a double (15 digits or more) is the value that it rounds;
+a percent sign on one side alone may be dropped or divided out; there is no factor of 100 without one.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def _values_equal(prediction: Number, gold: Number) -> bool:
 
 
 def is_float_of(value: Fraction, significant: int, decimal: Number) -> bool:
-    """Say whether a decimal is `value` as double precision printed it, maybe after a few operations: 0.30000000000000004."""
+    """Say whether a decimal is `value` as double precision prints it after a few operations: 0.30000000000000004."""
     if (
         decimal.places is None
         or decimal.places < 1

@@ -43,12 +43,14 @@ _NUMBER = re.compile(
     rf"(?<![\w.,/^_'\"\\)(\-])(?:\\?\$\s?)?({_AMOUNT}(?:\s?\\?%)?)(?![\w'\"/^(\u0370-\u03ff²³]|[.,]\d)", re.ASCII
 )
 _BOUNDED = re.compile(
-    r"(?:\b(?:than|except|least|most|between|not|or|from|isn't|never|neither|nor|nicht|pas|no es|non è|не)\b|不是|并非|並非|不等于|不等於|不为|不為|不可能|不会是"
+    r"(?:\b(?:than|except|least|most|between|not|or|from|isn't|never|neither|nor|nicht|pas|no es|non è|не)\b"
+    r"|不是|并非|並非|不等于|不等於|不为|不為|不可能|不会是"
     r"|至少|至多|不超过|不少于|大于|小于|超过|少于|多于|除了|ではなく|아니라)[^A-Za-z\d]*$",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"\s*(?:is\s+(?:wrong|incorrect|not)\b|was\s+wrong\b|isn't\b|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
+    r"\s*(?:is\s+(?:wrong|incorrect|not)\b|was\s+wrong\b|isn't\b"
+    r"|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
     re.IGNORECASE,
 )
 _CURRENCY = re.compile(rf"(?<![\w.])\$\s?({_AMOUNT})|({_AMOUNT})\s?(?:\$|€|£|¥)(?![\w\d])", re.ASCII)

@@ -5,14 +5,34 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _UNITS = {name: value for value, name in enumerate(_SMALL)}
 _TENS = {
     name: 10 * value
-    for value, name in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+    for value, name in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
+    )
 }
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7}
@@ -51,9 +71,14 @@ def _whole(names: list[str]) -> int | None:
             group += _TENS[name]
         elif name == "hundred" and 0 < group < 10:
             group *= 100
-        elif name in _SCALES and 0 < group and _SCALES[name] < last:
+        elif name in _SCALES and group > 0 and _SCALES[name] < last:
             last = _SCALES[name]
             total, group = total + group * last, 0
         else:
             return None
     return total + group if names else None
+
+
+def part_size(name: str) -> int | None:
+    """Into how many parts "thirds" or "tenths" divide one; None for any other word."""
+    return _PARTS.get(name) if name.endswith("s") else None

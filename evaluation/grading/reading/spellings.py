@@ -96,7 +96,27 @@ def _quantity(match: re.Match[str]) -> str:
 
 
 # Replaced first, while layout, dollar signs and font switches still stand.
+_COMPARED = {"greater": ">", "more": ">", "less": "<", "smaller": "<"}
+
+
+def _comparison(match: re.Match[str]) -> str:
+    """ "x is greater than or equal to" as its sign; "all real numbers less than" as that of x."""
+    sign = _COMPARED[match["word"].lower()]
+    if match["equal"]:
+        sign = {">": "\\ge", "<": "\\le"}[sign]
+    return f"{match['name'] or 'x'} {sign} "
+
+
 LAYOUT_NOTATIONS = (
+    (
+        re.compile(
+            r"(?:^(?:\\text\s*\{)?\s*(?:the set of )?(?:all|any) (?:real )?numbers\s+"
+            r"|(?<![a-zA-Z\\])\$?(?P<name>[a-z])\$?\s+(?:\\text\s*\{\s*)?(?:(?:is|must be)\s+)?)"
+            r"(?:strictly\s+)?(?P<word>greater|more|less|smaller)\s+than(?P<equal>\s+or\s+equal\s+to)?\s*\}?\s*(?=[$\d\\-])"
+        ),
+        _comparison,
+    ),
+    (re.compile(r"(?<=,)\s*\.\.\.\s*(?=,|$)"), r"\\ldots "),
     (
         re.compile(
             r"\\(?:(?:mathbf|boldsymbol|bm)(?=.*\\(?:mathbf|boldsymbol|bm)\s*\{?\s*[jk]|\s*\{?\s*(?:[jk]|\\hat))|vec|hat|overrightarrow)\s*\{?\s*(?:\\hat\s*\{?\s*)?\\?([ijk])(?:math)?\s*\}{0,2}(?![a-zA-Z])"
@@ -172,6 +192,7 @@ NOTATIONS = (
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\text\{)?\s*F\s*\}?$"), r"\\text{fahrenheit}"),
     (re.compile(r"(?:\{\s*\}\s*)?[_^]\{?(\d+)\}?\s*C\s*_\{?(\d+)\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![\w.{}])(\d{1,3})C(\d{1,3})(?![\w.])"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?:\{\s*\}\s*)?[_^]\{?(\d{1,4})\}?\s*P\s*_\{?(\d{1,4})\}?"), _arrangements),
     (re.compile(r"(?<![a-zA-Z\\])C_\{?(\d+|[a-z])\}?\^\{?(\d+|[a-z])\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![a-zA-Z\\])[AP]_\{?(\d{1,4})\}?\^\{?(\d{1,4})\}?(?!\d)"), _arrangements),
     (

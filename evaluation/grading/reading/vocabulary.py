@@ -11,24 +11,25 @@ from .scanning import word_set
 
 # Before a value: "The total area of the triangle is", "Answer:", "Maximum value =".
 _FUNCTION_WORDS = word_set(
-    "the a an is are be was were will would equals equal to of for in on at its their this that and we get so thus "
-    "hence therefore then there you have has must obtain value values answer answers final result results solution "
-    "solutions exactly about approximately around roughly approx total overall exact correct required desired only "
-    "numeric numerical simplified simplest form both ordered just where"
+    "the a an is are be was were will would equals equal to of for in on at its their this that and we get so "
+    "thus hence therefore then there you have has must obtain value values answer answers final result results "
+    "solution solutions exactly about approximately around roughly approx total overall exact correct required "
+    "desired only numeric numerical simplified simplest form both ordered just where"
 )
 _QUANTITIES = word_set(
-    "number amount area volume perimeter circumference length width height depth distance radius diameter angle measure "
-    "sum difference product quotient ratio average mean median mode range probability expectation expected variance "
-    "maximum minimum max min largest smallest greatest least highest lowest speed velocity acceleration time mass weight "
-    "force energy power cost price profit revenue income salary age temperature rate percentage percent fraction degree "
-    "count score side sides base hypotenuse slope intercept coordinate coordinates point points vertex vertices center "
-    "centre root roots remainder units tens digit digits term terms coefficient constant function equation "
-    "expression polynomial derivative integral limit series sequence set interval domain image inverse matrix "
-    "vector determinant rank trace eigenvalue eigenvalues dimension norm modulus argument real imaginary part magnitude "
-    "ways possible triangle square rectangle circle sphere cube cone cylinder polygon trapezoid parallelogram region "
-    "surface line segment pair pairs triple case problem question option choice least common multiple divisor factor "
-    "integer integers numbers students people apples books days hours minutes seconds years dollars cents meters "
-    "centimeters kilometers feet inches miles grams kilograms liters"
+    "number amount area volume perimeter circumference length width height depth distance radius diameter angle "
+    "measure sum difference product quotient ratio average mean median mode range probability expectation "
+    "expected variance maximum minimum max min largest smallest greatest least highest lowest speed velocity "
+    "acceleration time mass weight force energy power cost price profit revenue income salary age temperature "
+    "rate percentage percent fraction degree count score side sides base hypotenuse slope intercept coordinate "
+    "coordinates point points vertex vertices center centre root roots remainder units tens digit digits term "
+    "terms coefficient constant function equation expression polynomial derivative integral limit series sequence "
+    "set interval domain image inverse matrix vector determinant rank trace eigenvalue eigenvalues dimension norm "
+    "modulus argument real imaginary part magnitude ways possible triangle square rectangle circle sphere cube "
+    "cone cylinder polygon trapezoid parallelogram region surface line segment pair pairs triple case problem "
+    "question option choice least common multiple divisor factor integer integers numbers students people apples "
+    "books days hours minutes seconds years dollars cents meters centimeters kilometers feet inches miles grams "
+    "kilograms liters"
 )
 _NOT_BEFORE = word_set(
     "least common multiple multiples divisor factor only integers numbers"
@@ -39,20 +40,20 @@ _ALTERING = word_set(
 # After a value: counted things. A plural is one unless it names a part, a power or an operation.
 _PARTS_AND_OPERATIONS = word_set(
     "halves thirds quarters fourths fifths sixths sevenths eighths ninths tenths elevenths twelfths sixteenths "
-    "twentieths hundredths thousandths millionths tens hundreds thousands millions billions trillions dozens scores "
-    "plus minus squares cubes powers roots multiples fractions percents percentages is was has does less more "
-    "minuses negatives inverses reciprocals opposites doubles triples halfs ones twos threes fours fives sixes sevens "
-    "eights nines zeros zeroes always perhaps versus unless towards afterwards upwards downwards"
+    "twentieths hundredths thousandths millionths tens hundreds thousands millions billions trillions dozens "
+    "scores plus minus squares cubes powers roots multiples fractions percents percentages is was has does less "
+    "more minuses negatives inverses reciprocals opposites doubles triples halfs ones twos threes fours fives "
+    "sixes sevens eights nines zeros zeroes always perhaps versus unless towards afterwards upwards downwards"
 )
 _IRREGULAR = word_set(
     "people persons children men women feet teeth mice geese fish sheep deer oxen dice cattle pence loaves"
 )
 _DESCRIBING = word_set(
-    "different distinct possible identical such whole total red blue green white black yellow big small large little old "
-    "long wide high tall deep new more equal integer real complex positive negative even odd prime additional extra full "
-    "square cubic linear daily weekly monthly yearly each of the them these those per person day week month year hour "
-    "minute second and remaining left altogether cake pizza total points any text approximately ordered "
-    "unordered adult young male female free"
+    "different distinct possible identical such whole total red blue green white black yellow big small large "
+    "little old long wide high tall deep new more equal integer real complex positive negative even odd prime "
+    "additional extra full square cubic linear daily weekly monthly yearly each of the them these those per "
+    "person day week month year hour minute second and remaining left altogether cake pizza total points any text "
+    "approximately ordered unordered adult young male female free"
 )
 _ALONE = word_set(
     "more equal positive negative even odd prime real complex integer left and of the each per three increase decrease"
