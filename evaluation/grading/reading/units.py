@@ -174,7 +174,7 @@ def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
     names = [word for word in re.split(r"[\s.,/]+|\bper\b|\bof\b|\bthe\b", words.lower()) if word]
     if not names:
         return ""
-    if inside_text and re.fullmatch(_SYMBOL, words.strip()) and not power:
+    if inside_text and re.fullmatch(rf"{_SYMBOL}|C", words.strip()) and not power:
         return _CANONICAL.get(words.strip().lower(), words.strip())
     if len(names) > LONGEST_UNIT:
         return None
