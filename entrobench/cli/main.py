@@ -14,6 +14,7 @@ import typer
 from entrobench.errors import InputError
 
 from .jobs import DATA, StudyName, jobs
+from .theory import theory_commands
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 app.add_typer(jobs)
+app.add_typer(theory_commands)
 
 DATABASE = Path("results/mlflow.db")
 REFERENCE = Path("results/reference")

@@ -22,8 +22,8 @@ class Controller:
     low: float = setting(1.0, low=0.0)
     high: float = setting(3.0, low=0.0)
     rate: float = setting(0.001, low=0.0)  # β
-    floor: float = setting(0.0, low=0.0)  # the box of λ
-    ceiling: float = setting(0.08, low=0.0)
+    floor: float = setting(0.001, low=1e-6)  # the box of λ
+    ceiling: float = setting(0.2, low=1e-6)
 
     def __post_init__(self) -> None:
         if self.low > self.high or self.floor > self.ceiling:
@@ -49,7 +49,9 @@ class Ascent:
 
     def take(self, rows: slice) -> Ascent:
         """Some of the rows."""
-        own = {name: None if (array := getattr(self, name)) is None else array[rows] for name in ("coefficients", "kept")}
+        own = {
+            name: None if (array := getattr(self, name)) is None else array[rows] for name in ("coefficients", "kept")
+        }
         return replace(self, rates=self.rates[rows], streams=self.streams[rows], **own)
 
 
@@ -102,7 +104,9 @@ def _ascend(
         if coefficients is not None and bonus is not None:
             aside = uniform_entropy(process, ascent.kept)
             slopes = trajectory_gradient(process, found, bonus, aside, ascent.through_states)
-            gradients = [own + coefficients[:, None, None] * slope for own, slope in zip(gradients, slopes, strict=True)]
+            gradients = [
+                own + coefficients[:, None, None] * slope for own, slope in zip(gradients, slopes, strict=True)
+            ]
             if ascent.controller is not None:
                 entropy = trajectory_entropy(process, found, bonus, aside) / process.horizon
                 coefficients = ascent.controller.update(coefficients, entropy)

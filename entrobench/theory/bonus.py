@@ -92,9 +92,7 @@ def trajectory_gradient(
     return [node + way for node, way in zip(at_nodes, by_way, strict=True)]
 
 
-def following_entropies(
-    process: Process, own: Sequence[Bonus], aside: Floats
-) -> tuple[list[Floats], list[Floats]]:
+def following_entropies(process: Process, own: Sequence[Bonus], aside: Floats) -> tuple[list[Floats], list[Floats]]:
     """What an action pays in entropy: that of the held node it leads to, [R,N,G]; else all below, [R,1,1]."""
     paid = []
     for number, level in enumerate(process.levels):

@@ -56,7 +56,9 @@ def optimal_number(process: Process) -> tuple[Floats, Floats]:
     return best, numpy.sum(numbers * (rewards == best[:, None, None]), axis=(1, 2))
 
 
-def soft_optimum(process: Process, coefficients: Floats, actions: Floats | float | None = None) -> tuple[Floats, Floats]:
+def soft_optimum(
+    process: Process, coefficients: Floats, actions: Floats | float | None = None
+) -> tuple[Floats, Floats]:
     """V_λ* = λ ln Σ e^(R/λ) over all sequences, and the reward of the policy that reaches it, [R] each.
 
     That policy takes a sequence with probability ∝ e^(R/λ). `actions` [R]: |A|, or how many of them an ideal clamp
@@ -168,4 +170,3 @@ def bias_bound(process: Process, logits: Sequence[Floats], coefficients: Floats)
     best, _ = optimal_number(process)
     gap = soft_optimum(process, coefficients)[0] - soft_value(process, logits, coefficients)
     return Bound(best - value(process, policies(process, logits)), gap + bias(process, coefficients))
-

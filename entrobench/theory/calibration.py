@@ -48,7 +48,9 @@ def search(study: TheoryStudy) -> DataFrame:
         distance = float(numpy.mean([abs(own - known[cell]) for cell, own in ours.items() if cell in known]))
         for i, k in enumerate(study.fit):
             units = {name: own[number, i] for name, own in finals.items()}
-            rows.append({"construction": number, "optimal": k, **_compared(units), "distance": distance, **asdict(construction)})
+            rows.append(
+                {"construction": number, "optimal": k, **_compared(units), "distance": distance, **asdict(construction)}
+            )
     return pandas.DataFrame(rows)
 
 

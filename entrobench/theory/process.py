@@ -48,6 +48,11 @@ class Process:
         """Some of the rows."""
         return Process(tuple(Level(level.counts[rows], level.rewards[rows], level.branch) for level in self.levels))
 
+    def repeat(self, times: int) -> Process:
+        """Each row so many times, one after another."""
+        repeated = [(numpy.repeat(one.counts, times, 0), numpy.repeat(one.rewards, times, 0)) for one in self.levels]
+        return Process(tuple(Level(*own, one.branch) for own, one in zip(repeated, self.levels, strict=True)))
+
 
 class Policy(NamedTuple):
     """What a level's logits say of one action of each group, [R,N,G]."""
@@ -79,7 +84,9 @@ def occupancies(process: Process, found: Sequence[Policy]) -> list[Floats]:
     return reached
 
 
-def backward(process: Process, found: Sequence[Policy], paid: Sequence[Floats], aside: Sequence[Floats]) -> list[Floats]:
+def backward(
+    process: Process, found: Sequence[Policy], paid: Sequence[Floats], aside: Sequence[Floats]
+) -> list[Floats]:
     """Action values [R,N,G] per level when every step pays `paid`, and an action that leads off the held nodes `aside`.
 
     `aside` [R,1,1] per level is what the levels below pay there; at the last level it is 0.
@@ -126,5 +133,7 @@ def advantage_gradient(
 
 def norm(process: Process, gradients: Sequence[Floats]) -> Floats:
     """Euclidean norm over all actions of all held nodes, [R]."""
-    squares = [numpy.sum(level.counts * own**2, axis=(1, 2)) for level, own in zip(process.levels, gradients, strict=True)]
+    squares = [
+        numpy.sum(level.counts * own**2, axis=(1, 2)) for level, own in zip(process.levels, gradients, strict=True)
+    ]
     return numpy.sqrt(numpy.sum(squares, axis=0))

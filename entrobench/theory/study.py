@@ -117,7 +117,9 @@ def _constructions(grid: list[Mapping[str, Any]], where: str) -> Iterator[Constr
             place = f"{where}: grid[{number}]"
             construction = parse(Construction, dict(zip(entry, values, strict=True)), place)
             if construction.horizon != 1:
-                raise InputError(f"{place}: horizon: the published figure is compared with bandits; trees have a part of their own")
+                raise InputError(
+                    f"{place}: horizon: the published figure is compared with bandits; trees have a part of their own"
+                )
             key = canonical_hash(asdict(construction))
             if key in seen:
                 raise InputError(f"{place}: holds a construction that stands in the grid already")
