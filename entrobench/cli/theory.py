@@ -72,7 +72,21 @@ def reward_law(
     Example: entrobench reward-law results/quickstart
     """
     from entrobench.evaluation.tables.law_tables import write_law
-    from entrobench.theory.on_runs import fit_runs
+    from entrobench.theory.reward_law import fit_runs
 
     rows = fit_runs(folder)
     print(f"wrote {write_law(rows, output, f'reward-{folder.name}')}")
+
+
+def track_theory(study: str, database: Path, rebuild: bool) -> None:
+    """Project a finished study of kind theory into MLflow."""
+    from entrobench.errors import InputError
+    from entrobench.theory.study import load
+    from entrobench.tracking.experiments import project
+    from entrobench.tracking.theory_runs import theory_runs
+
+    loaded = load(study)
+    if not (loaded.folder / "provenance.json").is_file():
+        raise InputError(f"entrobench track: {loaded.folder} is not computed yet; run `entrobench theory {study}`")
+    described = theory_runs(loaded, loaded.folder)
+    project(loaded.name, loaded.description, described, loaded.folder, database, rebuild)

@@ -1,4 +1,4 @@
-"""The five methods on synthetic processes, run on many constructions, numbers of optimal sequences and units at once."""
+"""The five methods on synthetic processes: many constructions, numbers of optimal sequences and units at once."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def closest(found: DataFrame) -> int:
 
 
 def cells(curves: DataFrame, study: TheoryStudy) -> DataFrame:
-    """Every point of the published figure beside ours: optimal, method, step, quantity, published, ours, distance, role.
+    """Every point of the published figure beside ours: published, ours, distance, and its role in the choice.
 
     `curves` has the columns optimal, method, step, unit, reward of the chosen construction.
     """

@@ -1,8 +1,8 @@
 """The synthetic decision processes of the study: one optimal set, many decoys, an uneven start. All choices are ours.
 
-The paper's construction is UNKNOWN. Ours: |A| actions at every node, horizon H; k optimal sequences pay 1 and start with
-different actions, decoys pay less, all else pays 0. The start is a policy with Gaussian logits, those of all but the
-optimal sequences at a few levels, so that actions of equal logit form one group.
+The paper's construction is UNKNOWN. Ours: |A| actions at every node, horizon H; k optimal sequences pay 1 and start
+with different actions, decoys pay less, all else pays 0. The start is a policy with Gaussian logits, those of all but
+the optimal sequences at a few levels, so that actions of equal logit form one group.
 """
 
 from __future__ import annotations

@@ -1,15 +1,19 @@
 """The law R = −a·e^H + b between a policy's entropy and its reward, fitted to one run, and whether it describes it.
 
-Source of the law: Cui et al. 2025, arXiv 2505.22617; H is the policy's entropy in nats per token, R the reward or score.
+Source of the law: Cui et al. 2025, arXiv 2505.22617; H: the policy's entropy in nats per token, R: reward or score.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy
 from numpy.typing import ArrayLike
 from scipy import stats
+
+from entrobench.errors import InputError
 
 LEVEL = 0.95
 FAR = 0.1  # ours: share of the range of R by which the law's second half may miss when fitted to the first
@@ -95,3 +99,22 @@ def _failure(a: float, a_low: float, explained: float, miss: float) -> str:
     if not miss <= FAR:
         return "the first half does not foretell the second"
     return ""
+
+
+def fit_runs(study_folder: Path) -> list[dict[str, Any]]:
+    """A row per run below results/<study>/runs: its key and its fit; raises InputError where there is no run."""
+    import pandas
+
+    files = sorted((study_folder / "runs").glob("*/*/*/seed*/steps.parquet"))
+    if not files:
+        raise InputError(f"{study_folder}/runs: no finished run; make study STUDY={study_folder.name} trains them")
+    rows = []
+    for file in files:
+        model, dataset, method, seed = file.parts[-5:-1]
+        steps = pandas.read_parquet(file, columns=["entropy", "reward"])
+        key = {"study": study_folder.name, "model": model, "dataset": dataset, "method": method, "seed": int(seed[4:])}
+        try:
+            rows.append(key | asdict(fit(steps["entropy"], steps["reward"])))
+        except ValueError as error:
+            rows.append(key | {"steps": len(steps), "failure": str(error)})
+    return rows

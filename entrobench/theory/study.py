@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
-from entrobench.documents import check_schema, named_files, read_yaml
+from entrobench.documents import check_schema, named_files, read_yaml, study_kind
 from entrobench.errors import InputError, unknown
 
 from .ascent import Controller
 from .constructions import Construction
 from .one_step import OneStep
+from .published import FILE
 
 KIND = "theory"
 RESULTS = Path("results")
+TABLES = ("grid", "points", "one_step", "closed_forms", "bounds")  # .csv each
+CURVES = ("curves", "trees")  # .parquet each
+FILES = (
+    *(f"{name}.csv" for name in TABLES),
+    *(f"{name}.parquet" for name in CURVES),
+    "table.csv",
+    "table.tex",
+    "findings.txt",
+    "provenance.json",
+)
 
 
 @dataclass(frozen=True)
@@ -65,14 +77,35 @@ class TheoryStudy:
         return sorted({*self.fit, *self.check}, reverse=True)
 
 
-def is_theory(path: Path) -> bool:
-    """Whether a study file is of this kind."""
-    return path.is_file() and read_yaml(path).get("kind") == KIND
+@dataclass(frozen=True)
+class TheoryWorkflow:
+    """The study as the pipeline's rules see it; `argument` is how jobs name it."""
+
+    study: TheoryStudy
+    argument: str
+
+    @property
+    def goals(self) -> list[str]:
+        return []  # report and tracking are those of every study
+
+    @property
+    def published(self) -> list[str]:
+        return [str(FILE)]
+
+    @property
+    def files(self) -> list[str]:
+        """What the study writes beside report, table.md and figures/."""
+        return [str(self.study.folder / name) for name in FILES]
 
 
-def find(name_or_path: str) -> Path:
-    """The file of a study, of whatever kind; a path that does not exist is returned as it is."""
-    return named_files("studies").get(name_or_path, Path(name_or_path))
+def load_workflow(config: Mapping[str, Any]) -> TheoryWorkflow:
+    """Load the study that `snakemake --config study=...` names."""
+    for key in config:
+        if key != "study":
+            raise InputError(f"snakemake --config: a study of kind {KIND} takes no {key!r} (allowed: study)")
+    study = load(str(config["study"]))
+    named = study.path.parent == Path("config/studies")
+    return TheoryWorkflow(study, study.path.stem if named else shlex.quote(str(study.path)))
 
 
 def load(name_or_path: str) -> TheoryStudy:
@@ -80,12 +113,12 @@ def load(name_or_path: str) -> TheoryStudy:
 
     Raises InputError, one line that names file and key, for everything wrong with it.
     """
-    path = find(name_or_path)
+    path = named_files("studies").get(name_or_path, Path(name_or_path))
     if not path.is_file():
-        known = [name for name, file in named_files("studies").items() if is_theory(file)]
+        known = [name for name in named_files("studies") if study_kind(name) == KIND]
         raise unknown("study of kind theory", name_or_path, known, "STUDY")
     content = read_yaml(path)
-    if content.get("kind") != KIND:
+    if study_kind(str(path)) != KIND:
         raise InputError(f"{path}: is no study of kind theory: run it with make study STUDY={path.stem}")
     check_schema(content, KIND, str(path))
     fit, check = list(content["fit"]), list(content["check"])

@@ -16,7 +16,7 @@ from entrobench import provenance as origin
 from entrobench.evaluation.tables import law_tables, theory_tables
 from entrobench.evaluation.tables.table_formats import Table, latex, markdown
 from entrobench.theory import calibration, experiments, one_step
-from entrobench.theory.study import TheoryStudy
+from entrobench.theory.study import CURVES, TABLES, TheoryStudy
 
 from .report import embedded_figures
 from .report_page import SCRIPT, STYLE
@@ -38,7 +38,7 @@ FIGURES = {
     ),
     "closed_form": (
         "How large λ may be",
-        "The reward of the policy that maximises V + λH: the more actions and the fewer optimal ones, the smaller λ must be.",
+        "Reward of the policy that maximises V + λH: more actions and fewer optimal ones need a smaller λ.",
     ),
     "bounds": ("Entropy bounds the gradient", "Where the entropy collapses, the gradient of the reward must vanish."),
 }
@@ -50,9 +50,9 @@ def run_theory(study: TheoryStudy) -> Path:
     folder = study.folder
     folder.mkdir(parents=True, exist_ok=True)
     results = compute(study)
-    for name in ("curves", "trees"):
+    for name in CURVES:
         results[name].assign(study=study.name).to_parquet(folder / f"{name}.parquet", index=False)
-    for name in ("grid", "points", "one_step", "closed_forms", "bounds"):
+    for name in TABLES:
         results[name].to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
     tables = all_tables(study, results)
     (folder / "table.md").write_text("\n".join(markdown(table) for table in tables.values()))
@@ -118,8 +118,8 @@ def findings(study: TheoryStudy, results: Mapping[str, Any]) -> Iterator[str]:
     for optimal, counts in theory_tables.order_counts(grid):
         total = sum(counts.values())
         yield (
-            f"With {optimal} optimal of {results['chosen'].actions:,} actions the clamped bonus ends above the full one "
-            f"in {counts['clamped higher']} of {total} constructions, below it in {counts['full higher']}, and no "
+            f"With {optimal} optimal of {results['chosen'].actions:,} actions the clamped bonus ends above the full "
+            f"one in {counts['clamped higher']} of {total} constructions, below it in {counts['full higher']}, and no "
             f"difference is shown in {counts['no difference shown']}."
         )
     yield from _limits(results)
@@ -133,13 +133,13 @@ def _limits(results: Mapping[str, Any]) -> Iterator[str]:
             experiments.half_way(actions - int(0.33 * actions), optimal),
         )
         yield (
-            f"Closed form, {optimal} optimal: the optimum of V + λH pays less than 1/2 beyond λ = {full:.4f}; a clamp at "
-            f"p = 0.33 that never removes an optimal action moves that to {kept:.4f}."
+            f"Closed form, {optimal} optimal: the optimum of V + λH pays less than 1/2 beyond λ = {full:.4f}; a clamp "
+            f"at p = 0.33 that never removes an optimal action moves that to {kept:.4f}."
         )
     bounds = results["bounds"]
     yield (
-        f"{int(bounds['violated'].sum())} violations of the bounds in {int(bounds['checked'].sum()):,} checks. The right "
-        f"side of Proposition 2's first term, with our constant, is 1 or more in "
+        f"{int(bounds['violated'].sum())} violations of the bounds in {int(bounds['checked'].sum()):,} checks. The "
+        f"right side of Proposition 2's first term, with our constant, is 1 or more in "
         f"{bounds.loc[bounds['bound'] == 'soft gap', 'says_nothing'].mean():.0%} of them, and then says nothing."
     )
     rows = results["one_step"].dropna(subset=["coefficient"])

@@ -68,10 +68,10 @@ def clamp_law_table(found: DataFrame) -> Table:
     rows = [[text(row[name], form) for name, form in forms.items()] for row in found.to_dict("records")]
     model, vocabulary = found["model"].iloc[0], found["vocabulary"].iloc[0]
     note = (
-        "Means over all tokens of the model's own answers; entropies in nats. Cosine and norm ratio: gradient of the clamped "
-        "entropy against that of the full one, at the logits of all tokens. Limit: the most that the two entropies can "
-        "differ at a token with the mean removed mass. Identity: H = h(m) + (1 − m)·H̃ + m·H_tail, the largest error of any "
-        "token in float64."
+        "Means over all tokens of the model's own answers; entropies in nats. Cosine and norm ratio: gradient of the "
+        "clamped entropy against that of the full one, at the logits of all tokens. Limit: the most that the two "
+        "entropies can differ at a token with the mean removed mass. Identity: H = h(m) + (1 − m)·H̃ + m·H_tail, the "
+        "largest error of any token in float64."
     )
     return Table(f"clamp_law_{model}", f"What a clamp takes: {model}, {vocabulary:,} tokens", names, rows, note)
 
@@ -101,9 +101,9 @@ def reward_law_table(found: DataFrame) -> Table:
         "verdict",
     ]
     note = (
-        "R = −a·e^H + b (Cui et al. 2025, arXiv 2505.22617), R the training reward, H the entropy in nats per token, by "
-        "least squares over steps; 95 % intervals, corrected for the correlation of neighbouring steps. Second half: mean "
-        "error there of the fit to the first half, over the range of R. Ours: it fails where a may be 0, R² is below 0.5 or "
-        "the second half is off by more than 10 %."
+        "R = −a·e^H + b (Cui et al. 2025, arXiv 2505.22617), R the training reward, H the entropy in nats per token, "
+        "by least squares over steps; 95 % intervals, corrected for the correlation of neighbouring steps. Second "
+        "half: mean error there of the fit to the first half, over the range of R. Ours: it fails where a may be 0, "
+        "R² is below 0.5 or the second half is off by more than 10 %."
     )
     return Table(f"reward_law_{study}", f"Reward and entropy: {study}", columns, rows, note, group=3)

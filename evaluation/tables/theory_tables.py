@@ -129,7 +129,9 @@ def one_step_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         masses = [text(float(row[key]), ".4f") for key in ("right", "wrong", "likely", "tail")]
         shown.append([*setting, *masses, text(float(row["entropy"]), ".3f")])
     columns = ["bonus", "λ", "p", "right", "wrong", "other likely", "tail", "entropy"]
-    note = "Probabilities after one exact gradient step; right pays 1, all else 0. Entropy in nats. Start and settings: ours."
+    note = (
+        "Probabilities after one exact gradient step; right pays 1, all else 0. Entropy in nats. All settings are ours."
+    )
     return Table("one_step", "One step of policy optimisation", columns, shown, note)
 
 
@@ -144,8 +146,8 @@ def bound_table(found: DataFrame) -> Table:
     note = (
         "gradient: ‖∇V‖ ≤ 2·H(π). stationary (Proposition 1): V* − V ≤ ‖∇V‖/C. soft gap (first term of Proposition 2): "
         "V_λ* − V_λ ≤ ‖∇V_λ‖²/(2λC_λ). bias (Proposition 2 without it): V* − V ≤ (V_λ* − V_λ) + λ(H ln|A| − ln|A*|). "
-        "The paper's C and C_λ are UNKNOWN: these are ours (entrobench/theory/bounds.py). A right side of 1 or more says "
-        "nothing, for rewards lie in [0,1]."
+        "The paper's C and C_λ are UNKNOWN: these are ours (entrobench/theory/bounds.py). A right side of 1 or more "
+        "says nothing, for rewards lie in [0,1]."
     )
     return Table("bounds", "Bounds along the runs", columns, rows, note, group=1)
 
@@ -161,9 +163,9 @@ def closed_form_table(found: DataFrame, actions: int) -> Table:
         )
     names = ["full" if clamp == 0 else f"p = {clamp:g}" for clamp in CLAMPS]
     note = (
-        f"λ at which the optimum of V + λH pays 1/2, 1/ln((n − k)/k) with n kept of {actions:,} actions and k optimal ones; "
-        "for a clamp that never removes an optimal action. Last column: largest |V_λ* − V_λ| between closed form and natural "
-        "policy gradient (full entropy)."
+        f"λ at which the optimum of V + λH pays 1/2, 1/ln((n − k)/k) with n kept of {actions:,} actions and k optimal "
+        "ones; for a clamp that never removes an optimal action. Last column: largest |V_λ* − V_λ| between closed form "
+        "and natural policy gradient (full entropy)."
     )
     columns = ["optimal actions", *names, "against the optimiser"]
     return Table("closed_form", "How large λ may be", columns, rows, note)
