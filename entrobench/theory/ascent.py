@@ -49,10 +49,9 @@ class Ascent:
 
     def take(self, rows: slice) -> Ascent:
         """Some of the rows."""
-        own = {
-            name: None if (array := getattr(self, name)) is None else array[rows] for name in ("coefficients", "kept")
-        }
-        return replace(self, rates=self.rates[rows], streams=self.streams[rows], **own)
+        coefficients = None if self.coefficients is None else self.coefficients[rows]
+        kept = None if self.kept is None else self.kept[rows]
+        return replace(self, rates=self.rates[rows], coefficients=coefficients, kept=kept, streams=self.streams[rows])
 
 
 @dataclass

@@ -43,7 +43,7 @@ def sequences(process: Process) -> tuple[Floats, Floats]:
     Rewards are paid at the last action. Sequences that leave the held nodes pay 0 and are not among them.
     """
     last = process.levels[-1]
-    alive = numpy.ones(process.levels[0].counts.shape[:2])
+    alive: Floats = numpy.ones(process.levels[0].counts.shape[:2])
     for level in process.levels[:-1]:
         alive = (alive[..., None] * (level.counts[..., : level.branch] > 0)).reshape(len(alive), -1)
     return last.rewards, last.counts * alive[..., None]
@@ -78,7 +78,9 @@ def soft_optimum(
 def soft_optimal_logits(process: Process, coefficients: Floats) -> list[Floats]:
     """Logits of the policy that takes a sequence with probability ∝ e^(R/λ): the soft action values over λ."""
     temperature = coefficients[:, None, None]
-    log_actions, values, below = numpy.log(float(process.actions)), [], None
+    log_actions = numpy.log(float(process.actions))
+    values: list[Floats] = []
+    below: Floats | None = None
     for depth in range(process.horizon - 1, -1, -1):
         level = process.levels[depth]
         own = level.rewards / temperature + (process.horizon - 1 - depth) * log_actions

@@ -52,7 +52,7 @@ def trees(study: TheoryStudy) -> DataFrame:
     import pandas
 
     settings, frames = study.trees, []
-    look_at = [round(step) for step in numpy.linspace(0, settings.steps, LOOKS)]
+    look_at = sorted({round(step) for step in numpy.linspace(0, settings.steps, LOOKS)})
     shared = {name: getattr(settings, name) for name in ("actions", "spread", "lift", "rate", "coefficient")}
     for horizon in settings.horizons:
         construction = Construction(horizon=horizon, **shared)

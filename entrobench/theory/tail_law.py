@@ -33,7 +33,7 @@ def tail(logits: Tensor, clamp: float) -> Tail:
     """
     logits = logits.double()
     kept = logits.shape[1] - removed_count(clamp, logits.shape[1])
-    log_probs = logits.log_softmax(1).sort(1, descending=True, stable=True).values
+    log_probs = logits.log_softmax(1).sort(stable=True, dim=1, descending=True).values
     entropy = -(log_probs.exp() * log_probs).sum(1)
     head, rest = log_probs[:, :kept], log_probs[:, kept:]
     log_head, head_entropy, head_slope = _renormalised(head)

@@ -77,7 +77,7 @@ def reward_figure(curves: DataFrame, points: DataFrame) -> Figure:
             ends.append((float(mean[-1]), NAMES[method], COLOURS[method]))
         shown = points[(points["optimal"] == optimal) & (points["quantity"] == "reward")]
         for method, own in shown.groupby("method", sort=False):
-            look = {"color": COLOURS[method], "markerfacecolor": "white", "markersize": 5}
+            look: dict[str, Any] = {"color": COLOURS[method], "markerfacecolor": "white", "markersize": 5}
             panel.plot(own["step"], own["published"], "o", linestyle="none", clip_on=False, **look)
         panel.set(title=f"{optimal} optimal actions of 100,000", ylim=(-0.03, 1.03), xlim=(0, None))
         panel.set(xlabel="steps of gradient ascent", ylabel="expected reward")

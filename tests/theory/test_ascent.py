@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 import pytest
 from processes import apart
@@ -12,7 +14,7 @@ from entrobench.theory.ascent import Ascent, Controller, Draws, State, ascend, w
 from entrobench.theory.bonus import kept_actions
 from entrobench.theory.calibration import reward_alone
 from entrobench.theory.constructions import Construction, build, stack
-from entrobench.theory.process import policies, value_gradient
+from entrobench.theory.process import Floats, Process, policies, value_gradient
 
 SMALL = Construction(actions=200, spread=1.0, rate=20.0, coefficient=0.05, clamp=0.5)
 
@@ -50,9 +52,12 @@ def test_a_coefficient_of_nothing_is_no_bonus() -> None:
 def test_constructions_that_differ_in_unused_settings_are_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     plain = module.ascend
-    monkeypatch.setattr(
-        "entrobench.theory.arms.ascend", lambda p, l, a, *rest: rows.append(len(a.rates)) or plain(p, l, a, *rest)
-    )
+
+    def counted(process: Process, logits: list[Floats], ascent: Ascent, *rest: Any) -> dict[str, Floats]:
+        rows.append(len(ascent.rates))
+        return plain(process, logits, ascent, *rest)
+
+    monkeypatch.setattr("entrobench.theory.arms.ascend", counted)
     wanted = [Construction(actions=100, clamp=p, coefficient=c) for p in (0.5, 0.9) for c in (0.01, 0.02)]
     found = {arm.name: run_arm(arm, wanted, (1,), 2, [3], reward_alone)["reward"] for arm in CONSTANT}
     assert rows == [2, 4, 8]

@@ -12,7 +12,12 @@ def by_hand(settings: OneStep, coefficient: float, kept: int) -> numpy.ndarray:
     """Probabilities of all actions after the step, with a loop over actions and no groups; kept 0: no bonus."""
     tail = settings.actions - settings.likely - 2
     rest = 1 - settings.wrong - settings.right - settings.tail
-    start = [settings.wrong, settings.right, *[rest / settings.likely] * settings.likely, *[settings.tail / tail] * tail]
+    start = [
+        settings.wrong,
+        settings.right,
+        *[rest / settings.likely] * settings.likely,
+        *[settings.tail / tail] * tail,
+    ]
     reward = numpy.eye(settings.actions)[1]
     p = numpy.array(start)
     gradient = p * (reward - p @ reward)
