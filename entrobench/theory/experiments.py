@@ -101,7 +101,9 @@ def closed_forms(study: TheoryStudy, construction: Construction) -> DataFrame:
 
 
 def half_way(actions: float, optimal: int) -> float:
-    """λ at which the regularised optimum of a bandit pays one half: 1 / ln((|A| − k)/k)."""
+    """λ at which the regularised optimum of a bandit pays one half: 1 / ln((|A| − k)/k); NaN where it always does."""
+    if actions <= 2 * optimal:
+        return float("nan")
     return float(1 / numpy.log((actions - optimal) / optimal))
 
 

@@ -60,7 +60,10 @@ def _panels(count: int, across: int | None = None) -> tuple[Figure, list[Axes]]:
     across = across or count
     down = -(-count // across)
     figure = Figure(figsize=(across * (WIDTH + 1.0), down * HEIGHT + 0.3), layout="constrained")
-    return figure, list(figure.subplots(down, across, squeeze=False).ravel())
+    panels = list(figure.subplots(down, across, squeeze=False).ravel())
+    for empty in panels[count:]:
+        empty.set_visible(False)
+    return figure, panels[:count]
 
 
 def reward_figure(curves: DataFrame, points: DataFrame) -> Figure:
