@@ -82,11 +82,15 @@ def reward_figure(curves: DataFrame, points: DataFrame) -> Figure:
         for method, own in shown.groupby("method", sort=False):
             look: dict[str, Any] = {"color": COLOURS[method], "markerfacecolor": "white", "markersize": 5}
             panel.plot(own["step"], own["published"], "o", linestyle="none", clip_on=False, **look)
-        panel.set(title=f"{optimal} optimal actions of 100,000", ylim=(-0.03, 1.03), xlim=(0, None))
+        panel.set(title=_title(optimal), ylim=(-0.03, 1.03), xlim=(0, None))
         panel.set(xlabel="steps of gradient ascent", ylabel="expected reward")
         label_ends(panel, ends)
     _caption(figure, ["lines: ours, mean of units and 95 % t interval", "open circles: read off the paper's Figure 1"])
     return figure
+
+
+def _title(optimal: int) -> str:
+    return f"{optimal} optimal action{'' if optimal == 1 else 's'}"
 
 
 def _bands(own: DataFrame, column: str) -> tuple[Any, Any, Any]:
@@ -124,7 +128,7 @@ def grid_figure(grid: DataFrame) -> Figure:
             place = published[optimal, "entropy"], published[optimal, "clamped"]
             panel.plot(*place, "*", color="#cc79a7", markersize=13, label="published", linestyle="none")
         panel.set(xlabel="gain of the full bonus", ylabel="gain of the clamped bonus")
-        panel.set(title=f"{optimal} optimal actions", xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
+        panel.set(title=_title(optimal), xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
         panel.legend(loc="lower right", fontsize=7)
     _caption(
         figure, ["gain: last reward above that of no bonus", "one point per construction, 95 % t intervals over units"]
@@ -167,28 +171,13 @@ def closed_form_figure(found: DataFrame) -> Figure:
         (f"{rarest} optimal action, ideal clamps", found[found["optimal"] == rarest], "clamp", "p = {:g}"),
     )
     for panel, (title, part, column, name) in zip(panels, parts, strict=True):
-        labels = []
         for paint, (value, own) in zip(SEQUENCE, part.groupby(column), strict=False):
-            panel.plot(own["coefficient"], own["reward"], color=paint, linewidth=1.5)
-            half = own[own["reward"] >= 0.5]["coefficient"].max()
-            labels.append((half, name.format(value), paint))
+            panel.plot(own["coefficient"], own["reward"], color=paint, linewidth=1.5, label=name.format(value))
         panel.set_xscale("log")
         plain_decades(panel.xaxis)
         panel.set(title=title, xlabel="coefficient λ of the bonus", ylabel="reward of the optimum of V + λH")
-        for place, (half, label, paint) in enumerate(labels):
-            panel.annotate(
-                label,
-                (half, 0.5),
-                (0.03, 0.62 - 0.11 * place),
-                color=paint,
-                fontsize=8,
-                textcoords="axes fraction",
-                arrowprops={"arrowstyle": "-", "color": paint, "linewidth": 0.6},
-            )
-    _caption(
-        figure,
-        ["closed form for 100,000 actions, reward 1 for k of them, else 0", "an ideal clamp removes no optimal action"],
-    )
+        panel.legend(loc="lower left", labelcolor="linecolor")
+    _caption(figure, ["closed form; k actions pay 1, all else 0", "an ideal clamp removes no optimal action"])
     return figure
 
 
@@ -206,7 +195,7 @@ def bound_figure(curves: DataFrame) -> Figure:
             panel.plot(means.index, 2 * means["entropy"], color=COLOURS[method], linewidth=1.2, linestyle=":")
             ends.append((float(means["norm"].iloc[-1]), NAMES[method], COLOURS[method]))
         panel.set_yscale("log")
-        panel.set(title=f"{optimal} optimal actions", xlabel="steps of gradient ascent", ylabel="‖∇V‖ and its bound")
+        panel.set(title=_title(optimal), xlabel="steps of gradient ascent", ylabel="‖∇V‖ and its bound")
         label_ends(panel, ends)
     _caption(
         figure,
@@ -216,4 +205,4 @@ def bound_figure(curves: DataFrame) -> Figure:
 
 
 def _caption(figure: Figure, parts: Sequence[str]) -> None:
-    caption(figure, SEPARATOR.join([*parts, "made by: entrobench theory theory"]))
+    caption(figure, SEPARATOR.join([*parts, "made by: entrobench theory STUDY"]))

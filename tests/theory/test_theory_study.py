@@ -18,7 +18,7 @@ from entrobench.evaluation.tables.law_tables import write_law
 from entrobench.studies.study import load_study
 from entrobench.theory.published import plateaus, read_points
 from entrobench.theory.study import FILES, TheoryStudy, load, load_workflow
-from entrobench.tracking.theory_entries import theory_entries
+from entrobench.tracking.theory_runs import theory_runs
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -142,10 +142,8 @@ def test_a_study_writes_its_files_and_says_no_more_than_its_numbers(finished: Th
 def test_results_are_the_same_bits_again_and_so_are_mlflows_entries(finished: TheoryStudy) -> None:
     folder = finished.folder
     first = {name: (folder / name).read_bytes() for name in ("grid.csv", "points.csv", "table.md", "figures/grid.svg")}
-    entries = theory_entries(finished, folder)
-    assert [entry.content_hash for entry in entries] == [
-        entry.content_hash for entry in theory_entries(finished, folder)
-    ]
+    entries = theory_runs(finished, folder)
+    assert [entry.content_hash for entry in entries] == [entry.content_hash for entry in theory_runs(finished, folder)]
     assert [entry.kind for entry in entries] == ["run"] * 15 + ["study"]
     assert {entry.tags["method"] for entry in entries[:-1]} >= {"none", "clamped_adaptive"}
     reward = [metric for metric in entries[0].metrics if metric[0] == "reward"]
