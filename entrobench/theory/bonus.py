@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy
 
-from entrobench.entropy.selection import removed_count
-
 from .process import Floats, Policy, Process, advantage_gradient, occupancies
 
 
@@ -21,6 +19,8 @@ class Bonus(NamedTuple):
 
 def kept_actions(actions: int, clamp: float) -> int:
     """How many actions the clamp keeps: all but floor(p·|A|)."""
+    from entrobench.entropy.selection import removed_count  # brings torch, which tables and figures do without
+
     return actions - removed_count(clamp, actions)
 
 

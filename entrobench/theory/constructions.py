@@ -104,7 +104,7 @@ def histogram(actions: int) -> Floats:
     edges = numpy.append(middles() - WIDTH / 2, LARGEST + WIDTH / 2)
     mass = numpy.diff(stats.norm.cdf(edges))
     exact = mass / mass.sum() * actions
-    sizes = numpy.floor(exact)
+    sizes: Floats = numpy.floor(exact).astype(numpy.float64)
     short = round(actions - float(sizes.sum()))
     sizes[numpy.argsort(-(exact - sizes), kind="stable")[:short]] += 1
     return sizes

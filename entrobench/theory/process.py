@@ -76,7 +76,7 @@ def policies(process: Process, logits: Sequence[Floats]) -> list[Policy]:
 
 def occupancies(process: Process, found: Sequence[Policy]) -> list[Floats]:
     """Probability of reaching each node, [R,N] per level."""
-    reached = [numpy.ones(process.levels[0].counts.shape[:2])]
+    reached: list[Floats] = [numpy.ones(process.levels[0].counts.shape[:2])]
     for level, own in zip(process.levels[:-1], found[:-1], strict=True):
         chance = level.counts[..., : level.branch] * own.probs[..., : level.branch]
         down = reached[-1][..., None] * chance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .report_page import MACROS
+from .page_template import MACROS
 
 THEORY_PAGE = (
     MACROS

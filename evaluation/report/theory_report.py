@@ -18,8 +18,8 @@ from entrobench.evaluation.tables.table_formats import Table, latex, markdown
 from entrobench.theory import calibration, experiments, one_step
 from entrobench.theory.study import CURVES, TABLES, TheoryStudy
 
-from .report import embedded_figures
-from .report_page import SCRIPT, STYLE
+from .page_template import SCRIPT, STYLE
+from .study_page import embedded_figures
 from .theory_figures import all_figures, write_figures
 from .theory_page import THEORY_PAGE
 
