@@ -10,9 +10,9 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.neighbours import KINDS, Case, draw_case
 
 from entrobench.evaluation.grading.grader import grade, warm_up
+from support.neighbours import KINDS, Case, draw_case
 
 REPORTS = Path(__file__).parents[3] / "shared" / "grader" / "reports.jsonl"
 

@@ -28,33 +28,12 @@ class Case:
 Terms = dict[tuple[int, int], int]  # exponents of x and y -> coefficient
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ALTERING = [
-    *(
-        "{} \\text{{ squared}}",
-        "{} \\text{{ thirds}}",
-        "\\text{{half of }} {}",
-        "\\text{{twice }} {}",
-        "\\text{{minus }} {}",
-    ),
-    *(
-        "{} \\text{{ minus one}}",
-        "\\text{{anything but }} {}",
-        "\\text{{all multiples of }} {}",
-        "{} \\text{{ or more}}",
-    ),
+    *("{} \\text{{ squared}}", "{} \\text{{ thirds}}", "\\text{{half of }} {}", "\\text{{twice }} {}", "\\text{{minus }} {}"),
+    *("{} \\text{{ minus one}}", "\\text{{anything but }} {}", "\\text{{all multiples of }} {}", "{} \\text{{ or more}}"),
     *("\\text{{at least }} {}", "{} \\text{{ dozen}}", "{} \\text{{ hundred}}", "\\text{{the square root of }} {}"),
-    *(
-        "{} \\text{{ is too small}}",
-        "\\text{{more than }} {}",
-        "\\text{{the opposite of }} {}",
-        "{} \\text{{ times }} x",
-    ),
+    *("{} \\text{{ is too small}}", "\\text{{more than }} {}", "\\text{{the opposite of }} {}", "{} \\text{{ times }} x"),
     *("\\text{{not }} {}", "{} \\text{{ factorial}}", "\\text{{divisors of }} {}", "{} \\text{{ hundredths}}"),
-    *(
-        "\\text{{powers of }} {}",
-        "\\text{{less than }} {}",
-        "\\text{{the first }} {} \\text{{ primes}}",
-        "{} \\text{{ plus }} n",
-    ),
+    *("\\text{{powers of }} {}", "\\text{{less than }} {}", "\\text{{the first }} {} \\text{{ primes}}", "{} \\text{{ plus }} n"),
 ]
 UNITS = ["\\text{ cm}", " meters", "\\text{ apples}", "^\\circ", " units", "\\text{ different ways}", "\\%"]
 LEADS = ["\\text{The answer is } ", "= ", "\\text{Total: }", "\\text{Area} = ", "x = "]
@@ -157,12 +136,7 @@ def _numbers(random: Random) -> tuple[str, str, str]:
 def _alternating(random: Random) -> tuple[str, str, str]:
     a, b = whole(random, 9), random.randint(2, 9)
     gold = f"{b}^{{n}}{a:+d}(-1)^{{n}}"
-    wrong = [
-        f"{b}^{{n}}{a:+d}",
-        f"{b}^{{n}}{-a:+d}(-1)^{{n}}",
-        f"{b**3 - b**2 - 2 * a}n",
-        f"{b + 1}^{{n}}{a:+d}(-1)^{{n}}",
-    ]
+    wrong = [f"{b}^{{n}}{a:+d}", f"{b}^{{n}}{-a:+d}(-1)^{{n}}", f"{b**3 - b**2 - 2 * a}n", f"{b + 1}^{{n}}{a:+d}(-1)^{{n}}"]
     return gold, f"{a}(-1)^{{n+2}}+{b}\\cdot {b}^{{n-1}}", random.choice(wrong)
 
 
@@ -193,18 +167,12 @@ def _named(random: Random) -> tuple[str, str, str]:
     a, b = random.sample(range(-30, 30), 2)
     first, second = random.choice([("x", "y"), ("a", "b"), ("m", "n"), ("p", "q")])
     right = random.choice([f"{second}={b}, {first}={a}", f"{first}={a} \\text{{ and }} {second}={b}", f"({a},{b})"])
-    return (
-        f"({first},{second})=({a},{b})",
-        right,
-        random.choice([f"{second}={a}, {first}={b}", f"{first}={b},{second}={a}"]),
-    )
+    return f"({first},{second})=({a},{b})", right, random.choice([f"{second}={a}, {first}={b}", f"{first}={b},{second}={a}"])
 
 
 def _intervals(random: Random) -> tuple[str, str, str]:
     low, high = sorted(random.sample(range(-30, 30), 2))
-    right = random.choice(
-        [f"{low} < x \\le {high}", f"x \\in ({low}, {high}]", f"\\{{x \\mid {low} < x \\le {high}\\}}"]
-    )
+    right = random.choice([f"{low} < x \\le {high}", f"x \\in ({low}, {high}]", f"\\{{x \\mid {low} < x \\le {high}\\}}"])
     wrong = [f"[{low},{high}]", f"({low},{high})", f"({low},{high + 1}]", f"x \\le {high}", f"[{low},{high})"]
     return f"({low},{high}]", right, random.choice(wrong)
 
@@ -255,17 +223,8 @@ def _matrices(random: Random) -> tuple[str, str, str]:
 def _roots(random: Random) -> tuple[str, str, str]:
     a, b = random.choice([2, 3, 5, 6, 7]), random.randint(2, 9)
     c = whole(random, 9)
-    wrong = [
-        f"{c}-{b}\\sqrt{{{a}}}",
-        f"{c}+{b + 1}\\sqrt{{{a}}}",
-        f"{c}+{b}\\sqrt{{{a + 4}}}",
-        f"{-c}+{b}\\sqrt{{{a}}}",
-    ]
-    return (
-        f"{c}+{b}\\sqrt{{{a}}}",
-        f"√{a * b * b} + {c}" if c > 0 else f"\\sqrt{{{a * b * b}}}{c:+d}",
-        random.choice(wrong),
-    )
+    wrong = [f"{c}-{b}\\sqrt{{{a}}}", f"{c}+{b + 1}\\sqrt{{{a}}}", f"{c}+{b}\\sqrt{{{a + 4}}}", f"{-c}+{b}\\sqrt{{{a}}}"]
+    return f"{c}+{b}\\sqrt{{{a}}}", f"√{a * b * b} + {c}" if c > 0 else f"\\sqrt{{{a * b * b}}}{c:+d}", random.choice(wrong)
 
 
 def _functions(random: Random) -> tuple[str, str, str]:
