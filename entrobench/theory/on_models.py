@@ -15,7 +15,14 @@ from entrobench.engines.choice import evaluation_engine
 from entrobench.engines.rollout import Sampling
 from entrobench.entropy.selection import removed_count
 from entrobench.errors import InputError
-from entrobench.models.loading import encode_prompt, head, hidden_states, load_model, load_tokenizer, resolve_device
+from entrobench.models.language_model import (
+    encode_prompt,
+    head,
+    hidden_states,
+    load_model,
+    load_tokenizer,
+    resolve_device,
+)
 
 from .tail_law import largest_difference, tail
 
