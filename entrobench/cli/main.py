@@ -11,9 +11,11 @@ from typing import Annotated
 
 import typer
 
+from entrobench.documents import study_kind
 from entrobench.errors import InputError
 
 from .jobs import DATA, StudyName, jobs
+from .theory import theory_commands
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -23,6 +25,7 @@ app = typer.Typer(
 )
 
 app.add_typer(jobs)
+app.add_typer(theory_commands)
 
 DATABASE = Path("results/mlflow.db")
 REFERENCE = Path("results/reference")
@@ -216,6 +219,11 @@ def track(
         return
     if study is None:
         raise InputError("entrobench track: name a STUDY, or give --initialise or --follow")
+    if study_kind(study) == "theory":
+        from .theory import track_theory
+
+        track_theory(study, DATABASE, rebuild)
+        return
     from entrobench.studies.lock import with_derived_values
     from entrobench.studies.study import load_study
 

@@ -65,7 +65,7 @@ def mlflow_runs(study: Study, folder: Path) -> list[MlflowRun]:
         *runs,
         *_base_model_runs(study, scores, moment),
         *_summary_runs(study, folder, scores, moment),
-        _study_run(study, folder, moment),
+        study_run(study.name, study.description, folder, moment),
     ]
 
 
@@ -215,16 +215,17 @@ def _differences(path: Path) -> dict[tuple[str, str, str], dict[str, float]]:
     return found
 
 
-def _study_run(study: Study, folder: Path, moment: int) -> MlflowRun:
+def study_run(study: str, description: str, folder: Path, moment: int) -> MlflowRun:
+    """The study itself: its tables, figures and report as artifacts, its main table as the note."""
     artifacts = {path: "" for pattern in STUDY_ARTIFACTS for path in sorted(folder.glob(pattern)) if path.is_file()}
     table = folder / "table.md"
     return MlflowRun(
         key="study",
-        name=f"{study.name} (tables, figures, report)",
+        name=f"{study} (tables, figures, report)",
         kind="study",
         started=moment,
         ended=moment,
-        tags={"study": study.name, NOTE: _shorten(table.read_text()) if table.is_file() else study.description},
+        tags={"study": study, NOTE: _shorten(table.read_text()) if table.is_file() else description},
         artifacts={path: "figures" if path.parent.name == "figures" else "" for path in artifacts},
     )
 
