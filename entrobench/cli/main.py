@@ -86,10 +86,16 @@ def audit_grader(
 ) -> None:
     """Compare our verdicts with math-verify's on a generations FILE; print the disagreements as a table.
 
+    A FILE of labelled pairs (.jsonl with prediction, gold, expected, kind) gives wrong yes and wrong no by kind.
+
     Example: entrobench audit-grader results/quickstart/base/chain-qwen/generations/chain2.jsonl.zst
     """
     from entrobench.evaluation.grading.grader_audit import audit
+    from entrobench.evaluation.grading.pair_audit import audit_pairs, is_labelled
 
+    if is_labelled(path):
+        print(audit_pairs(path, progress=sys.stderr.isatty()))
+        return
     print(audit(path, progress=sys.stderr.isatty()))
 
 
