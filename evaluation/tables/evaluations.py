@@ -157,6 +157,6 @@ def readings_table(evaluations: DataFrame, primary: str) -> Table:
 def hours_entries(rows: DataFrame) -> list[Entry]:
     """Mean device hours to the target of one method's runs, at least where one is censored; and how many reach it."""
     reached, hours = int(rows["reached"].sum()), number_entry(rows["device_hours"].mean(), ".3g")
-    if reached < len(rows) and hours.value is not None:
+    if (rows["target"].notna() & ~rows["reached"]).any():
         hours = replace(hours, text=f"≥ {hours.text}")
     return [hours, Entry(f"{reached} of {len(rows)}", value=reached)]

@@ -12,7 +12,7 @@ import yaml
 
 from entrobench.errors import InputError
 from entrobench.studies.headline import Headline
-from entrobench.studies.plan import describe, plan_study
+from entrobench.studies.plan import as_text, plan_study
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 from entrobench.studies.workflow import Workflow
@@ -68,8 +68,8 @@ def test_what_cannot_carry_a_verdict_is_refused_in_one_line(keys: Mapping[str, A
 
 def test_plan_says_beforehand_whether_there_will_be_verdicts() -> None:
     few, enough = study(seeds=[0, 1]), study(co_primary="pass@4", a_a_arm="grpo_again")
-    assert "none: 2 seeds per cell forbid them, 5 are needed" in describe(study(seeds=[0, 1]), plan_study(few))
-    line = next(line for line in describe(enough, plan_study(enough)).splitlines() if line.startswith("verdicts:"))
+    assert "none: 2 seeds per cell forbid them, 5 are needed" in as_text(study(seeds=[0, 1]), plan_study(few))
+    line = next(line for line in as_text(enough, plan_study(enough)).splitlines() if line.startswith("verdicts:"))
     assert line.endswith("from 5 seeds per cell: avg@8 and pass@4, one family over all methods; A/A arm grpo_again")
 
 
