@@ -129,7 +129,7 @@ def _statement(row: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[st
     }[row["verdict"]]
     p = "" if row["p_holm"] is None else f"; p {p_text(row['p_holm'])} after Holm's correction"
     found = "" if row["detectable"] is None else f"; a true {row['detectable']:.3f} would be found with 80 % power"
-    text = f"{row['method']} {said}: {row['metric']} {signed(row['difference'])}{bounds} over {basis}{p}{found}."
+    text = f"{row['method']} {said}: {signed(row['difference'])}{bounds} of {row['metric']} over {basis}{p}{found}."
     text += f" Covers {statistics['covers']}." if row["verdict"] in ("better", "worse") else ""
     return {"method": row["method"], "text": text, "verdict": row["verdict"]}
 

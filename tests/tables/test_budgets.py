@@ -13,18 +13,8 @@ def curves_of(**runs: tuple[int, float, list[float]]) -> pandas.DataFrame:
         for name, (tokens, seconds, rewards) in runs.items()
         for step, reward in enumerate(rewards, start=1)
     ]
-    columns = [
-        "model",
-        "dataset",
-        "method",
-        "seed",
-        "step",
-        "reward",
-        "updates",
-        "tokens",
-        "seconds_update",
-        "device_seconds",
-    ]
+    columns = ["model", "dataset", "method", "seed", "step", "reward", "updates", "tokens"]
+    columns += ["seconds_update", "device_seconds"]
     return pandas.DataFrame(rows, columns=columns)
 
 
