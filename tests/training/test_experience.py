@@ -157,7 +157,7 @@ def test_rewards_and_groups(setup: Setup, plain: Experience) -> None:
         finished = response[-1] == END
         assert bool(batch.truncated[row]) is not finished
         text = decode(setup.collector.sampler.tokenizer, response)
-        assert float(batch.rewards[row]) == coin_reward(text, prompt.answer, finished, "").correct
+        assert float(batch.rewards[row]) == coin_reward(text, prompt.answer, finished, "", "").correct
         assert plain.sequences.tokens[row, :5].tolist() == prompt.tokens
     assert 0 < float(batch.rewards.mean()) < 1
     for group in range(4):
