@@ -92,6 +92,7 @@ def generate(
     evaluation: File,
     output: Annotated[Path, typer.Argument(help="folder that gets generations/<benchmark>.jsonl.zst")],
     device: Device = "auto",
+    stream: Annotated[str, typer.Option(help="names the random numbers; the same draws the same")] = "",
 ) -> None:
     """Sample the answers of the model in MODEL_FOLDER to all benchmarks that EVALUATION (evaluation.json) names.
 
@@ -102,7 +103,7 @@ def generate(
 
     from entrobench.evaluation.benchmarks.generate import generate
 
-    generate(model_folder, json.loads(evaluation.read_text()), DATA, output, device)
+    generate(model_folder, json.loads(evaluation.read_text()), DATA, output, device, stream)
 
 
 @jobs.command()

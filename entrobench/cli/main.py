@@ -47,7 +47,7 @@ def grade(
     ] = None,
     prediction: Annotated[str | None, typer.Option(help="a reply or bare answer: explain its verdict instead")] = None,
     gold: Annotated[str | None, typer.Option(help="the right answer to --prediction")] = None,
-    also: Annotated[str | None, typer.Option(metavar="paper", help="add the paper's grader to the grades")] = None,
+    also: Annotated[list[str] | None, typer.Option(metavar="GRADER", help="add the grades of: paper, chain")] = None,
     output: Annotated[Path | None, typer.Option(help="parquet (default: grades/ of the run, or beside FILE)")] = None,
 ) -> None:
     """Grade the answers of a generations FILE, or of all files of a run, on all cores; or explain one verdict.
@@ -74,10 +74,10 @@ def grade(
     for file in files:
         grades = output or grade_files.output_of(file)
         grade_files.grade_file(file, grades, progress=sys.stderr.isatty())
-        if also:
+        for grader in also or ():
             from entrobench.evaluation.grading.second_grader import add_verdicts
 
-            add_verdicts(file, grades, also, progress=sys.stderr.isatty())
+            add_verdicts(file, grades, grader, progress=sys.stderr.isatty())
 
 
 @app.command("audit-grader")
@@ -169,14 +169,14 @@ def check(
 
 @app.command("audit-statistics")
 def audit_statistics(
-    simulations: Annotated[int, typer.Option(min=1, help="simulated studies per effect and kind of problems")] = 500,
+    simulations: Annotated[int, typer.Option(min=1, help="simulated studies per effect and scenario")] = 500,
     seed: Annotated[int, typer.Option(help="of the random numbers")] = 0,
     write: Annotated[bool, typer.Option("--write", help="make it the reference that verdicts rest on")] = False,
 ) -> None:
     """Measure on simulated studies how often each interval is wrong, at 2, 3, 5, 10 and 20 seeds.
 
     Writes results/statistics/audit.csv, or results/reference/statistics/audit.csv with --write: only an interval that
-    is wrong at most 5 % of the time there may call a method better. About a minute.
+    is wrong at most 5 % of the time there may call a method better. Half a minute; 5 minutes for 4,000 simulations.
 
     Example: entrobench audit-statistics --simulations 200
     """
@@ -186,6 +186,25 @@ def audit_statistics(
     folder = (REFERENCE if write else Path("results")) / "statistics"
     show(run_audit(simulations, seed, folder, progress=sys.stderr.isatty()))
     print(f"wrote {folder / 'audit.csv'}")
+
+
+@app.command("accept-task")
+def accept_task(
+    model: Annotated[Path, typer.Argument(help="folder of an untrained base model", exists=True, file_okay=False)],
+    dataset: Annotated[str, typer.Argument(help="a prepared chain dataset; its validation split is asked")],
+    problems: Annotated[int, typer.Option(min=1, help="how many problems")] = 200,
+) -> None:
+    """Say whether exploration matters in a task to a base model: verified pass@1, pass@64 and mixed groups.
+
+    Judges the untrained model alone, so that no method's result can choose the task. Exits with 1 if it is refused.
+
+    Example: entrobench accept-task results/models/chain-qwen chain3
+    """
+    from entrobench.evaluation.report.acceptance import measure
+
+    found = measure(model, dataset, DATA, problems)
+    print("\n".join(found.lines))
+    raise typer.Exit(0 if found.accepted else 1)
 
 
 @app.command()

@@ -28,6 +28,7 @@ rule generate:
     params:
         model=lambda wildcards: WORKFLOW.model_folder(wildcards.subject),
         versions=WORKFLOW.benchmark_versions,
+        stream=lambda wildcards: WORKFLOW.stream(wildcards.subject),
     log:
         f"{FOLDER}/logs/generate/{{subject}}.log",
     benchmark:
@@ -42,7 +43,7 @@ rule generate:
         device=lambda wildcards: WORKFLOW.device(wildcards.subject),
     shell:
         f"entrobench generate {{params.model}} {{input.evaluation}} {FOLDER}/{{wildcards.subject}}"
-        " --device {resources.device} > {log} 2>&1"
+        " --device {resources.device} --stream {params.stream} > {log} 2>&1"
 
 
 rule grade:
