@@ -70,8 +70,6 @@ def point(number: int, method_class: type[Method]) -> Point:
         watch = Watch(under_test.make())
         rehearse(watch.method)
         return points.side_effects(watch) if number == 7 else points.slopes(under_test, watch)
-    if number == 12:
-        return points.idle_step(under_test)
     functions = {1: points.micro_batches, 2: points.padding, 3: points.order, 13: points.processes}
     return functions[number](under_test, rehearse(under_test.make()))
 
@@ -93,7 +91,6 @@ def point(number: int, method_class: type[Method]) -> Point:
         ("DrawsFromNumpy", 7, "keep draws from numpy's global generator"),
         ("DrawsFromPython", 7, "before_updates draws from random's global generator"),
         ("AcceptsAnything", 8, "accepted anything"),
-        ("CountsSteps", 12, "its state moves from {'steps': 1} to {'steps': 2}"),
         ("ThresholdPerMicroBatch", 13, "sequences shared"),
     ],
 )
@@ -138,6 +135,13 @@ def test_a_forgotten_state_fails_resume(monkeypatch: pytest.MonkeyPatch) -> None
     assert points[3].difference is not None
     assert points[3].difference > 0
     assert (points[8].outcome, "plug-in" in points[8].note) == ("skipped", True)
+
+
+def test_a_state_that_moves_without_an_update_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "CountsSteps")
+    found = points.idle_step(subject(broken_methods.CountsSteps))
+    assert (found.number, found.outcome) == (12, "fail")
+    assert found.note == "its state moves from {'steps': 1} to {'steps': 2}"
 
 
 def test_a_reference_and_a_state_survive_resume(monkeypatch: pytest.MonkeyPatch) -> None:
