@@ -9,9 +9,9 @@ include: "workflow/rules/common.smk"
 
 rule all:
     input:
-        f"{FOLDER}/report.html",
-        f"{FOLDER}/tracking.json",
-        f"{FOLDER}/reference_check.txt" if WORKFLOW.reference_scores else [],
+        FILES.report,
+        FILES.tracking,
+        FILES.reference_lines if WORKFLOW.reference_scores else [],
         WORKFLOW.steps, # named here, or a deleted run would not be missed
         WORKFLOW.grades,
     default_target: True
@@ -37,7 +37,7 @@ localrules: # on a cluster: too short for a job of their own
 
 
 onsuccess:
-    print(f"study {STUDY.name} is done\n  report: {FOLDER}/report.html\n  tables: {FOLDER}/table.md, .csv, .tex")
+    print(f"study {STUDY.name} is done\n  report: {FILES.report}\n  tables: {FILES.table('md')}, .csv, .tex")
     print("  runs:   make ui   (the MLflow UI)")
 
 

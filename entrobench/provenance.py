@@ -18,6 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .results import Results, RunFolder
+
 VLLM = "0.32.0"  # the version that the engines were tested against
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 
@@ -125,7 +127,7 @@ def peak_memory_bytes() -> int:
 
 
 def find_twin(
-    results_root: Path,
+    results: Results,
     config_hash: str,
     method_sha256: str,
     package: str,
@@ -137,19 +139,18 @@ def find_twin(
     `besides` names a folder that does not count: the one about to be made; `snapshots` what its snapshots/ must hold.
     """
     identity = (config_hash, method_sha256, package)
-    places = ("*/runs", "*/tuning/runs")  # of studies, and of the trials of tuned ones
-    for path in sorted(path for place in places for path in results_root.glob(f"{place}/*/*/*/seed*/provenance.json")):
-        folder = path.parent
-        kept = all((folder / "snapshots" / name).is_dir() for name in snapshots)
-        if kept and (besides is None or folder.resolve() != besides.resolve()) and _finished(folder):
-            found = json.loads(path.read_text())
+    folders = [folder for study in results.studies() for folder in (study, study.trials)]
+    for run in (run for folder in folders for run in folder.runs()):
+        kept = all(run.snapshot(name).is_dir() for name in snapshots)
+        if kept and (besides is None or run.folder.resolve() != besides.resolve()) and _finished(run):
+            found = json.loads(run.provenance.read_text())
             if (found["config_hash"], found["method"]["source_sha256"], found["package_version"]) == identity:
-                return folder
+                return run.folder
     return None
 
 
-def _finished(folder: Path) -> bool:
-    return (folder / "steps.parquet").is_file() and any((folder / "final").glob("*.safetensors"))
+def _finished(run: RunFolder) -> bool:
+    return run.provenance.is_file() and run.steps.is_file() and any(run.final.glob("*.safetensors"))
 
 
 def lock_file() -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from entrobench import provenance
+from entrobench.results import Results
 
 CONFIG: dict[str, Any] = {
     "model": {"name": "tiny", "recipe_hash": "m"},
@@ -104,16 +105,16 @@ def finished_run(folder: Path, config_hash: str = "c", method: str = "m", packag
 
 def test_a_twin_is_found_in_any_study_by_settings_method_and_version(tmp_path: Path) -> None:
     twin = finished_run(tmp_path / "other/runs/tiny/chain2/aent/seed0")
-    assert provenance.find_twin(tmp_path, "c", "m", "1") == twin
-    assert provenance.find_twin(tmp_path, "x", "m", "1") is None
-    assert provenance.find_twin(tmp_path, "c", "x", "1") is None
-    assert provenance.find_twin(tmp_path, "c", "m", "2") is None
-    assert provenance.find_twin(tmp_path, "c", "m", "1", besides=twin) is None
-    assert provenance.find_twin(tmp_path / "nowhere", "c", "m", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1") == twin
+    assert provenance.find_twin(Results(tmp_path), "x", "m", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "x", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "2") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1", besides=twin) is None
+    assert provenance.find_twin(Results(tmp_path / "nowhere"), "c", "m", "1") is None
 
 
 @pytest.mark.parametrize("missing", ["steps.parquet", "final/model.safetensors", "provenance.json"])
 def test_an_unfinished_run_is_no_twin(tmp_path: Path, missing: str) -> None:
     twin = finished_run(tmp_path / "other/runs/tiny/chain2/aent/seed0")
     (twin / missing).unlink()
-    assert provenance.find_twin(tmp_path, "c", "m", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1") is None

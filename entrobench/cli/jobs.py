@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from entrobench.errors import InputError
+from entrobench.results import RESULTS
 
 jobs = typer.Typer()
 
@@ -19,9 +20,6 @@ File = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="name in config/studies, or path of a YAML file")]
 Tuning = Annotated[bool, typer.Option("--tuning", help="of the study's trials of tuned values")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-
-DATA = Path("results/data")
-MODELS = Path("results/models")
 
 
 @jobs.command()
@@ -81,7 +79,8 @@ def train(
     from entrobench.studies.decontamination import training_folder
     from entrobench.training import trainer
 
-    model, data = MODELS / config["model"]["name"], training_folder(DATA, config["dataset"])
+    model = RESULTS.model(config["model"]["name"]).folder
+    data = training_folder(RESULTS.data_root, config["dataset"])
     trainer.train(config, folder, model, data, hardware, reward_function(config["trainer"]["reward"]))
 
 
@@ -101,7 +100,7 @@ def generate(
 
     from entrobench.evaluation.benchmarks.generate import generate
 
-    generate(model_folder, json.loads(evaluation.read_text()), DATA, output, device)
+    generate(model_folder, json.loads(evaluation.read_text()), RESULTS.data_root, output, device)
 
 
 @jobs.command()
@@ -147,7 +146,8 @@ def base_model(name: Annotated[str, typer.Argument(help="name in config/models")
     from entrobench.studies import named_inputs
 
     recipe = named_inputs.load_model(name, "entrobench base-model")
-    base_model.make(name, recipe.spec, MODELS / name, {dataset: DATA / dataset for dataset in recipe.datasets})
+    data = {dataset: RESULTS.data(dataset).folder for dataset in recipe.datasets}
+    base_model.make(name, recipe.spec, RESULTS.model(name).folder, data)
 
 
 @jobs.command("prepare-data")
@@ -168,11 +168,11 @@ def prepare_data(
     where = "entrobench prepare-data"
     recipe = named_inputs.load_dataset(name, where)
     if not without:
-        datasets.prepare(name, recipe.spec, DATA / name)
+        datasets.prepare(name, recipe.spec, RESULTS.data(name).folder)
         return
     places = [(named_inputs.load_dataset(place.split("/")[0], where), place.partition("/")[2]) for place in without]
     compared = decontamination.compared_with(recipe, places)
     if not compared:
         raise InputError(f"{where}: no row of {name} can match one of {', '.join(without)}")
-    found = decontamination.decontaminate(name, compared, DATA)["decontamination"]
+    found = decontamination.decontaminate(name, compared, RESULTS.data_root)["decontamination"]
     print(f"{found['matching']} of {found['rows']} training rows match: {decontamination.RULE}")

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from entrobench.errors import InputError
+from entrobench.results import RESULTS, AnswersFolder
 
-from .jobs import DATA, StudyName, jobs
+from .jobs import StudyName, jobs
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -23,9 +24,6 @@ app = typer.Typer(
 )
 
 app.add_typer(jobs)
-
-DATABASE = Path("results/mlflow.db")
-REFERENCE = Path("results/reference")
 
 
 def main() -> None:
@@ -65,7 +63,7 @@ def grade(
 
     if path.is_dir() and output is not None:
         raise InputError("entrobench grade: --output is for one FILE; a run's grades go to its grades/")
-    files = sorted((path / "generations").glob("*.jsonl.zst")) if path.is_dir() else [path]
+    files = AnswersFolder(path).all_generations() if path.is_dir() else [path]
     if not files:
         raise InputError(f"entrobench grade: no generations/*.jsonl.zst in {path}; run `entrobench generate` first")
     for file in files:
@@ -114,7 +112,7 @@ def tune(study: StudyName) -> None:
     from entrobench.studies.study import load_study
 
     loaded = load_study(study)
-    found = tune(loaded, loaded.folder, DATA)
+    found = tune(loaded, loaded.folder, RESULTS.data_root)
     for name, chosen in found["methods"].items():
         print(f"{name}: {chosen['key']} {chosen['value']:g}, {found['metric']} {chosen['score']:.4f}")
     print("\n".join(tuning_lines(loaded.folder)))
@@ -133,7 +131,7 @@ def sweep(
     from entrobench.studies.study import load_study
 
     loaded = load_study(study)
-    print(f"wrote {write_sweep(loaded, loaded.folder, REFERENCE / load_study(target).name)}")
+    print(f"wrote {write_sweep(loaded, loaded.folder, RESULTS.reference(load_study(target).name).folder)}")
 
 
 @app.command()
@@ -149,13 +147,14 @@ def check(
     from entrobench.studies.study import load_study
 
     loaded = load_study(study)
-    if not (loaded.folder / "scores.parquet").exists():
-        raise InputError(f"entrobench check: {loaded.folder}/scores.parquet is not there yet; make study writes it")
+    reference = RESULTS.reference(loaded.name)
+    if not loaded.files.scores.exists():
+        raise InputError(f"entrobench check: {loaded.files.scores} is not there yet; make study writes it")
     if write:
-        print(f"wrote {write_reference(loaded.folder, REFERENCE / loaded.name, loaded.metrics)}")
+        print(f"wrote {write_reference(loaded.folder, reference.folder, loaded.metrics)}")
         return
-    lines = check(loaded.folder, REFERENCE / loaded.name)
-    print("\n".join(lines) or f"no reference: {REFERENCE / loaded.name}/scores.csv is not there")
+    lines = check(loaded.folder, reference.folder)
+    print("\n".join(lines) or f"no reference: {reference.scores} is not there")
 
 
 @app.command("audit-statistics")
@@ -174,9 +173,9 @@ def audit_statistics(
     from entrobench.evaluation.tables.audit_tables import run_audit
     from entrobench.evaluation.tables.table_formats import show
 
-    folder = (REFERENCE if write else Path("results")) / "statistics"
-    show(run_audit(simulations, seed, folder, progress=sys.stderr.isatty()))
-    print(f"wrote {folder / 'audit.csv'}")
+    files = RESULTS.statistics(committed=write)
+    show(run_audit(simulations, seed, files.folder, progress=sys.stderr.isatty()))
+    print(f"wrote {files.audit}")
 
 
 @app.command()
@@ -207,12 +206,12 @@ def track(
     from entrobench.tracking import experiments
 
     if initialise:
-        experiments.initialise(DATABASE)
+        experiments.initialise(RESULTS.database)
         return
     if follow:
         from entrobench.tracking.follow import follow as follow_runs
 
-        follow_runs(DATABASE.parent, DATABASE)
+        follow_runs(RESULTS.database)
         return
     if study is None:
         raise InputError("entrobench track: name a STUDY, or give --initialise or --follow")
@@ -220,7 +219,7 @@ def track(
     from entrobench.studies.study import load_study
 
     loaded = with_derived_values(load_study(study))
-    experiments.track(loaded, loaded.folder, DATABASE, rebuild=rebuild)
+    experiments.track(loaded, loaded.folder, RESULTS.database, rebuild=rebuild)
 
 
 @app.command()

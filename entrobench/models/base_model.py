@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.data.hub import HubModel, fetch_model
+from entrobench.results import ModelFolder
 
 from .embedded_stages import train_stages
 from .model_recipes import FolderModel, check_folder, check_spec, folder_path, recipe_hash
@@ -40,6 +41,6 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     else:
         history = train_stages(recipe, draft, data_folders)
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
-    (draft / "model.json").write_text(json.dumps(about, indent=2) + "\n")
+    ModelFolder(draft).about.write_text(json.dumps(about, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)

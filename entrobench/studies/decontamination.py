@@ -19,6 +19,7 @@ from entrobench.config import canonical_hash
 from entrobench.data.datasets import ChainDataset, check_spec, load_rows, write_splits
 from entrobench.data.rows import Row
 from entrobench.errors import InputError
+from entrobench.results import DataFolder
 
 from .named_inputs import Recipe
 
@@ -56,8 +57,8 @@ def training_folder(root: Path, dataset: Mapping[str, Any]) -> Path:
 
 
 def reduced_folder(root: Path, name: str, compared: Mapping[str, Any]) -> Path:
-    """The folder of a training set without the rows that match; `compared` is the result of `compared_with`."""
-    return root / name / f"without-{canonical_hash(compared)[:12]}"
+    """Where a training set lies without the rows that match; `compared` is what `compared_with` says."""
+    return DataFolder(root / name).without(canonical_hash(compared)[:12]).folder
 
 
 def decontaminate(name: str, compared: Mapping[str, Any], root: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
+from entrobench.results import Checkpoint, RunFolder
 
 from . import derived
 from .runs import Run, Study
@@ -27,10 +28,10 @@ def lock_run(run: Run, replace: bool = False) -> None:
     Checkpoints of another config are kept, so that `train` refuses them; with `replace` they are deleted.
     """
     config = derived.resolve(run)
-    states = sorted((run.folder / "checkpoints").glob("step*/state.json"))
-    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != config["hash"]:
-        shutil.rmtree(run.folder / "checkpoints")
-    _write(run.folder / "config.json", config)
+    complete = Checkpoint.complete(run.files.checkpoints)
+    if replace and complete and json.loads(complete[-1].state.read_text())["identity"]["config_hash"] != config["hash"]:
+        shutil.rmtree(run.files.checkpoints)
+    _write(run.files.config, config)
 
 
 def lock_evaluation(study: Study, only: str | None = None) -> None:
@@ -38,11 +39,12 @@ def lock_evaluation(study: Study, only: str | None = None) -> None:
 
     `only` names one of the files.
     """
-    files = {study.evaluation_file(model).name: evaluation for model, evaluation in study.evaluations.items()}
+    files = {file.name: file for file in map(study.evaluation_file, study.evaluations)}
+    evaluations = {study.evaluation_file(model).name: evaluation for model, evaluation in study.evaluations.items()}
     if only is not None and only not in files:
         raise unknown("evaluation file", only, files, str(study.path))
     for name in files if only is None else [only]:
-        _write(study.folder / name, files[name].file_content)
+        _write(files[name], evaluations[name].file_content)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -54,7 +56,7 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read a run's config.json. Raises InputError if it is missing or was edited after locking."""
-    path = folder / "config.json"
+    path = RunFolder(folder).config
     if not path.is_file():
         raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
     config: dict[str, Any] = json.loads(path.read_text())
@@ -65,9 +67,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def with_derived_values(study: Study) -> Study:
-    """The study with the values in its runs' config.json in place of the declarations."""
-    files = {run.key: run.folder / "config.json" for run in study.runs if "derived" in run.config["method"]}
-    there = {key: read_config(file.parent) for key, file in files.items() if file.is_file()}
+    """The study with the values that its runs were locked with, in place of declarations."""
+    found = [run for run in study.runs if "derived" in run.config["method"] and run.files.config.is_file()]
+    there = {run.key: read_config(run.folder) for run in found}
     runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]
     return dataclasses.replace(study, runs=runs)
 
@@ -78,11 +80,11 @@ def different_configs(study: Study) -> list[Run]:
 
 
 def _holds_other_work(run: Run) -> bool:
-    path = run.folder / "config.json"
+    path = run.files.config
     stored = json.loads(path.read_text()) if path.is_file() else {}
     if not stored or stored.get("declared", stored.get("hash")) == run.config["hash"]:
         return False
-    return (run.folder / "checkpoints").is_dir() or (run.folder / "final").is_dir()
+    return run.files.checkpoints.is_dir() or run.files.final.is_dir()
 
 
 def unlock() -> None:

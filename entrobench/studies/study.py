@@ -18,18 +18,18 @@ from entrobench.distributed.launch import check_processes
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks
+from entrobench.results import NO_STUDY, RESULTS
 
 from . import decontamination, derived, named_inputs
 from .named_inputs import Recipe, Recipes
 from .published import check_published
-from .runs import RESULTS, Run, Study, benchmark_splits, metric_names
+from .runs import Run, Study, benchmark_splits, metric_names
 from .trials import trial_content
 
 OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
-TAKEN = ("data", "models", "downloads", "logs", "reference")  # folders of results/ that are no study
-GRADERS = ("entrobench", "paper")  # `entrobench` gives the scores, `paper` is shown beside it
+GRADERS = ("entrobench", "paper")  # the first gives the scores, `paper` stands beside it
 
 
 def load_study(name_or_path: str) -> Study:
@@ -65,8 +65,8 @@ def _find(name_or_path: str, where: str) -> Path:
 def _load(path: Path, including: tuple[Path, ...]) -> Study:
     if path in including:
         raise InputError(f"{including[-1]}: include: the study {path.stem!r} includes itself")
-    if path.stem in TAKEN or not NAME.fullmatch(path.stem):
-        allowed = f"letters, digits, '_', '-' and '.' only, and none of {', '.join(TAKEN)}"
+    if path.stem in NO_STUDY or not NAME.fullmatch(path.stem):
+        allowed = f"letters, digits, '_', '-' and '.' only, and none of {', '.join(NO_STUDY)}"
         raise InputError(f"{path}: {path.stem!r} cannot name a study: {allowed}")
     content = read_yaml(path)
     check_schema(content, "study", str(path))
@@ -111,9 +111,9 @@ def _tuning(content: Mapping[str, Any], own: list[Run], included: list[Study], p
     made = trial_content(content, str(path))
     if made is None:
         return None
-    trials, name = _study(made, [], path), f"{path.stem}/tuning"
-    runs = [dataclasses.replace(run, folder=RESULTS / name / "runs" / run.key) for run in trials.runs]
-    return dataclasses.replace(trials, name=name, runs=runs)
+    trials, place = _study(made, [], path), RESULTS.study(path.stem).trials
+    runs = [dataclasses.replace(run, folder=place.run(run.key).folder) for run in trials.runs]
+    return dataclasses.replace(trials, name=place.name, runs=runs)
 
 
 def _check_parts(content: Mapping[str, Any], path: Path) -> None:
@@ -198,8 +198,8 @@ def _found_by_runs(method: Variant) -> dict[str, Any]:
 
 
 def _place(run: Run, path: Path) -> Run:
-    """Give a run its folder in this file's study."""
-    return dataclasses.replace(run, folder=RESULTS / path.stem / "runs" / run.key)
+    """Give a run its folder in the study of this file."""
+    return dataclasses.replace(run, folder=RESULTS.study(path.stem).run(run.key).folder)
 
 
 def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:

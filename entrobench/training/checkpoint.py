@@ -15,6 +15,7 @@ from torch import Tensor
 
 from entrobench.distributed.sharding import full, like
 from entrobench.errors import InputError
+from entrobench.results import Checkpoint, step_name
 
 KEPT = 2  # ours: the newest and the one before
 
@@ -24,16 +25,16 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
 
     The checkpoint appears whole or not at all: it is written beside its place, synchronised and renamed.
     """
-    final, draft = folder / f"step{step:06d}", folder / f".step{step:06d}.part"
+    final, draft = folder / step_name(step), folder / f".{step_name(step)}.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for name, group in tensors.items():
         # clones: tensors that share storage (tied weights) are stored once by the caller, views are cut out here
         save_file(
             {key: value.detach().cpu().contiguous().clone() for key, value in group.items()},
-            draft / f"{name}.safetensors",
+            Checkpoint(draft).tensors(name),
         )
-    (draft / "state.json").write_text(json.dumps(state))
+    Checkpoint(draft).state.write_text(json.dumps(state))
     put_in_place(draft, final)
     for old in _complete(folder)[:-KEPT]:
         shutil.rmtree(old)
@@ -89,18 +90,18 @@ def stale(folder: Path, identity: Mapping[str, str]) -> bool:
 
 
 def _complete(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step*") if (path / "state.json").exists())
+    return [found.folder for found in Checkpoint.complete(folder)]
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
     """The JSON state of a checkpoint."""
-    state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
+    state: dict[str, Any] = json.loads(Checkpoint(checkpoint).state.read_text())
     return state
 
 
 def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
     """One group of tensors of a checkpoint, on the CPU."""
-    return load_file(checkpoint / f"{name}.safetensors")
+    return load_file(Checkpoint(checkpoint).tensors(name))
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -38,12 +38,13 @@ from entrobench.models.language_model import (
 )
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.progress import StepProgress
+from entrobench.results import RunFolder
 
 from . import checkpoint, hook_checks
 from .answers import Prompt, Reward
 from .clamp_diagnostics import ClampDiagnostic
 from .experience import Collector, Experience, draw_prompts, minibatches
-from .live import LIVE, LiveRows, write_steps
+from .live import LiveRows, write_steps
 from .micro_batches import ForwardLimits
 from .snapshots import Snapshots
 from .update import Measures, accumulate_gradients
@@ -65,21 +66,21 @@ def train(
     """
     from entrobench.provenance import collect, sha256_file
 
-    started = time.time()
+    started, files = time.time(), RunFolder(folder)
     method = method_infos()[config["method"]["use"]]
     identity = {"config_hash": config["hash"], "method_source": sha256_file(method.source)}
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, reward, identity)
     rows = trainer.run()
-    trainer.save_weights(folder / "final")
+    trainer.save_weights(files.final)
     if not trainer.ranks.first:
         return
     trainer.snapshots.publish()
-    write_steps(rows, folder / "steps.parquet")
+    write_steps(rows, files.steps)
     device = {**vars(hardware), "device": trainer.accelerator.device.type, "processes": trainer.ranks.count}
     provenance = collect(config, method.source, device, started, method.origin)
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
-    (folder / LIVE).unlink()
-    checkpoint.discard(folder / "checkpoints")
+    files.provenance.write_text(json.dumps(provenance, indent=2) + "\n")
+    files.live.unlink()
+    checkpoint.discard(files.checkpoints)
 
 
 class Trainer:
@@ -293,15 +294,15 @@ class Trainer:
             "rows": self.rows,
         }
         if self.ranks.first:
-            checkpoint.save(self.folder / "checkpoints", self.step, tensors, state)
+            checkpoint.save(RunFolder(self.folder).checkpoints, self.step, tensors, state)
         self.ranks.wait()
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint; one that another version of the method made is of no use and removed."""
-        if checkpoint.stale(self.folder / "checkpoints", self.identity):
+        if checkpoint.stale(RunFolder(self.folder).checkpoints, self.identity):
             print("the method's source has changed since the last checkpoint: starting afresh", flush=True)
-            checkpoint.discard(self.folder / "checkpoints")
-        found = checkpoint.latest(self.folder / "checkpoints", self.identity)
+            checkpoint.discard(RunFolder(self.folder).checkpoints)
+        found = checkpoint.latest(RunFolder(self.folder).checkpoints, self.identity)
         state: dict[str, Any] = {"step": 0} if found is None else checkpoint.load_state(found)
         if self.ranks.first:
             self.snapshots.resume(state["step"])

@@ -13,6 +13,7 @@ from entrobench.config import EvaluationConfig, parse
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError
 from entrobench.files import replacing
+from entrobench.results import AnswersFolder
 
 from .evaluation import configs_by_benchmark
 from .task_files import Benchmark, load_benchmark
@@ -59,7 +60,7 @@ def generate(
                 "seed": values[benchmark.name].seed,
             }
             lines = [{"header": header}, *_records(requests, responses)]
-            _write(lines, output_folder / "generations" / f"{benchmark.name}.jsonl.zst")
+            _write(lines, AnswersFolder(output_folder).generations(benchmark.name))
 
 
 def _values_by_benchmark(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:

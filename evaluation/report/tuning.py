@@ -19,6 +19,7 @@ from entrobench.evaluation.statistics.scores import RUN, problem_table, read_gra
 from entrobench.evaluation.tables.sweep import COLUMNS
 from entrobench.evaluation.tables.wide_table import run_costs
 from entrobench.files import replacing
+from entrobench.results import StudyFolder
 from entrobench.studies import derived
 from entrobench.studies.decontamination import training_folder
 from entrobench.studies.named_inputs import benchmark_split
@@ -43,13 +44,13 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
     trials, methods = study.tuning, derived.tuned(study.runs, str(study.path))
     if trials is None:
         raise InputError(f"{study.path}: no method has a value {{tune: [...]}}, so there is nothing to choose")
-    place = folder / "tuning"
-    grades = read_grades(place)
+    place = StudyFolder(folder).trials
+    grades = read_grades(place.folder)
     seen = _seen_problems(study, trials, data)
     unseen = grades[~grades["problem_id"].isin(seen)]
     if unseen.empty:
         raise InputError(f"{study.path}: tuning: every validation problem is a training or a test problem as well")
-    costs = run_costs(read_curves(trials, place))
+    costs = run_costs(read_curves(trials, place.folder))
     sweep = _sweep(methods, unseen, costs)
     chosen = {method: _best(sweep[sweep["method"] == method], key, grid) for method, (key, grid) in methods.items()}
     tuning = {
@@ -61,10 +62,10 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
         "cost": _cost(costs, grades),
         "provenance": {"package_version": provenance.package_version(), "grader_version": GRADER_VERSION},
     }
-    sweep.to_csv(place / "sweep.csv", index=False, float_format="%.6g")
+    sweep.to_csv(place.sweep, index=False, float_format="%.6g")
     used = {(method, found["key"]): [found["value"]] for method, found in chosen.items()}
-    write_sweep_figure(sweep, used, place)
-    with replacing(place / "tuning.json") as draft:
+    write_sweep_figure(sweep, used, place.folder)
+    with replacing(place.tuned) as draft:
         draft.write_text(json.dumps(tuning, indent=2) + "\n")
     return tuning
 
@@ -72,7 +73,9 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
 def _seen_problems(study: Study, trials: Study, data: Path) -> set[str]:
     """The ids of all problems that trials train on or the study's benchmarks ask."""
     folders = {(training_folder(data, run.config["dataset"]), "train") for run in trials.runs}
-    folders |= {(data / dataset, split) for dataset, split in map(benchmark_split, study.benchmarks)}
+    folders |= {
+        (training_folder(data, {"name": dataset}), split) for dataset, split in map(benchmark_split, study.benchmarks)
+    }
     return {row.id for folder, split in folders for row in load_rows(folder, split)}
 
 
@@ -117,8 +120,8 @@ def _cost(costs: DataFrame, grades: DataFrame) -> dict[str, Any]:
 
 
 def tuning_lines(folder: Path) -> list[str]:
-    """The report's lines about the tuning in a study's `folder`; none where nothing is tuned."""
-    file = folder / derived.TUNING
+    """What a report says of the tuning in a study's `folder`; nothing where there is none."""
+    file = StudyFolder(folder).trials.tuned
     if not file.is_file():
         return []
     tuning = json.loads(file.read_text())

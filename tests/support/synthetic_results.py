@@ -14,7 +14,8 @@ import pandas
 from entrobench.config import EvaluationConfig, Hardware
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
-from entrobench.training.snapshots import snapshot_name, snapshot_steps
+from entrobench.results import RunKey, StudyFolder, step_name
+from entrobench.training.snapshots import snapshot_steps
 
 
 def write_grades(file: Path, rng: numpy.random.Generator, skill: float, problems: int, draws: int) -> None:
@@ -136,9 +137,10 @@ def make_study(
                 "trainer": {"updates": 2, "steps": steps},
                 "hash": "0123456789abcdef" * 4,
             },
+            key=str(RunKey(model, dataset, method, seed)),
             folder=results / "runs" / model / dataset / method / f"seed{seed}",
             hardware=Hardware(snapshot_every=evaluate_every),
-            snapshots=[snapshot_name(step) for step in snapshot_steps(steps, evaluate_every)],
+            snapshots=[step_name(step) for step in snapshot_steps(steps, evaluate_every)],
             published=published,
         )
         for model in models
@@ -178,4 +180,6 @@ def make_study(
         ),
         primary="avg@n",
         results=results,
+        folder=results,
+        files=StudyFolder(results),
     )

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from entrobench.errors import InputError
+from entrobench.results import EVALUATION, RESULTS, RUN, SUBJECT
 from entrobench.studies.workflow import Workflow, load_workflow
 
 # jobs find the entrobench of this environment, activated or not
@@ -17,13 +18,13 @@ except InputError as error:
 
 STUDY = WORKFLOW.study
 ARGUMENT = WORKFLOW.argument
-FOLDER = STUDY.folder
+FILES = WORKFLOW.files
 
 
 wildcard_constraints:
-    run=r"[^/]+/[^/]+/[^/]+/seed\d+",
-    subject=r"runs/[^/]+/[^/]+/[^/]+/seed\d+(/evaluations/step\d+)?|base/[^/]+",
-    evaluation=r"evaluation(-[^/]+)?",
+    run=RUN,
+    subject=SUBJECT,
+    evaluation=EVALUATION,
     model=r"[^/]+",
     dataset=r"[^/]+",
     key=r"[0-9a-f]+",

@@ -4,9 +4,9 @@
 
 rule mlflow_ready:
     output:
-        touch("results/.mlflow-ready"),
+        touch(RESULTS.database_ready),
     log:
-        "results/logs/mlflow_ready.log",
+        RESULTS.log("mlflow_ready"),
     conda:
         "../envs/analysis.yaml"
     message:
@@ -22,11 +22,11 @@ rule track:
         WORKFLOW.steps,
         WORKFLOW.provenance,
         rules.report.output,
-        ancient("results/.mlflow-ready"),
+        ancient(RESULTS.database_ready),
     output:
-        f"{FOLDER}/tracking.json",
+        FILES.tracking,
     log:
-        f"{FOLDER}/logs/track.log",
+        FILES.log("track"),
     conda:
         "../envs/analysis.yaml"
     message:
