@@ -11,16 +11,18 @@ import runpy
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .errors import InputError
 from .results import Results, RunFolder
 
 VLLM = "0.32.0"  # the version that the engines were tested against
+MATHEMATICS = 1  # raised by each change that moves the numbers of a run whose settings stay; CHANGELOG has its history
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 
 
@@ -39,6 +41,7 @@ def collect(
     commit, dirty = git_state(Path(__file__).resolve())
     return {
         "package_version": package_version(),
+        "mathematics": MATHEMATICS,
         "git_commit": commit,
         "git_dirty": dirty,
         "method": {
@@ -134,7 +137,7 @@ def find_twin(
     besides: Path | None = None,
     snapshots: Sequence[str] = (),
 ) -> Path | None:
-    """Folder of a finished run of any study with the same settings, method source and package version, or None.
+    """Folder of a finished run of any study with the same settings, method, package version and mathematics, or None.
 
     `besides` names a folder that does not count: the one about to be made; `snapshots` what its snapshots/ must hold.
     """
@@ -144,9 +147,31 @@ def find_twin(
         kept = all(run.snapshot(name).is_dir() for name in snapshots)
         if kept and (besides is None or run.folder.resolve() != besides.resolve()) and _finished(run):
             found = json.loads(run.provenance.read_text())
-            if (found["config_hash"], found["method"]["source_sha256"], found["package_version"]) == identity:
+            same = (found["config_hash"], found["method"]["source_sha256"], found["package_version"]) == identity
+            if same and of_this_mathematics(found):
                 return run.folder
     return None
+
+
+def of_this_mathematics(record: Mapping[str, Any]) -> bool:
+    """Whether a record (provenance.json, config.json, …) bears MATHEMATICS; one without a number is of none known."""
+    return record.get("mathematics") == MATHEMATICS
+
+
+def made_otherwise(runs: Iterable[RunFolder]) -> list[RunFolder]:
+    """The finished ones of these runs that other mathematics made."""
+    finished = [run for run in runs if run.provenance.is_file()]
+    return [run for run in finished if not of_this_mathematics(json.loads(run.provenance.read_text()))]
+
+
+def check_mathematics(runs: Iterable[RunFolder], where: str) -> None:
+    """Raise InputError where a finished run was made by other mathematics: its numbers do not stand beside new ones."""
+    if older := made_otherwise(runs):
+        number = json.loads(older[0].provenance.read_text()).get("mathematics", "unknown")
+        raise InputError(
+            f"{where}: {len(older)} runs were trained by mathematics {number}, this version's is {MATHEMATICS} "
+            f"(CHANGELOG), first {older[0].folder}; make study trains them anew"
+        )
 
 
 def _finished(run: RunFolder) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from entrobench import provenance
-from entrobench.results import Results
+from entrobench.errors import InputError
+from entrobench.results import Results, RunFolder
 
 CONFIG: dict[str, Any] = {
     "model": {"name": "tiny", "recipe_hash": "m"},
@@ -99,6 +100,7 @@ def finished_run(folder: Path, config_hash: str = "c", method: str = "m", packag
     (folder / "final/model.safetensors").write_bytes(b"")
     (folder / "steps.parquet").write_bytes(b"")
     content = {"config_hash": config_hash, "method": {"source_sha256": method}, "package_version": package}
+    content["mathematics"] = provenance.MATHEMATICS
     (folder / "provenance.json").write_text(json.dumps(content))
     return folder
 
@@ -111,6 +113,19 @@ def test_a_twin_is_found_in_any_study_by_settings_method_and_version(tmp_path: P
     assert provenance.find_twin(Results(tmp_path), "c", "m", "2") is None
     assert provenance.find_twin(Results(tmp_path), "c", "m", "1", besides=twin) is None
     assert provenance.find_twin(Results(tmp_path / "nowhere"), "c", "m", "1") is None
+
+
+@pytest.mark.parametrize("number", [None, provenance.MATHEMATICS - 1, provenance.MATHEMATICS + 1])
+def test_a_run_of_other_mathematics_is_no_twin_and_is_not_compared(tmp_path: Path, number: int | None) -> None:
+    twin = finished_run(tmp_path / "other/runs/tiny/chain2/aent/seed0")
+    run, known = RunFolder(twin), "unknown" if number is None else number
+    provenance.check_mathematics([run], "here")
+    content = json.loads(run.provenance.read_text()) | {"mathematics": number}
+    run.provenance.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1") is None
+    assert provenance.made_otherwise([run, RunFolder(tmp_path / "not trained")]) == [run]
+    with pytest.raises(InputError, match=rf"here: 1 runs were trained by mathematics {known}, .*aent/seed0"):
+        provenance.check_mathematics([run], "here")
 
 
 @pytest.mark.parametrize("missing", ["steps.parquet", "final/model.safetensors", "provenance.json"])

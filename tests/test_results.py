@@ -115,8 +115,8 @@ def _built(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 for argument in node.args:
                     yield from _texts(argument)
         elif isinstance(node, ast.Subscript) and getattr(node.value, "attr", "") in ("parents", "parts"):
-            named = isinstance(node.slice, ast.Name | ast.Attribute)  # then it is a mapping
-            yield node.lineno, "" if named else "parents[…]"
+            mapping, of_code = isinstance(node.slice, ast.Name | ast.Attribute), "__file__" in ast.unparse(node)
+            yield node.lineno, "" if mapping or of_code else "parents[…]"
 
 
 def _texts(node: ast.expr) -> Iterator[tuple[int, str]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.catalogue.registry import load_method
 from entrobench.config import canonical_hash, parse, stored
 from entrobench.errors import InputError, unknown
+from entrobench.provenance import check_mathematics, of_this_mathematics
 from entrobench.results import RunFolder
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ def resolve(run: Run) -> dict[str, Any]:
     for file in source_files(run):
         if not file.is_file():
             raise InputError(f"{run.key}: {file} is missing, which decides its values; the study's other jobs write it")
+    check_mathematics(
+        (source for key in _declared(run, "time_mean") for source in _arm(run, method["derived"][key])), run.key
+    )
     found = {key: _value(run, key, declaration) for key, declaration in method["derived"].items()}
     where = f"{run.files.config}: {run.method}"
     values = stored(parse(load_method(method["use"]).Config, {**method["values"], **found}, where))
@@ -128,7 +132,10 @@ def resolve(run: Run) -> dict[str, Any]:
 
 def _value(run: Run, key: str, declaration: Mapping[str, Any]) -> float:
     if "tune" in declaration:
-        tuning = json.loads(run.files.study.trials.tuned.read_text())
+        file = run.files.study.trials.tuned
+        tuning = json.loads(file.read_text())
+        if not of_this_mathematics(tuning["provenance"]):
+            raise InputError(f"{file}: chosen from trials of other mathematics; make study makes it anew")
         value: float = tuning["methods"][run.method]["value"]
         return value
     steps = declaration["from_step"], declaration["to_step"]

@@ -14,6 +14,7 @@ from typing import Any
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
+from entrobench.provenance import MATHEMATICS, of_this_mathematics
 from entrobench.results import Checkpoint, RunFolder
 
 from . import derived
@@ -25,13 +26,15 @@ SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 def lock_run(run: Run, replace: bool = False) -> None:
     """Write a run's config.json, all that `train` reads of a study, with the values that other runs decided.
 
-    Checkpoints of another config are kept, so that `train` refuses them; with `replace` they are deleted.
+    MATHEMATICS stands beside the hash: a new number is new content, so that the pipeline trains the run anew.
+
+    Checkpoints of another config stay, so that `train` refuses them, unless `replace` says that they may go.
     """
     config = derived.resolve(run)
     complete = Checkpoint.complete(run.files.checkpoints)
     if replace and complete and json.loads(complete[-1].state.read_text())["identity"]["config_hash"] != config["hash"]:
         shutil.rmtree(run.files.checkpoints)
-    _write(run.files.config, config)
+    _write(run.files.config, {**config, "mathematics": MATHEMATICS})
 
 
 def lock_evaluation(study: Study, only: str | None = None) -> None:
@@ -55,14 +58,21 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read a run's config.json. Raises InputError if it is missing or was edited after locking."""
+    """Read a run's config.json, without MATHEMATICS.
+
+    Raises InputError if it is missing, was edited after locking, or was written under other mathematics.
+    """
     path = RunFolder(folder).config
     if not path.is_file():
         raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
     config: dict[str, Any] = json.loads(path.read_text())
+    current = of_this_mathematics(config)
+    number = config.pop("mathematics", "unknown")
     content = {key: value for key, value in config.items() if key != "hash"}
     if canonical_hash(content) != config.get("hash"):
         raise InputError(f"{path}: its content does not match its hash; change the study file and lock again")
+    if not current:
+        raise InputError(f"{path}: written for mathematics {number}, this version's is {MATHEMATICS}: lock again")
     return config
 
 

@@ -16,6 +16,7 @@ from entrobench.data.hub import ModelSizes
 from entrobench.models.cost import SAMPLED_SHARE, SPREAD, cost, training_tokens
 from entrobench.models.footprint import GIB, Peak, parameters, peak_memory, refuse_too_small
 from entrobench.models.model_recipes import sizes_of_recipe
+from entrobench.provenance import made_otherwise
 from entrobench.results import RESULTS
 
 from .named_inputs import benchmark_split
@@ -84,6 +85,8 @@ def study_sizes(study: Study) -> dict[str, ModelSizes]:
 
 def stage(run: Run, benchmarks: Collection[str]) -> str:
     """How far a run has come: one of STAGES."""
+    if made_otherwise([run.files]):
+        return "waiting"
     places = [run.files, *map(run.files.evaluation, run.snapshots)]
     if all(place.grades(name).exists() for place in places for name in benchmarks):
         return "graded"

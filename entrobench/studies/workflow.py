@@ -15,6 +15,7 @@ from entrobench.config import canonical_hash
 from entrobench.distributed.launch import options
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError, nearest
+from entrobench.provenance import MATHEMATICS, made_otherwise
 from entrobench.results import RESULTS, DataFolder, StudyFolder, Subject
 
 from . import derived, named_inputs, published
@@ -47,7 +48,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     if config.get("changed") != "rerun":
         _check_results(study)
     _check_snapshots(study)
-    for warning in study.warnings:
+    for warning in [*study.warnings, *_retrained(study)]:
         print(f"warning: {warning}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
     argument = study.path.stem if named else shlex.quote(argument)
@@ -77,6 +78,13 @@ def _check_results(study: Study) -> None:
             f"{study.path}: {len(changed)} result folders hold runs of a different config, first {changed[0].folder}; "
             "restore the settings, or copy the study to a new name, or add `--config changed=rerun` to replace them"
         )
+
+
+def _retrained(study: Study) -> list[str]:
+    """A line where finished runs are of other mathematics: the new number in config.json trains them anew."""
+    older = made_otherwise(run.files for run in study.runs)
+    said = f"were trained by other mathematics than this version's {MATHEMATICS} (CHANGELOG): they are trained anew"
+    return [f"{study.path}: {len(older)} runs {said}"] if older else []
 
 
 def _check_snapshots(study: Study) -> None:
@@ -224,6 +232,11 @@ class Workflow:
         study = self.study
         model = next(model for model in study.evaluations if study.evaluation_file(model).stem == name)
         return canonical_hash(study.evaluations[model].file_content)
+
+    @property
+    def mathematics(self) -> int:
+        """A change of the mathematics trains all runs anew, and samples the untrained base models anew."""
+        return MATHEMATICS
 
     @property
     def grader_version(self) -> str:

@@ -132,7 +132,7 @@ def run_tags(study: str, config: Mapping[str, Any]) -> dict[str, str]:
 
 def run_params(config: Mapping[str, Any]) -> dict[str, str]:
     """A run's settings by dotted keys."""
-    return flatten({key: value for key, value in config.items() if key != "hash"})
+    return flatten({key: value for key, value in config.items() if key not in ("hash", "mathematics")})
 
 
 def _tags(study: Study, model: str, dataset: str, method: str) -> dict[str, str]:

@@ -82,11 +82,10 @@ def latest(folder: Path, identity: Mapping[str, str]) -> Path | None:
 
 
 def stale(folder: Path, identity: Mapping[str, str]) -> bool:
-    """Whether the newest checkpoint has the same config but was made by another version of the method's source."""
+    """Whether the newest checkpoint is of the same config, but not of the same method's source or mathematics."""
     complete = _complete(folder)
     stored = load_state(complete[-1])["identity"] if complete else identity
-    same_config = stored["config_hash"] == identity["config_hash"]
-    return bool(same_config and stored["method_source"] != identity["method_source"])
+    return bool(stored["config_hash"] == identity["config_hash"] and stored != dict(identity))
 
 
 def _complete(folder: Path) -> list[Path]:

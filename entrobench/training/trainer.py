@@ -64,11 +64,15 @@ def train(
     goes on from its newest checkpoint. Raises InputError where the folder holds another run, the data are too few or
     the model has no tokenizer.
     """
-    from entrobench.provenance import collect, sha256_file
+    from entrobench.provenance import MATHEMATICS, collect, sha256_file
 
     started, files = time.time(), RunFolder(folder)
     method = method_infos()[config["method"]["use"]]
-    identity = {"config_hash": config["hash"], "method_source": sha256_file(method.source)}
+    identity = {
+        "config_hash": config["hash"],
+        "method_source": sha256_file(method.source),
+        "mathematics": str(MATHEMATICS),
+    }
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, reward, identity)
     rows = trainer.run()
     trainer.save_weights(files.final)
@@ -298,9 +302,12 @@ class Trainer:
         self.ranks.wait()
 
     def _resume(self) -> None:
-        """Go on from the newest checkpoint; one that another version of the method made is of no use and removed."""
+        """Go on from the newest checkpoint; one of another method's source or mathematics is of no use and removed."""
         if checkpoint.stale(RunFolder(self.folder).checkpoints, self.identity):
-            print("the method's source has changed since the last checkpoint: starting afresh", flush=True)
+            print(
+                "the method's source or the mathematics has changed: starting afresh",
+                flush=True,
+            )
             checkpoint.discard(RunFolder(self.folder).checkpoints)
         found = checkpoint.latest(RunFolder(self.folder).checkpoints, self.identity)
         state: dict[str, Any] = {"step": 0} if found is None else checkpoint.load_state(found)

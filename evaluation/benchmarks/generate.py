@@ -13,6 +13,7 @@ from entrobench.config import EvaluationConfig, parse
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError
 from entrobench.files import replacing
+from entrobench.provenance import MATHEMATICS
 from entrobench.results import AnswersFolder
 
 from .evaluation import configs_by_benchmark
@@ -57,7 +58,8 @@ def generate(
                 "benchmark_version": benchmark.version,
                 "evaluation": dict(evaluation),
                 "model_weights_sha256": weights,
-                "seed": values[benchmark.name].seed,
+                "mathematics": MATHEMATICS,
+                "seed": settings[benchmark.name].seed,
             }
             lines = [{"header": header}, *_records(requests, responses)]
             _write(lines, AnswersFolder(output_folder).generations(benchmark.name))

@@ -22,6 +22,7 @@ from entrobench.evaluation.statistics.scores import (
 )
 from entrobench.evaluation.tables.study_tables import write_tables
 from entrobench.evaluation.tables.table_formats import show
+from entrobench.provenance import check_mathematics
 from entrobench.results import RESULTS, StudyFolder
 
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
 def compare(study: Study, folder: Path) -> None:
     """Write scores.parquet, problems.parquet, curves.parquet, statistics.json, table.* and figures/ into `folder`.
 
-    Where runs are evaluated along the way, evaluations.parquet is written as well; where there are published numbers,
-    paper_comparison.csv. Reads the grades and steps.parquet of the study's runs below `folder`, and prints the tables
-    to the terminal. Raises InputError if a run is not trained or not graded yet.
+    Where runs are evaluated along the way also evaluations.parquet, and paper_comparison.csv beside published numbers.
+    Reads the grades and steps.parquet of the study's runs below `folder`, prints the tables to the terminal. Raises
+    InputError if a run is not trained or not graded yet, or was trained by other mathematics (provenance.MATHEMATICS).
     """
     from .figures import write_figures
 
+    check_mathematics((StudyFolder(folder).run(run.key) for run in study.runs), str(study.path))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "pass@")  # said below in a line of our own, and in the table
         problems = _graded(study, folder)

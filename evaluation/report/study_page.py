@@ -298,6 +298,7 @@ def _provenance(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     versions = [", ".join(f"{name} {version}" for name, version in run["versions"].items()) for run in runs]
     return [
         ("entrobench", different(run["package_version"] for run in runs)),
+        ("mathematics", different(run.get("mathematics", "unknown") for run in runs)),
         ("commit", different(map(state, runs))),
         ("lock file (sha256)", different(run["lock_sha256"] for run in runs)),
         ("hardware", different(hardware)),

@@ -45,6 +45,7 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
     if trials is None:
         raise InputError(f"{study.path}: no method has a value {{tune: [...]}}, so there is nothing to choose")
     place = StudyFolder(folder).trials
+    provenance.check_mathematics((place.run(run.key) for run in trials.runs), f"{study.path}: tuning")
     grades = read_grades(place.folder)
     seen = _seen_problems(study, trials, data)
     unseen = grades[~grades["problem_id"].isin(seen)]
@@ -60,7 +61,11 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
         "benchmarks": list(trials.benchmarks),
         "problems": {"judged": unseen["problem_id"].nunique(), "left_out": len(seen & {*grades["problem_id"]})},
         "cost": _cost(costs, grades),
-        "provenance": {"package_version": provenance.package_version(), "grader_version": GRADER_VERSION},
+        "provenance": {
+            "package_version": provenance.package_version(),
+            "mathematics": provenance.MATHEMATICS,
+            "grader_version": GRADER_VERSION,
+        },
     }
     sweep.to_csv(place.sweep, index=False, float_format="%.6g")
     used = {(method, found["key"]): [found["value"]] for method, found in chosen.items()}

@@ -191,6 +191,7 @@ def test_the_time_mean_is_of_what_the_steps_used() -> None:
     write_arm(study, {0: [0.004, 0.008, 0.1], 1: [0.004, 0.002, 0.1]})
     lock_run(study.run(CONSTANT))
     config = read_config(study.run(CONSTANT).folder)
+    assert "mathematics" not in config, "it stands beside the hash"
     used = (0.004 + 0.004 + 0.008 + 0.004 + 0.004 + 0.002) / 6  # the initial value, then rows 1 and 2
     assert config["method"]["values"]["coefficient"] == pytest.approx(used, rel=1e-12)
     found = config["method"]["derived"]["coefficient"]

@@ -14,6 +14,7 @@ import pandas
 from entrobench.config import EvaluationConfig, Hardware
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
+from entrobench.provenance import MATHEMATICS
 from entrobench.results import RunKey, StudyFolder, step_name
 from entrobench.training.snapshots import snapshot_steps
 
@@ -69,6 +70,7 @@ def write_steps(file: Path, rng: numpy.random.Generator, final_entropy: float, s
 def write_provenance(file: Path, seed: int) -> None:
     content = {
         "package_version": "0.1.0",
+        "mathematics": MATHEMATICS,
         "git_commit": "0123456789abcdef",
         "git_dirty": False,
         "hardware": {"cpu": "test <cpu>", "cores": 2, "threads": 1, "device": "cpu", "gpu": None, "memory_gib": 8.0},

@@ -28,6 +28,7 @@ rule generate:
     params:
         model=lambda wildcards: WORKFLOW.model_folder(wildcards.subject),
         versions=WORKFLOW.benchmark_versions,
+        mathematics=WORKFLOW.mathematics,
     log:
         FILES.log("generate/{subject}"),
     benchmark:

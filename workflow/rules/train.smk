@@ -9,6 +9,7 @@ rule lock:
         FILES.run("{run}").config,
     params:
         hash=lambda wildcards: WORKFLOW.runs[wildcards.run].config["hash"],
+        mathematics=WORKFLOW.mathematics,
     log:
         FILES.log("lock/{run}"),
     conda:
