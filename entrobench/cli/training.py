@@ -21,11 +21,10 @@ def hardware_options() -> Iterator[inspect.Parameter]:
     """A parameter of a command for each field of `Hardware`."""
     hints = typing.get_type_hints(Hardware)
     for field in dataclasses.fields(Hardware):
-        names = launch.option(field.name) + (
-            f"/--no{launch.option(field.name)[1:]}" if hints[field.name] is bool else ""
-        )
-        kind = Annotated[hints[field.name], typer.Option(names, help=field.metadata["help"])]
-        default = getattr(Hardware(), field.name) or None if hints[field.name] == list[float] else field.default
+        hint, name = hints[field.name], launch.option(field.name)
+        names = f"{name}/{launch.option('no_' + field.name)}" if hint is bool else name
+        default = None if field.default is dataclasses.MISSING else field.default  # a list: its option may be left out
+        kind = Annotated[hint, typer.Option(names, help=field.metadata["help"])]
         yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 

@@ -134,7 +134,7 @@ def _value(run: Run, key: str, declaration: Mapping[str, Any]) -> float:
     if "tune" in declaration:
         file = run.files.study.trials.tuned
         tuning = json.loads(file.read_text())
-        if not of_this_mathematics(tuning["provenance"]):
+        if not of_this_mathematics(tuning.get("provenance", {})):
             raise InputError(f"{file}: chosen from trials of other mathematics; make study makes it anew")
         value: float = tuning["methods"][run.method]["value"]
         return value

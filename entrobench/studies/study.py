@@ -24,7 +24,7 @@ from . import decontamination, derived, named_inputs
 from .named_inputs import Recipe, Recipes
 from .published import check_published
 from .runs import Run, Study, benchmark_splits, metric_names
-from .trials import trial_content
+from .trials import trainer_values, trial_content
 
 OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
@@ -148,7 +148,7 @@ def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Map
 
 
 def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Recipes, path: Path) -> Iterator[Run]:
-    shared = content.get("trainer", {})
+    shared = trainer_values(content.get("trainer"), f"{path}: trainer")
     parse(TrainerConfig, shared, f"{path}: trainer")
     if "snapshot_every" in content.get("hardware", {}):
         raise InputError(f"{path}: hardware: snapshot_every is said by the study's key evaluate_every")
@@ -158,7 +158,8 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
         raise unknown("value", handling, decontamination.CHOICES, f"{path}: decontaminate")
     sources = benchmark_splits(benchmarks, found.dataset) if handling == "remove" else []
     for where, setting in _settings(content, path):
-        trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
+        own = trainer_values(setting.get("trainer"), f"{where}: trainer")
+        trainer = parse(TrainerConfig, {**shared, **own}, f"{where}: trainer")
         named_inputs.check_reward(trainer.reward, where)
         check_processes(hardware.processes, trainer, f"{path}: hardware")
         evaluate_every, published = _evaluation_schedule({**content, **setting}, where)

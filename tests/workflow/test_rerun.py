@@ -55,12 +55,9 @@ def test_edited_method_runs_again_alone(finished: Project) -> None:
     assert finished.planned() == sorted(again + END)
 
 
-def test_other_mathematics_trains_every_run_anew_and_mixes_none(finished: Project) -> None:
+def test_other_mathematics_trains_every_run_anew(finished: Project) -> None:
     source = finished.folder / "site" / "entrobench" / "provenance.py"
     source.write_text(re.sub(r"^MATHEMATICS = \d+", "MATHEMATICS = 1000", source.read_text(), flags=re.MULTILINE))
-    done = finished.call("entrobench", "compare", "quickstart")
-    assert done.returncode == 2
-    assert "runs were trained by mathematics" in done.stderr
     runs = [f"{method}/seed{seed}" for method in ("aent", "grpo") for seed in (0, 1)]
     again = [job for run in runs for job in jobs_of(run)]
     base = ["generate the answers of base/tiny", "grade the answers of base/tiny"]
