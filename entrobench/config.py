@@ -30,7 +30,7 @@ def setting(
     """Declare a settings field: its default, its inclusive range or choices, and the source of the default.
 
     `help` says what it is, where it is an option of a command.
-    `added`: the field came after runs were made, and its default is what they did; see `stored`.
+    `added`: the field was added after runs were made, with a default that means what they did; see `stored`.
     """
     metadata = {"low": low, "high": high, "choices": choices, "source": source, "added": added, "help": help}
     if isinstance(default, (list, dict)):
@@ -82,7 +82,7 @@ def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) 
 
 
 def _about(declared: dataclasses.Field[Any]) -> str:
-    """What is said of a setting beside its range: its default, and where that comes from or what it means."""
+    """What is known of a field beside its range: its default, and the default's source or meaning."""
     source, meaning = declared.metadata.get("source", "ours"), declared.metadata.get("help", "")
     said = "; ".join(text for text in (source if source != "ours" else "", meaning) if text)
     return f" (default {declared.default}: {said})" if said else ""

@@ -22,7 +22,8 @@ def generate(
 ) -> None:
     """Sample the answers of the model in MODEL_FOLDER to all benchmarks that EVALUATION (evaluation.json) names.
 
-    Example: entrobench generate results/models/small results/quickstart/evaluation.json results/quickstart/base/small
+    Example: entrobench generate results/models/chain-qwen results/quickstart/evaluation.json
+    results/quickstart/base/chain-qwen
     """
     import json
 
@@ -43,7 +44,7 @@ def grade(
     """Grade the answers of a generations FILE, or of all files of a run, on all cores; or explain one verdict.
 
     A FILE's rows hold gold and response. An answer that this grader version judged before costs nothing.
-    Examples: entrobench grade results/quickstart/base/small/generations/chain2.jsonl.zst;
+    Examples: entrobench grade results/quickstart/base/chain-qwen/generations/chain2.jsonl.zst;
     entrobench grade --prediction 'So \\boxed{1/2}.' --gold 0.5
     """
     if (prediction is None) != (gold is None) or (path is None) == (prediction is None):
@@ -75,7 +76,7 @@ def audit_grader(
 ) -> None:
     """Compare our verdicts with math-verify's on a generations FILE; print the disagreements as a table.
 
-    Example: entrobench audit-grader results/quickstart/base/small/generations/chain2.jsonl.zst
+    Example: entrobench audit-grader results/quickstart/base/chain-qwen/generations/chain2.jsonl.zst
     """
     from entrobench.evaluation.grading.grader_audit import audit
 

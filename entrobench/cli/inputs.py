@@ -40,7 +40,7 @@ def prepare_data(
 def base_model(name: Annotated[str, typer.Argument(help="name in config/models")]) -> None:
     """Make or fetch a base model into results/models/NAME.
 
-    Example: entrobench base-model small
+    Example: entrobench base-model chain-qwen
     """
     from entrobench.models import base_model
     from entrobench.studies import named_inputs
@@ -51,9 +51,9 @@ def base_model(name: Annotated[str, typer.Argument(help="name in config/models")
 
 
 def pin(name: Annotated[str, typer.Argument(metavar="NAME", help="a study, a base model or a dataset")]) -> None:
-    """Get what NAME takes from the hub and write revision, SHA-256 and size of every file into its recipes.
+    """Fetch what NAME takes from the hub and write revision, SHA-256 and size of every file into its recipes.
 
-    Needs network, once; recipes that are pinned are only fetched. Example: entrobench pin paper
+    Needs the network, once; recipes that are pinned are only fetched. Example: entrobench pin paper
     """
     from entrobench.data import fetch
     from entrobench.studies import pin

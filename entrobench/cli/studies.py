@@ -15,7 +15,7 @@ def plan(
     simulate: Annotated[int, typer.Option(min=0, help="walk the whole graph with fake jobs on that many GPUs")] = 0,
     gpu_memory: Annotated[float, typer.Option(min=0.1, help="GiB of one GPU, which a run must fit")] = 80.0,
 ) -> None:
-    """Say what a study will run, what of it is done, and what it will take: tokens, GPU-hours, memory, disk.
+    """Say what a study will run, what of it is done, and what it takes: tokens, GPU-hours, memory, disk.
 
     Ends with status 2 if a run does not fit a GPU. Example: entrobench plan paper --simulate 8
     """
@@ -41,7 +41,7 @@ def lock(
 ) -> None:
     """Write the resolved config.json of one run.
 
-    Example: entrobench lock quickstart small/chain2/aent/seed0
+    Example: entrobench lock quickstart chain-qwen/chain2/aent/seed0
     """
     from entrobench.studies.lock import lock_run
     from entrobench.studies.study import load_part

@@ -16,7 +16,7 @@ def track(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="delete the study's MLflow runs and import anew")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="show the runs that train, of all studies")] = False,
 ) -> None:
-    """Project a study's result files into MLflow (results/mlflow.db); `make ui` shows them.
+    """Import a study's result files into MLflow (results/mlflow.db); `make ui` shows them.
 
     Example: entrobench track quickstart
     """

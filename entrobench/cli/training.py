@@ -41,7 +41,7 @@ def with_hardware_options(command: Callable[..., None]) -> Callable[..., None]:
 def train(folder: Folder, **settings: Any) -> None:
     """Train the run whose config.json lies in FOLDER; resume it if it was interrupted.
 
-    Examples: entrobench train results/quickstart/runs/small/chain2/aent/seed0; on several machines:
+    Examples: entrobench train results/quickstart/runs/chain-qwen/chain2/aent/seed0; on several machines:
     accelerate launch --num_machines 2 … -m entrobench.cli.main train FOLDER
     """
     from entrobench.studies.lock import read_config

@@ -232,7 +232,7 @@ def prepare(name: str, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def write_splits(
     folder: Path, splits: Mapping[str, list[Row]], manifest: dict[str, Any], duplicates: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Write the splits and, last, manifest.json with their counts and hashes; other splits in the folder go."""
+    """Write the splits and, last, manifest.json with their counts and hashes; delete other splits in the folder."""
     files = DataFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:

@@ -19,7 +19,7 @@ from entrobench.errors import InputError
 from entrobench.provenance import sha256_file
 from entrobench.results import RESULTS
 
-UNKNOWN = "UNKNOWN"  # the revision of a repository that nobody here has seen; `entrobench pin` writes it
+UNKNOWN = "UNKNOWN"  # a revision that is not known yet; `entrobench pin` writes it
 VARIABLES = {"models": "ENTROBENCH_MODELS", "datasets": "ENTROBENCH_DATA"}
 SAFE_SUFFIXES = (
     ".safetensors",
@@ -69,7 +69,7 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """Where downloads go."""
+        """The folder for downloads."""
         return RESULTS.downloads / self.kind / self.name
 
 

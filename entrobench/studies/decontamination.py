@@ -57,7 +57,7 @@ def training_folder(root: Path, dataset: Mapping[str, Any]) -> Path:
 
 
 def reduced_folder(root: Path, name: str, compared: Mapping[str, Any]) -> Path:
-    """Where a training set lies without the rows that match; `compared` is what `compared_with` says."""
+    """The folder of a training set without the rows that match; `compared` is the result of `compared_with`."""
     return DataFolder(root / name).without(canonical_hash(compared)[:12]).folder
 
 

@@ -144,7 +144,7 @@ def _value(run: Run, key: str, declaration: Mapping[str, Any]) -> float:
 
 
 def _time_mean(source: RunFolder, key: str, first: int, last: int) -> float:
-    """Mean of what the steps from `first` to `last` used: the row of a step holds what the next step uses."""
+    """Mean of the values used in the steps `first` to `last`; the row of a step holds what the next step uses."""
     import pyarrow.parquet
 
     initial = json.loads(source.config.read_text())["method"]["values"][key]

@@ -28,7 +28,7 @@ def lock_run(run: Run, replace: bool = False) -> None:
 
     MATHEMATICS stands beside the hash: a new number is new content, so that the pipeline trains the run anew.
 
-    Checkpoints of another config stay, so that `train` refuses them, unless `replace` says that they may go.
+    Checkpoints of another config are kept, so that `train` refuses them; with `replace` they are deleted.
     """
     config = derived.resolve(run)
     complete = Checkpoint.complete(run.files.checkpoints)
@@ -77,7 +77,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def with_derived_values(study: Study) -> Study:
-    """The study with the values that its runs were locked with, in place of declarations."""
+    """The study with the values in its runs' config.json in place of the declarations."""
     found = [run for run in study.runs if "derived" in run.config["method"] and run.files.config.is_file()]
     there = {run.key: read_config(run.folder) for run in found}
     runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]

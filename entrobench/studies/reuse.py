@@ -33,7 +33,7 @@ def reuse_finished_run(config: Mapping[str, Any], folder: Path, snapshot_every: 
 
 
 def _link(source: RunFolder, target: RunFolder, snapshots: Sequence[str]) -> None:
-    """Take over a run's outputs; provenance.json comes last, since it marks the end.
+    """Take over a run's outputs; provenance.json comes last, for it marks the end.
 
     Weights are hard links: finished files are never changed in place. Single files are copies: Snakemake renews the
     time of a job's outputs, and through a link it would renew the source's time, too, so that the source looked

@@ -117,7 +117,7 @@ class Study:
 
 
 def subjects(run: Run) -> list[str]:
-    """What of a run answers the benchmarks: its last step, then its snapshots; folders below results/<study>."""
+    """What answers the benchmarks for a run: its last step, then its snapshots; folders below results/<study>."""
     return [str(Subject(run.key, snapshot)) for snapshot in ("", *run.snapshots)]
 
 

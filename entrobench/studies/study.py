@@ -199,7 +199,7 @@ def _found_by_runs(method: Variant) -> dict[str, Any]:
 
 
 def _place(run: Run, path: Path) -> Run:
-    """Give a run its folder in the study of this file."""
+    """Give a run its folder in this file's study."""
     return dataclasses.replace(run, folder=RESULTS.study(path.stem).run(run.key).folder)
 
 

@@ -101,7 +101,10 @@ def _check_snapshots(study: Study) -> None:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A study as its rules see it; `argument` is how jobs name it, and a subject what answers benchmarks."""
+    """A study as the rules see it; `argument` is its name in the jobs' commands.
+
+    A subject is what answers benchmarks: runs/<run>, runs/<run>/evaluations/<snapshot> or base/<model>.
+    """
 
     study: Study
     argument: str
@@ -199,7 +202,7 @@ class Workflow:
         return int(device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()))
 
     def weights(self, subject: str) -> str:
-        """The input that stands for a subject's weights."""
+        """The input of a job that stands for a subject's weights."""
         found = Subject.read(subject)
         if found.model:
             return str(RESULTS.model(found.model).about)
@@ -277,7 +280,7 @@ class Workflow:
 
     @property
     def reference_sweep(self) -> list[str]:
-        """The sweep that the tables and figures show, where there is one: of the study's own trials, or committed."""
+        """The sweep that tables and figures show, if any: of the study's own trials, or a committed one."""
         own = [str(self.files.trials.sweep)] if self.study.tuning else []
         return own or _existing(RESULTS.reference(self.study.name).sweep)
 

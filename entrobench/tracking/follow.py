@@ -35,7 +35,7 @@ def follow(database: Path, seconds: float = SECONDS) -> None:
 
 
 def look(client: MlflowClient, database: Path, seen: dict[Path, int]) -> None:
-    """Bring every run that trains up to its last whole line; `seen` holds the time of change of each file looked at."""
+    """Bring every run that trains up to its last complete line; `seen` holds the time of change of each file read."""
     for run in (run for study in Results.of_database(database).studies() for run in study.runs()):
         try:
             changed, rows = run.live.stat().st_mtime_ns, read_live(run.live)

@@ -55,7 +55,7 @@ class MlflowRun:
 
 
 def mlflow_runs(study: Study, folder: Path) -> list[MlflowRun]:
-    """Describe everything finished in a study's folder; a run that is still training is left out."""
+    """Everything finished in a study's folder; a run that is still training is left out."""
     files = StudyFolder(folder)
     scores = _read_scores(files.scores)
     evaluations = _read_evaluations(files.evaluations)
@@ -140,7 +140,7 @@ def _tags(study: Study, model: str, dataset: str, method: str) -> dict[str, str]
 
 
 def run_identity(key: str, config: Mapping[str, Any]) -> str:
-    """What names a training run in MLflow: its place in the study and the hash of its settings."""
+    """The key of a training run in MLflow: its place in the study and the hash of its config."""
     return f"{Subject(key)}#{config['hash']}"
 
 

@@ -59,7 +59,7 @@ def generate(
                 "evaluation": dict(evaluation),
                 "model_weights_sha256": weights,
                 "mathematics": MATHEMATICS,
-                "seed": settings[benchmark.name].seed,
+                "seed": values[benchmark.name].seed,
             }
             lines = [{"header": header}, *_records(requests, responses)]
             _write(lines, AnswersFolder(output_folder).generations(benchmark.name))

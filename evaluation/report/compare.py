@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 def compare(study: Study, folder: Path) -> None:
     """Write scores.parquet, problems.parquet, curves.parquet, statistics.json, table.* and figures/ into `folder`.
 
-    Where runs are evaluated along the way also evaluations.parquet, and paper_comparison.csv beside published numbers.
-    Reads the grades and steps.parquet of the study's runs below `folder`, prints the tables to the terminal. Raises
-    InputError if a run is not trained or not graded yet, or was trained by other mathematics (provenance.MATHEMATICS).
+    Where runs are evaluated along the way, evaluations.parquet is written as well; where there are published numbers,
+    paper_comparison.csv. Reads the grades and steps.parquet of the study's runs below `folder`, and prints the tables
+    to the terminal. Raises InputError if a run is not trained or not graded yet, or was trained by other mathematics.
     """
     from .figures import write_figures
 

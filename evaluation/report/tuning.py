@@ -125,7 +125,7 @@ def _cost(costs: DataFrame, grades: DataFrame) -> dict[str, Any]:
 
 
 def tuning_lines(folder: Path) -> list[str]:
-    """What a report says of the tuning in a study's `folder`; nothing where there is none."""
+    """The report's lines about the tuning in a study's `folder`; none where nothing is tuned."""
     file = StudyFolder(folder).trials.tuned
     if not file.is_file():
         return []
