@@ -68,11 +68,8 @@ def train(
 
     started, files = time.time(), RunFolder(folder)
     method = method_infos()[config["method"]["use"]]
-    identity = {
-        "config_hash": config["hash"],
-        "method_source": sha256_file(method.source),
-        "mathematics": str(MATHEMATICS),
-    }
+    source = sha256_file(method.source)
+    identity = {"config_hash": config["hash"], "method_source": source, "mathematics": str(MATHEMATICS)}
     trainer = Trainer(config, folder, model_folder, data_folder, hardware, reward, identity)
     rows = trainer.run()
     trainer.save_weights(files.final)
