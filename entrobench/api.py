@@ -22,7 +22,20 @@ if TYPE_CHECKING:
 
     TokenStat = Callable[[Tensor], Tensor]
 
-__all__ = ["Method", "MiniBatch", "Progress", "StepBatch", "StepSummary", "TokenBatch", "TrainerConfig", "setting"]
+__all__ = [
+    "EVIDENCE",
+    "Method",
+    "MiniBatch",
+    "Progress",
+    "StepBatch",
+    "StepSummary",
+    "TokenBatch",
+    "TrainerConfig",
+    "setting",
+]
+
+# from the surest: the authors' code; the paper's text; somebody else's account, be it code or prose
+EVIDENCE = ("code read", "text read", "third-party note")
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,7 @@ class Method:
         """No state."""
 
     paper: ClassVar[str] = ""
+    evidence: ClassVar[str] = ""  # how its formula is known, one of `EVIDENCE`; shown in every list
     provisional: ClassVar[str] = ""  # why its formula or constants are not confirmed; shown in every list
     neutral: ClassVar[Mapping[str, Any] | str] = "none declared"  # settings that equal GRPO, or why there are none
     old_stats: ClassVar[tuple[str, ...]] = ()  # own statistics under the sampling policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -41,8 +42,9 @@ def setting(
 def parse(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
     """Build a settings dataclass from a mapping.
 
-    `where` names the file and the section in error lines. Raises InputError for an unknown key, a wrong type, a value
-    out of range, and for whatever ValueError the class's `__post_init__` raises.
+    `where` names the file and the section in error lines; a field that is a settings dataclass is a section of its own.
+    Raises InputError for an unknown or missing key, a wrong type, a value out of range, and for whatever ValueError the
+    class's `__post_init__` raises.
     """
     values = {} if values is None else values
     if not isinstance(values, Mapping):
@@ -53,6 +55,9 @@ def parse(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
         if key not in fields:
             allowed = ", ".join(fields) or "none"
             raise InputError(f"{where}: unknown key {key!r} (allowed: {allowed}){nearest(key, fields)}")
+    for key, declared in fields.items():
+        if key not in values and declared.default is declared.default_factory is dataclasses.MISSING:
+            raise InputError(f"{where}: the key {key!r} is missing")
     checked = {key: _check(value, hints[key], fields[key], f"{where}: {key}") for key, value in values.items()}
     try:
         return cls(**checked)
@@ -62,6 +67,8 @@ def parse(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
 
 def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) -> Any:
     """Return the value in the declared type, or raise InputError naming type, range or choices."""
+    if dataclasses.is_dataclass(hint):
+        return parse(typing.cast(type[Any], hint), value, where)
     allowed = _plain_types(hint)
     if isinstance(value, int) and not isinstance(value, bool) and float in allowed:
         value = float(value)
@@ -121,11 +128,19 @@ def range_text(low: float | None, high: float | None) -> str:
 def stored(settings: Any) -> dict[str, Any]:
     """Settings as they are stored and hashed: `added` ones only where they differ from their default.
 
-    So a new field re-runs no finished study.
+    So a new field re-runs no finished study. `parse` reads them back.
     """
-    values = dataclasses.asdict(settings)
-    added = {f.name: f.default for f in dataclasses.fields(settings) if f.metadata.get("added")}
-    return {name: value for name, value in values.items() if name not in added or value != added[name]}
+    kept = {}
+    for declared in dataclasses.fields(settings):
+        value = getattr(settings, declared.name)
+        if not (declared.metadata.get("added") and value == _default(declared)):
+            kept[declared.name] = stored(value) if dataclasses.is_dataclass(value) else copy.deepcopy(value)
+    return kept
+
+
+def _default(declared: dataclasses.Field[Any]) -> Any:
+    factory = declared.default_factory
+    return declared.default if factory is dataclasses.MISSING else factory()
 
 
 def canonical_hash(content: Mapping[str, Any]) -> str:

@@ -24,3 +24,12 @@ def unknown(kind: str, name: str, allowed: Iterable[str], where: str) -> InputEr
     """
     names = sorted(allowed)
     return InputError(f"{where}: unknown {kind} {name!r} (allowed: {', '.join(names)}){nearest(name, names)}")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what another library says of an error.
+
+    >>> first_line(ValueError("no footer\\nat byte 4"))
+    'no footer'
+    """
+    return str(error).strip().partition("\n")[0]

@@ -18,16 +18,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .config import stored
 from .errors import InputError
 from .results import Results, RunFolder
+from .run_config import MATHEMATICS, RunConfig, of_this_mathematics
 
 VLLM = "0.32.0"  # the version that the engines were tested against
-MATHEMATICS = 1  # raised by each change that moves the numbers of a run whose settings stay; CHANGELOG has its history
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 
 
 def collect(
-    config: Mapping[str, Any],
+    config: RunConfig,
     method_source: Path,
     hardware: Mapping[str, Any],
     started: float,
@@ -45,17 +46,17 @@ def collect(
         "git_commit": commit,
         "git_dirty": dirty,
         "method": {
-            "name": config["method"]["name"],
+            "name": config.method.name,
             "source_sha256": sha256_file(method_source),
             "distribution": distribution,
         },
         "lock_sha256": sha256_file(lock_file()) if lock_file().is_file() else None,
-        "config_hash": config["hash"],
-        "model": dict(config["model"]),
-        "dataset": dict(config["dataset"]),
+        "config_hash": config.hash,
+        "model": stored(config.model),
+        "dataset": stored(config.dataset),
         "hardware": machine(str(hardware["device"])) | dict(hardware),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES} | _vllm(config),
-        "seed": config["seed"],
+        "seed": config.seed,
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": time.time() - started,
         "cpu_seconds": time.process_time(),
@@ -64,8 +65,8 @@ def collect(
     }
 
 
-def _vllm(config: Mapping[str, Any]) -> dict[str, str | None]:
-    return {"vllm": vllm_version()} if config["trainer"].get("engine") == "vllm" else {}
+def _vllm(config: RunConfig) -> dict[str, str | None]:
+    return {"vllm": vllm_version()} if config.trainer.engine == "vllm" else {}
 
 
 def package_version() -> str:
@@ -151,11 +152,6 @@ def find_twin(
             if same and of_this_mathematics(found):
                 return run.folder
     return None
-
-
-def of_this_mathematics(record: Mapping[str, Any]) -> bool:
-    """Whether a record (provenance.json, config.json, …) bears MATHEMATICS; one without a number is of none known."""
-    return record.get("mathematics") == MATHEMATICS
 
 
 def made_otherwise(runs: Iterable[RunFolder]) -> list[RunFolder]:

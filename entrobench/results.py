@@ -370,6 +370,7 @@ class Results(Folder):
         """The audit of the intervals: the committed one, or the last that was made."""
         return StatisticsFolder((self.reference_root if committed else self.folder) / "statistics")
 
+    model_contents = Inside(".model-contents.json")  # hashes of the files of this machine's models
     database = Inside("mlflow.db")  # of MLflow
     database_ready = Inside(".mlflow-ready")  # is there when the database has been made
     database_lock = Inside(".mlflow.lock")

@@ -27,6 +27,7 @@ class AEnt(Method):
 
     paper = "On Entropy Control in LLM-RL Algorithms, arXiv 2509.03493, section 4, eq. 4.1"
     neutral = {"coefficient": 0.0, "adaptive": False}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -25,6 +25,7 @@ class Archer(Method):
     fresh = ("entropy",)
     reference = "base"
     neutral = {"low_entropy_clip": 0.2, "high_entropy_clip": 0.2, "low_entropy_kl": 0.0, "high_entropy_kl": 0.0}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -26,6 +26,7 @@ class Bapo(Method):
     fresh = ("logp",)
     inert_on_policy = True
     neutral = {"lower_start": 0.8, "lower_max": 0.8, "upper_start": 1.2, "upper_max": 1.2}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -20,6 +20,7 @@ class CeGppo(Method):
     paper = "CE-GPPO, arXiv 2509.20712; GPPO, arXiv 2508.07629"
     inert_on_policy = True
     neutral = {"beta_low": 0.0, "beta_high": 0.0}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -17,6 +17,7 @@ class Cispo(Method):
     paper = "CISPO in MiniMax-M1, arXiv 2506.13585, section 3.1; truncated weights in ScaleRL, arXiv 2510.13786"
     inert_on_policy = True
     neutral = "none: a token outside the clip keeps its gradient, which GRPO drops"
+    evidence = "third-party note"
 
     @dataclass(frozen=True)
     class Config:

@@ -23,6 +23,7 @@ class ClipCov(Method):
 
     paper = "Clip-Cov, The Entropy Mechanism of RL, arXiv 2505.22617"
     neutral = {"fraction": 0.0, "clip_low": 0.2, "clip_high": 0.2}
+    evidence = "code read"
     fresh = ("logp",)
 
     @dataclass(frozen=True)

@@ -17,6 +17,7 @@ class ClipHigher(Method):
     paper = "DAPO, arXiv 2503.14476, section 3.1"
     inert_on_policy = True
     neutral = {"clip_low": 0.2, "clip_high": 0.2}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

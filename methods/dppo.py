@@ -24,6 +24,7 @@ class Dppo(Method):
     provisional = "formulas and constants read in verl's implementation, not in the paper"
     inert_on_policy = True
     neutral = "none: the mask looks at probabilities, the clip at their ratio"
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

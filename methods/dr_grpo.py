@@ -15,6 +15,7 @@ class DrGrpo(Method):
 
     paper = "Understanding R1-Zero-Like Training, arXiv 2503.20783"
     neutral = "it has no settings: it takes two terms out of GRPO, the standard deviation and the response's length"
+    evidence = "code read"
     loss_agg = "seq-mean-token-sum-norm"
 
     def advantages(self, step: StepBatch) -> Tensor:

@@ -22,6 +22,7 @@ class Entrocraft(Method):
 
     paper = "Entrocraft, arXiv 2604.26326"
     neutral = {"low_start": 0.0, "low_end": 0.0, "high_start": 1e9, "high_end": 1e9}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:
@@ -36,7 +37,7 @@ class Entrocraft(Method):
                 if getattr(self, low) > getattr(self, high):
                     raise ValueError(f"{low} ({getattr(self, low)}) is above {high} ({getattr(self, high)})")
 
-    def band(self, step: int, total_steps: int) -> tuple[float, float]:
+    def _band(self, step: int, total_steps: int) -> tuple[float, float]:
         """The entropies, in nats, between which a step is GRPO's."""
         config, moved = self.config, step / total_steps
         if config.schedule == "cosine":
@@ -46,7 +47,7 @@ class Entrocraft(Method):
 
     def advantages(self, step: StepBatch) -> Tensor:
         entropy = float(step.entropy_old[step.mask].mean())
-        low, high = self.band(step.step, step.total_steps)
+        low, high = self._band(step.step, step.total_steps)
         signs = (2 * step.rewards - 1)[:, None] * step.mask
         if entropy > high:
             return signs.clamp(min=0)

@@ -25,6 +25,7 @@ class Entropic(Method):
 
     paper = "EntroPIC, arXiv 2511.15248"
     neutral = {"proportional": 0.0, "integral": 0.0}
+    evidence = "code read"
     fresh = ("logp", "entropy")
 
     @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class EntropyAdvantage(Method):
 
     paper = "Reasoning with Exploration: An Entropy Perspective, arXiv 2506.14758"
     neutral = {"coefficient": 0.0}
+    evidence = "text read"
     provisional = "kappa 2 is not confirmed from the paper's text; SIREN's baseline has 1"
 
     @dataclass(frozen=True)

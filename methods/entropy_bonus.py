@@ -23,6 +23,7 @@ class EntropyBonus(Method):
 
     paper = "A3C, arXiv 1602.01783, section 4; 'EntReg' in arXiv 2509.03493; linear decay as in PipelineRL"
     neutral = {"coefficient": 0.0}
+    evidence = "text read"
 
     @dataclass(frozen=True)
     class Config:

@@ -26,6 +26,7 @@ class Erc(Method):
     paper = "Entropy Ratio Clipping, arXiv 2512.05591"
     inert_on_policy = True
     neutral = {"ratio_low": 0.0, "ratio_high": 1e30, "clip_high": 0.2}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -21,6 +21,7 @@ class ForkingTokens(Method):
     paper = "Beyond the 80/20 Rule, arXiv 2506.01939"
     provisional = "the paper's scope and divisor are not confirmed from its text; both are settings"
     neutral = {"fraction": 1.0}
+    evidence = "text read"
 
     @dataclass(frozen=True)
     class Config:

@@ -10,3 +10,4 @@ class Grpo(Method):
 
     paper = "DeepSeekMath, arXiv 2402.03300, eq. 3 without the KL term"
     neutral = {}
+    evidence = "text read"

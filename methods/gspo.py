@@ -23,6 +23,7 @@ class Gspo(Method):
     paper = "GSPO, arXiv 2507.18071, eq. 5, with the token gradients of GSPO-token; LUSPO, arXiv 2602.05261"
     inert_on_policy = True
     neutral = "none: all tokens of a sequence share one ratio"
+    evidence = "text read"
 
     @dataclass(frozen=True)
     class Config:

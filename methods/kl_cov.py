@@ -24,6 +24,7 @@ class KlCov(Method):
     paper = "KL-Cov, The Entropy Mechanism of RL, arXiv 2505.22617"
     inert_on_policy = True
     neutral = "its policy loss has no clip at all, which GRPO's has"
+    evidence = "code read"
     fresh = ("logp",)
 
     @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Magic(Method):
 
     paper = "Skywork-OR1, arXiv 2505.22312, section 3.2.5 (adaptive entropy control)"
     neutral = {"coefficient": 0.0, "delta": 0.0}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -21,6 +21,7 @@ class Qae(Method):
 
     paper = "Quantile Advantage Estimation, arXiv 2509.22611, abstract; code in the authors' README"
     neutral = {"quantile": None}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -21,6 +21,7 @@ class ReferenceKl(Method):
     paper = "ProRL, arXiv 2505.24864; GRPO's own KL term (k3), arXiv 2402.03300, eq. 3 and 4"
     reference = "base"
     neutral = {"coefficient": 0.0}
+    evidence = "text read"
 
     @dataclass(frozen=True)
     class Config:

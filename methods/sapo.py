@@ -21,6 +21,7 @@ class Sapo(Method):
     loss_agg = "seq-mean-token-mean"
     inert_on_policy = True
     neutral = "none: the gate has no clip to fall back to"
+    evidence = "third-party note"
 
     @dataclass(frozen=True)
     class Config:

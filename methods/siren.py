@@ -27,6 +27,7 @@ class Siren(Method):
 
     paper = "SIREN, Rethinking Entropy Regularization in Large Reasoning Models, arXiv 2509.25133"
     neutral = {"coefficient": 0.0}
+    evidence = "code read"
     fresh = ("nucleus_entropy",)
     old_stats = ("nucleus_entropy",)
 

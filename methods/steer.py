@@ -27,6 +27,7 @@ class Steer(Method):
     paper = "STEER, arXiv 2510.10150; formula as in the authors' compute_token_weights"
     fresh = ("logp", "entropy")
     neutral = {"weight_low": 1.0, "weight_high": 1.0}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

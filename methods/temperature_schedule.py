@@ -20,6 +20,7 @@ class TemperatureSchedule(Method):
 
     paper = "none of its own: constant and staged temperatures; the switch rule is AEPO's, arXiv 2510.08141"
     neutral = {"schedule": "constant", "temperatures": [1.0]}
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

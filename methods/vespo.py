@@ -21,6 +21,7 @@ class Vespo(Method):
     provisional = "formula and constants read in TRL's implementation, not in the paper"
     inert_on_policy = True
     neutral = "none: the weight is a smooth function of the sequence's ratio"
+    evidence = "text read"
 
     @dataclass(frozen=True)
     class Config:

@@ -16,6 +16,7 @@ class WReinforce(Method):
 
     paper = "The Surprising Effectiveness of Negative Reinforcement, arXiv 2506.01347, W-REINFORCE"
     neutral = "none: advantages are not normalised within the group"
+    evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import describe_machine, folders, one_thread, ratio, table
+from shared.measure import describe_machine, folders, one_thread, ratio, run_config, table
 
 ROUNDS = 5
 TARGET = 1.15
@@ -36,7 +36,7 @@ def main() -> None:
         seconds = take_turns(trainers)
     print(describe_machine())
     print(f"{model_folder}, {data_folder}: CPU seconds per step, medians of {ROUNDS} steps in turns")
-    tokens = {name: [row["tokens"] for row in trainer.rows] for name, trainer in trainers.items()}
+    tokens = {name: [row["tokens"] for row in trainer.position.rows] for name, trainer in trainers.items()}
     print("equal tokens in all methods:", all(counts == tokens["grpo"] for counts in tokens.values()))
     head = ["method", "seconds", "ratio", *(f"{part} s" for part in PARTS), "within 1.15", "needs more"]
     print(table(head, [line(name, trainers[name], seconds) for name in names]))
@@ -46,19 +46,20 @@ def trainer_of(name: str, model: Path, data: Path, folder: Path) -> Any:
     """A trainer of quickstart's settings, without a learning rate."""
     from entrobench.config import Hardware
     from entrobench.evaluation.grading.rewards import reward_function
+    from entrobench.training.assembly import assemble
     from entrobench.training.trainer import Trainer
 
-    settings = {"steps": ROUNDS + 1, "prompts": 24, "group_size": 8, "updates": 2, "max_response_tokens": 24}
-    config = {
-        "hash": "benchmark",
-        "seed": 0,
-        "dataset": {"prompt": "{problem}"},
-        "method": {"name": name, "use": name, "values": {}},
-        "trainer": {**settings, "learning_rate": 0.0},
+    settings = {
+        "steps": ROUNDS + 1,
+        "prompts": 24,
+        "group_size": 8,
+        "updates": 2,
+        "max_response_tokens": 24,
     }
+    config = run_config(name, **settings, learning_rate=0.0)
     reward = reward_function("boxed")
     with redirect_stdout(StringIO()):  # each says on what it trains
-        return Trainer(config, folder / name, model, data, Hardware(device="cpu"), reward, {"config_hash": "benchmark"})
+        return Trainer(assemble(config, folder / name, model, data, Hardware(device="cpu"), reward), {})
 
 
 def take_turns(trainers: dict[str, Any]) -> dict[str, list[float]]:
@@ -70,8 +71,8 @@ def take_turns(trainers: dict[str, Any]) -> dict[str, list[float]]:
         for name in names[place:] + names[:place]:
             trainer = trainers[name]
             start = time.process_time()
-            trainer.step += 1
-            trainer.rows.append(trainer._one_step())
+            trainer.position.step += 1
+            trainer.position.rows.append(trainer._one_step())
             if number:
                 seconds[name].append(time.process_time() - start)
     return seconds
@@ -79,8 +80,8 @@ def take_turns(trainers: dict[str, Any]) -> dict[str, list[float]]:
 
 def line(name: str, trainer: Any, seconds: dict[str, list[float]]) -> list[str]:
     """A method's row of the table."""
-    method, against = trainer.method, ratio(seconds[name], seconds["grpo"])
-    parts = [f"{median(row[f'seconds_{part}'] for row in trainer.rows[1:]):.3f}" for part in PARTS]
+    method, against = trainer.parts.method, ratio(seconds[name], seconds["grpo"])
+    parts = [f"{median(row[f'seconds_{part}'] for row in trainer.position.rows[1:]):.3f}" for part in PARTS]
     needs = [f"fresh {', '.join(method.fresh)}"] if method.fresh else []
     needs += ["reference"] if method.reference else []
     needs += [f"statistics {', '.join(method.token_stats())}"] if method.token_stats() else []

@@ -18,13 +18,14 @@ ROUNDS = 5
 JOB = """
 import tempfile
 from pathlib import Path
-from entrobench.config import Hardware
+from entrobench.config import Hardware, TrainerConfig
 from entrobench.evaluation.grading.rewards import reward_function
-from entrobench.training.trainer import Trainer
-config = {"hash": "benchmark", "seed": 0, "dataset": {"prompt": "{problem}"}, "trainer": {"steps": 1},
-          "method": {"name": "grpo", "use": "grpo", "values": {}}}
+from entrobench.training.assembly import assemble
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+dataset, method = RunDataset("any", "", "{problem}"), Variant("grpo", "grpo", {})
+config = RunConfig(RunModel("any", ""), dataset, method, 0, TrainerConfig(steps=1))
 with tempfile.TemporaryDirectory() as folder:
-    Trainer(config, Path(folder), Path(MODEL), Path(DATA), Hardware(device="cpu"), reward_function("boxed"), {})
+    assemble(config, Path(folder), Path(MODEL), Path(DATA), Hardware(device="cpu"), reward_function("boxed"))
 """
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import describe_machine, folders, one_thread, ratio, table
+from shared.measure import describe_machine, folders, one_thread, ratio, run_config, table
 
 ROUNDS = 5
 WARM_UP = 1
@@ -46,18 +46,13 @@ def our_trainer(model: Path, data: Path, folder: Path) -> Any:
     """A trainer of the embedded study's settings, method grpo."""
     from entrobench.config import Hardware
     from entrobench.evaluation.grading.rewards import reward_function
+    from entrobench.training.assembly import assemble
     from entrobench.training.trainer import Trainer
 
     settings = {"steps": WARM_UP + ROUNDS, "prompts": 32, "group_size": 8, "updates": 2, "max_response_tokens": 24}
-    config = {
-        "hash": "benchmark",
-        "seed": 0,
-        "dataset": {"prompt": "{problem}"},
-        "method": {"name": "grpo", "use": "grpo", "values": {}},
-        "trainer": settings,
-    }
+    config = run_config("grpo", **settings)
     reward = reward_function("boxed")
-    return Trainer(config, folder, model, data, Hardware(device="cpu"), reward, {"config_hash": "benchmark"})
+    return Trainer(assemble(config, folder, model, data, Hardware(device="cpu"), reward), {})
 
 
 class Turns:
@@ -83,7 +78,7 @@ class Turns:
                 turns.start = time.perf_counter()
 
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-                if state.global_step % turns.ours.trainer.updates == 0:
+                if state.global_step % turns.ours.parts.config.updates == 0:
                     turns.theirs_seconds.append(time.perf_counter() - turns.start)
                     turns.our_step()
                     turns.start = time.perf_counter()
@@ -123,7 +118,7 @@ def their_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache
     def reward(completions: list[str], completion_ids: list[list[int]], answer: list[str], **_: Any) -> list[float]:
         turns.lengths.append(sum(map(len, completion_ids)) / len(completion_ids))
         ended = [ids[-1] in ends for ids in completion_ids]
-        judge = turns.ours.collector.sampler.reward
+        judge = turns.ours.parts.collector.sampler.reward
         return [float(judge(*each, "").correct) for each in zip(completions, answer, ended, strict=True)]
 
     return trl_trainer(
@@ -131,7 +126,7 @@ def their_trainer(model: Path, data: Path, folder: Path, micro_batch: int, cache
         tokenizer,
         (prompts, [row.answer for row in rows]),
         reward,
-        turns.ours.trainer,
+        turns.ours.parts.config,
         WARM_UP + ROUNDS,
         micro_batch,
         folder,

@@ -88,7 +88,7 @@ def make_trainer(tiny_folders: tuple[Path, Path], tmp_path: Path) -> Callable[..
 @pytest.fixture
 def use_method(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Let the trainer load this method, whatever the config names."""
-    return lambda method: monkeypatch.setattr("entrobench.training.trainer.load_method", lambda name, where: method)
+    return lambda method: monkeypatch.setattr("entrobench.training.assembly.load_method", lambda name, where: method)
 
 
 @pytest.fixture(scope="session")

@@ -8,22 +8,22 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from entrobench import provenance
+from entrobench.config import TrainerConfig
 from entrobench.errors import InputError
 from entrobench.results import Results, RunFolder
+from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
 
-CONFIG: dict[str, Any] = {
-    "model": {"name": "tiny", "recipe_hash": "m"},
-    "dataset": {"name": "chain2", "recipe_hash": "d", "prompt": "{problem}"},
-    "method": {"name": "aent_math", "use": "aent", "values": {"coefficient": 0.01}},
-    "seed": 3,
-    "trainer": {"steps": 2},
-    "hash": "c0ffee",
-}
+CONFIG = RunConfig(
+    RunModel("tiny", "m"),
+    RunDataset("chain2", "d", "{problem}"),
+    Variant("aent_math", "aent", {"coefficient": 0.01}),
+    seed=3,
+    trainer=TrainerConfig(steps=2),
+)
 
 
 @pytest.fixture
@@ -46,8 +46,9 @@ def test_every_field_of_the_contract_is_there(
         "distribution": "plug-in 1.0",
     }
     assert found["lock_sha256"] == hashlib.sha256(b"torch==2.13.0\n").hexdigest()
-    assert (found["config_hash"], found["seed"], found["reused_from"]) == ("c0ffee", 3, None)
-    assert (found["model"], found["dataset"]) == (CONFIG["model"], CONFIG["dataset"])
+    assert (found["config_hash"], found["seed"], found["reused_from"]) == (CONFIG.hash, 3, None)
+    assert found["model"] == {"name": "tiny", "recipe_hash": "m"}
+    assert found["dataset"] == {"name": "chain2", "recipe_hash": "d", "prompt": "{problem}"}
     assert found["package_version"] == provenance.package_version()
     assert set(found["hardware"]) == {"cpu", "cores", "threads", "device", "gpu", "memory_gib"}
     assert found["hardware"]["device"] == "cpu"
@@ -100,7 +101,7 @@ def finished_run(folder: Path, config_hash: str = "c", method: str = "m", packag
     (folder / "final/model.safetensors").write_bytes(b"")
     (folder / "steps.parquet").write_bytes(b"")
     content = {"config_hash": config_hash, "method": {"source_sha256": method}, "package_version": package}
-    content["mathematics"] = provenance.MATHEMATICS
+    content["mathematics"] = MATHEMATICS
     (folder / "provenance.json").write_text(json.dumps(content))
     return folder
 
@@ -115,7 +116,7 @@ def test_a_twin_is_found_in_any_study_by_settings_method_and_version(tmp_path: P
     assert provenance.find_twin(Results(tmp_path / "nowhere"), "c", "m", "1") is None
 
 
-@pytest.mark.parametrize("number", [None, provenance.MATHEMATICS - 1, provenance.MATHEMATICS + 1])
+@pytest.mark.parametrize("number", [None, MATHEMATICS - 1, MATHEMATICS + 1])
 def test_a_run_of_other_mathematics_is_no_twin_and_is_not_compared(tmp_path: Path, number: int | None) -> None:
     twin = finished_run(tmp_path / "other/runs/tiny/chain2/aent/seed0")
     run, known = RunFolder(twin), "unknown" if number is None else number

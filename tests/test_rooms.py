@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from house import House, order
+from house import RUN_CONFIG, House, order
 
 ROOMS = [room for floor in order() for room in floor]
 
@@ -44,6 +44,18 @@ def test_sizes(house: House) -> None:
 def test_every_public_function_and_class_has_a_docstring(house: House) -> None:
     """Hooks of methods inherit theirs from `api.Method`."""
     assert house.undocumented() == []
+
+
+def test_functions_take_few_parameters(house: House) -> None:
+    """The command `train` is apart: its options are the fields of Hardware."""
+    counts = {place: count for place, count in house.parameter_counts().items() if "cli/jobs.py" not in place}
+    assert {place: count for place, count in counts.items() if count > 7} == {}
+
+
+def test_a_runs_config_has_types_and_never_reaches_the_loop(house: House) -> None:
+    """`assembly` makes the parts of the run from it, `refusals` holds it against the machine, `trainer` hands it on."""
+    assert house.look_ups() == []
+    assert house.readers(RUN_CONFIG, "training") == ["assembly", "refusals", "trainer"]
 
 
 def test_imports_in_strings_types_and_functions_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,9 @@ from typing import Any
 
 from entrobench.config import parse, setting
 from entrobench.errors import InputError, nearest
+from entrobench.run_config import Declarations
 
 KINDS = ("tune", "time_mean")
-
-
-Declarations = dict[str, dict[str, Any]]  # by the method's key
 
 
 @dataclasses.dataclass(frozen=True)

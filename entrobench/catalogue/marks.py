@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from entrobench.run_config import RunConfig
+
 from .registry import method_infos
 
 INERT = "inert on policy"
@@ -23,9 +25,9 @@ def marks_of(use: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(mark for mark, holds in marks.items() if holds)
 
 
-def method_marks(config: Mapping[str, Any]) -> list[str]:
-    """The marks of a run, from its config.json; that a method is inert on policy counts only at one update per step."""
-    marks = marks_of(config["method"]["use"], config["method"]["values"])
-    one_update = config["trainer"]["updates"] == 1
+def method_marks(config: RunConfig) -> list[str]:
+    """The marks of a run; that a method is inert on policy counts only at one update per step."""
+    marks = marks_of(config.method.use, config.method.values)
+    one_update = config.trainer.updates == 1
     inert = ["inert at 1 update per rollout"] if INERT in marks and one_update else []
     return [mark for mark in marks if mark != INERT] + inert

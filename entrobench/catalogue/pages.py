@@ -16,10 +16,11 @@ from entrobench.catalogue.marks import marks_of
 from entrobench.config import range_text
 from entrobench.documents import named_files, read_yaml
 from entrobench.errors import unknown
+from entrobench.run_config import Variant
 from entrobench.text import table
 
-from .registry import load_method, method_infos
-from .variants import Variant, load_variant
+from .registry import MethodInfo, load_method, method_infos
+from .variants import load_variant
 
 WIDTH = 100
 
@@ -27,18 +28,19 @@ WIDTH = 100
 def catalogue() -> str:
     """All methods, then all named variants; reads their sources without importing them."""
     infos, variants = method_infos(), [_written(path) for path in named_files("methods").values()]
-    methods = table(
-        ("method", "marks", "hooks", "origin", "paper"),
-        [
-            (info.name, _marks(info.name, {}), ", ".join(info.hooks) or "none", info.origin, info.summary)
-            for info in infos.values()
-        ],
-    )
-    if not variants:
-        return methods
+    methods = table(("method", "known from", "marks", "hooks", "origin", "paper"), map(_row, infos.values()))
     rows = [(w.variant.name, w.variant.use, _marks(w.variant.use, w.variant.values), w.description) for w in variants]
     named = table(("named variant", "method", "marks", "what it is"), rows)
-    return f"{methods}\n\n{named}\n\n`entrobench methods NAME` shows settings, ranges, sources and values."
+    built_in = sum(info.origin == "built-in" for info in infos.values())
+    counts = f"{built_in} methods are built in, {len(infos) - built_in} installed; {len(variants)} named variants."
+    end = f"{counts}\n`entrobench methods NAME` shows settings, ranges, sources and values."
+    return "\n\n".join([methods, named, end] if variants else [methods, end])
+
+
+def _row(info: MethodInfo) -> tuple[str, ...]:
+    """A method's line in the list."""
+    known = str(info.constants.get("evidence", "")) or "not stated"
+    return info.name, known, _marks(info.name, {}), ", ".join(info.hooks) or "none", info.origin, info.summary
 
 
 def page(name: str) -> str:
@@ -71,6 +73,7 @@ def _facts(method: type[Method], hooks: tuple[str, ...]) -> Iterator[str]:
         neutral = ", ".join(f"{key}: {_shown(value)}" for key, value in neutral.items()) or "always"
     facts = {
         "paper": method.paper,
+        "known from": method.evidence or "not stated",
         "provisional": method.provisional,
         "hooks": ", ".join(hooks) or "none",
         "at one update per step": "does nothing: inert on policy" if method.inert_on_policy else "acts",

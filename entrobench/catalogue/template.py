@@ -7,7 +7,7 @@ import keyword
 import re
 from pathlib import Path
 
-from entrobench.documents import CONFIG
+from entrobench.documents import named_files
 from entrobench.errors import InputError
 
 from .registry import GROUP, method_infos
@@ -29,6 +29,7 @@ class {name}(Method):
     """GRPO plus a bonus on unlikely tokens: loss + coefficient * logp. Replace it with your formula and its symbols."""
 
     paper = "title, arXiv number, section, equation"  # shown by `entrobench methods`
+    evidence = "text read"  # or "code read", "third-party note": how you know the formula
     neutral = {{"coefficient": 0.0}}  # settings that equal GRPO exactly; check-method holds you to it
 
     @dataclass(frozen=True)
@@ -40,28 +41,19 @@ class {name}(Method):
         return self.config.coefficient * tokens.logp
 '''
 
-VARIANT = """# A named variant of {name}: put the paper's sentence, or "ours", beside each value.
-use: {name}
-values:
-  coefficient: 0.001 # ours
-"""
 
-
-def new_method(name: str) -> list[Path]:
-    """Write methods/<name>.py and config/methods/<name>.yaml; return both paths.
+def new_method(name: str) -> Path:
+    """Write methods/<name>.py and return its path; its settings have no other file, so that its defaults are what runs.
 
     Raises InputError for a name that is no Python identifier in lower case, and for one that is taken.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise InputError(f"new-method: {name!r} is no name for a method: lower-case letters, digits and '_' only")
-    method = Path(str(importlib.import_module(GROUP).__file__)).parent / f"{name}.py"
-    variant = CONFIG / "methods" / f"{name}.yaml"
     if name in method_infos():
         raise InputError(f"new-method: the method {name!r} exists already: {method_infos()[name].source}")
-    if variant.exists():
-        raise InputError(f"new-method: {variant} exists already")
-    variant.parent.mkdir(parents=True, exist_ok=True)
+    if name in named_files("methods"):
+        raise InputError(f"new-method: the named variant {named_files('methods')[name]} has that name already")
+    method = Path(str(importlib.import_module(GROUP).__file__)).parent / f"{name}.py"
     title = name.replace("_", " ").capitalize()
     method.write_text(METHOD.format(title=title, name="".join(part.capitalize() for part in name.split("_"))))
-    variant.write_text(VARIANT.format(name=name))
-    return [method, variant]
+    return method

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from entrobench.config import parse, stored
 from entrobench.documents import check_schema, named_files, read_yaml
 from entrobench.errors import InputError, unknown
+from entrobench.run_config import Variant
 
-from .declarations import Declarations, candidates, split
+from .declarations import candidates, split
 from .registry import load_method, method_infos
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A method with all its values: `name` is used in paths and tables, `use` is the registered method.
-
-    `derived` holds the declarations of values that runs decide, `values` all others.
-    """
-
-    name: str
-    use: str
-    values: dict[str, Any]
-    derived: Declarations = field(default_factory=dict)
 
 
 def resolve(methods: Sequence[str] | Mapping[str, Mapping[str, Any] | None], where: str) -> list[Variant]:
@@ -59,8 +46,11 @@ def load_variant(name: str, path: Path) -> Variant:
     use = content["use"]
     if use not in method_infos():
         raise unknown("method", use, method_infos(), f"{path}: use")
-    if name in method_infos() and use != name:
-        raise InputError(f"{path}: a variant named like the method {name!r} must use it, not {use!r}; rename the file")
+    if name in method_infos():
+        raise InputError(
+            f"{path}: a variant must not be named like a method: whoever names {name!r} would get this file's values "
+            "instead of the method's defaults; rename the file"
+        )
     parse(load_method(use, str(path)).Config, content.get("values"), f"{path}: values")
     return Variant(name, use, content.get("values") or {})
 

@@ -27,14 +27,14 @@ def methods(
 
 
 def new_method(name: str) -> None:
-    """Write methods/NAME.py, a working example of 20 lines to change, and config/methods/NAME.yaml.
+    """Write methods/NAME.py, a working example of 20 lines to change: its defaults are what a study runs.
 
     Example: entrobench new-method my_bonus
     """
     from entrobench.catalogue.template import new_method
 
-    for path in new_method(name):
-        print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    path = new_method(name)
+    print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     print(f"next: edit it, then `entrobench check-method {name}`")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from entrobench.config import Hardware, TrainerConfig, parse
+from entrobench.config import Hardware, parse
 from entrobench.distributed import launch
 from entrobench.results import RESULTS
 
@@ -44,12 +44,12 @@ def train(folder: Folder, **settings: Any) -> None:
     Examples: entrobench train results/quickstart/runs/chain-qwen/chain2/aent/seed0; on several machines:
     accelerate launch --num_machines 2 … -m entrobench.cli.main train FOLDER
     """
-    from entrobench.studies.lock import read_config
+    from entrobench.run_config import read_config
     from entrobench.studies.reuse import reuse_finished_run
 
     given = {name: value for name, value in settings.items() if value is not None}
     config, hardware = read_config(folder), parse(Hardware, given, "entrobench train")
-    launch.check_processes(hardware.processes, parse(TrainerConfig, config["trainer"], str(folder)), str(folder))
+    launch.check_processes(launch.processes(hardware), config.trainer, str(folder))
     if not launch.launched() and (source := reuse_finished_run(config, folder, hardware.snapshot_every)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
@@ -57,8 +57,8 @@ def train(folder: Folder, **settings: Any) -> None:
         raise typer.Exit(launch.run(folder, hardware))
     from entrobench.evaluation.grading.rewards import reward_function
     from entrobench.studies.decontamination import training_folder
-    from entrobench.training import trainer
+    from entrobench.training import refusals, trainer
 
-    model = RESULTS.model(config["model"]["name"]).folder
-    data = training_folder(RESULTS.data_root, config["dataset"])
-    trainer.train(config, folder, model, data, hardware, reward_function(config["trainer"]["reward"]))
+    model, data = RESULTS.model(config.model.name).folder, training_folder(RESULTS.data_root, config.dataset)
+    refusals.check_machine(config, folder, model, hardware)
+    trainer.train(config, folder, model, data, hardware, reward_function(config.trainer.reward))

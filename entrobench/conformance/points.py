@@ -1,7 +1,7 @@
-"""The nine points that every method is held to; `entrobench check-method NAME` prints them.
+"""The points that every method is held to; `entrobench check-method NAME` prints them.
 
-Points 1, 2, 3, 6 and 7 watch a rehearsal (whole steps in float64 on a tiny real model), point 4 runs the trainer
-itself. An exception inside a method's hook is not caught: its traceback tells the author more than a table could.
+Points 1, 2, 3, 6, 7 and 11 watch a rehearsal (whole steps in float64 on a tiny real model), point 4 runs the trainer
+itself.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import io
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -24,17 +25,22 @@ import torch
 from torch import Tensor
 
 from entrobench.api import Method, TokenBatch
-from entrobench.catalogue.registry import load_method, method_infos
-from entrobench.catalogue.variants import resolve
+from entrobench.catalogue.registry import method_infos
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
 from entrobench.models.language_model import make_deterministic
+from entrobench.results import RESULTS
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+from entrobench.training.assembly import assemble
+from entrobench.training.checkpoint import Position
 from entrobench.training.hook_checks import HookError
 from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.trainer import Trainer
 
+from .hooks import baseline, effect, names
 from .rehearsal import (
     MINIBATCH,
+    SAME,
     TRAINER,
     VOCABULARY,
     WHOLE,
@@ -47,62 +53,19 @@ from .rehearsal import (
     tiny_model,
     tiny_tokenizer,
 )
+from .subject import Point, Subject, subject_named, verdict
 from .watchers import Watch, cuts_graph
 
-SAME = 1e-12  # points 1 to 3, float64: sums in another order, nothing more
 NEUTRAL = 1e-14  # point 6; an entropy that is measured in the log-probability's pass adds in another order
 SLOPE = 1e-5  # point 5, relative; central differences with steps of 1e-6 reach about 1e-8
 START, SAVED_AT, LAST_STEP = 28, 32, 36  # point 4: around the longest default warm-up of a built-in method, 30 steps
 UNREASONED = Method.neutral
 
 
-@dataclass(frozen=True)
-class Point:
-    """The outcome of one point; `difference` is what was measured against the tolerance, None where nothing was."""
-
-    number: int
-    title: str
-    outcome: str  # pass, fail, expected (a published method is known to break the rule) or skipped
-    difference: float | None
-    note: str
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The method under test: a registered one, or a named variant of it."""
-
-    name: str
-    method_class: type[Method]
-    use: str = ""  # the registered method, where `name` is a variant of it
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def method_name(self) -> str:
-        return self.use or self.name
-
-    def make(self, **values: Any) -> Method:
-        """A new instance with its own settings, or these instead."""
-        config = parse(self.method_class.Config, {**self.values, **values}, f"method {self.name}")
-        return self.method_class(config, TRAINER)
-
-    @property
-    def contract(self) -> tuple[Any, ...]:
-        """What its values ask of the trainer: a variant with another contract is checked by itself."""
-        names = ("fresh", "scope", "divisor", "loss_agg", "regularizer_agg", "reference_reset_every")
-        return tuple(getattr(self.make(), name) for name in names)
-
-
-def subject_named(name: str) -> Subject:
-    """A registered method or a variant in config/methods. Raises InputError for any other name."""
-    where = "entrobench check-method"
-    (variant,) = resolve([name], where)
-    return Subject(name, load_method(variant.use, where), variant.use, variant.values)
-
-
 def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
-    """Run the nine points on a method or a named variant, a few seconds.
+    """Run all points on a method or a named variant, a few seconds.
 
-    Raises InputError for an unknown name, and for a hook that returns what it must not.
+    Raises InputError for an unknown name, and for a hook that raises or returns what it must not.
     """
     make_deterministic(torch.device("cpu"))
     subject = subject_named(name)
@@ -120,9 +83,21 @@ def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
             side_effects(watch),
             settings(subject),
             golden(subject, run_golden_tests),
+            names(subject),
+            effect(subject, plain),
         ]
     except HookError as error:
-        raise InputError(f"entrobench check-method: method {name!r}: {error}") from error
+        raise InputError(f"entrobench check-method: method {name!r}: {error}{_logged(name, error)}") from error
+
+
+def _logged(name: str, error: HookError) -> str:
+    """Where the traceback of an exception inside a hook is kept; "" where a hook returned what it must not."""
+    if error.__cause__ is None:
+        return ""
+    log = RESULTS.log(f"check_method/{name}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(traceback.format_exception(error.__cause__)))
+    return f"; traceback in {log}"
 
 
 def print_points(points: list[Point]) -> bool:
@@ -146,7 +121,7 @@ def micro_batches(subject: Subject, plain: Trace) -> Point:
     difference = largest([plain.difference(trace) for trace in traces])
     if subject.make().scope != "microbatch":
         note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"
-        return Point(1, title, _verdict(difference <= SAME), difference, note)
+        return Point(1, title, verdict(difference <= SAME), difference, note)
     if not difference <= SAME:
         shares = [mean(map(_share, trace.gradients, plain.gradients)) for trace in traces]
         note = (
@@ -165,14 +140,14 @@ def _share(gradient: Tensor, exact: Tensor) -> float:
 def padding(subject: Subject, plain: Trace) -> Point:
     """Point 2: more padding in L and T changes nothing."""
     difference = plain.difference(rehearse(subject.make(), WHOLE, padded, plain))
-    return Point(2, "padding changes nothing", _verdict(difference <= SAME), difference, "3 more places in L and T")
+    return Point(2, "padding changes nothing", verdict(difference <= SAME), difference, "3 more places in L and T")
 
 
 def order(subject: Subject, plain: Trace) -> Point:
     """Point 3: the order of sequences inside a minibatch changes nothing."""
     difference = plain.difference(rehearse(subject.make(), WHOLE, reordered, plain))
     title = "order of sequences changes nothing"
-    return Point(3, title, _verdict(difference <= SAME), difference, "within minibatches")
+    return Point(3, title, verdict(difference <= SAME), difference, "within minibatches")
 
 
 def resume(subject: Subject) -> Point:
@@ -183,34 +158,34 @@ def resume(subject: Subject) -> Point:
         arguments = (_trial_config(subject), Path(folder) / "run", model_folder, data_folder)
         # the uninterrupted run leaves its checkpoint, from which the second goes on as after a kill
         whole, resumed = (_trial_run(*arguments) for _ in range(2))
-    weights = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
+    weights = zip(whole.parts.model.parameters(), resumed.parts.model.parameters(), strict=True)
     difference = largest([(a - b).detach().abs().max() for a, b in weights])
-    state, again = dataclasses.asdict(whole.method.state), dataclasses.asdict(resumed.method.state)
+    state, again = (dataclasses.asdict(run.parts.method.state) for run in (whole, resumed))
     same = difference == 0 and state == again and _losses(whole) == _losses(resumed)
     title, moved = "resume equals the uninterrupted run", state != dataclasses.asdict(subject.make().state)
     about = "no state" if not state else "its state moved" if moved else "its state did not move in this run"
     note = f"trainer, step {SAVED_AT} of {LAST_STEP}; {about}" + ("" if state == again else f"; {state} but {again}")
-    return Point(4, title, _verdict(same), difference, note)
+    return Point(4, title, verdict(same), difference, note)
 
 
-def _trial_run(config: dict[str, Any], folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
+def _trial_run(config: RunConfig, folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
     """Train from after step START, as if it were the first; from the checkpoint, where there is one."""
     hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
-    identity = {"config_hash": config["hash"], "method_source": config["method"]["use"]}
-    trainer = Trainer(config, folder, model_folder, data_folder, hardware, even_words, identity)
-    trainer.step = trainer.batches = START
+    identity = {"config_hash": config.hash, "method_source": config.method.use}
+    trainer = Trainer(assemble(config, folder, model_folder, data_folder, hardware, even_words), identity)
+    trainer.position = Position(START, batches=START)
     trainer.run()
     return trainer
 
 
-def _trial_config(subject: Subject) -> dict[str, Any]:
-    return {
-        "dataset": {"name": "trial", "prompt": "{problem}"},
-        "method": {"name": subject.name, "use": subject.method_name, "values": dict(subject.values)},
-        "seed": 0,
-        "trainer": dataclasses.asdict(replace(TRAINER, steps=LAST_STEP)),
-        "hash": "trial",
-    }
+def _trial_config(subject: Subject) -> RunConfig:
+    return RunConfig(
+        model=RunModel("trial", ""),
+        dataset=RunDataset("trial", "", "{problem}"),
+        method=Variant(subject.name, subject.method_name, dict(subject.values)),
+        seed=0,
+        trainer=replace(TRAINER, steps=LAST_STEP),
+    )
 
 
 def _trial_files(folder: Path) -> tuple[Path, Path]:
@@ -226,7 +201,8 @@ def _trial_files(folder: Path) -> tuple[Path, Path]:
 
 def _losses(trainer: Trainer) -> list[dict[str, float]]:
     """The logged rows without times."""
-    return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in trainer.rows]
+    rows = trainer.position.rows
+    return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in rows]
 
 
 def slopes(subject: Subject, watch: Watch) -> Point:
@@ -245,7 +221,7 @@ def slopes(subject: Subject, watch: Watch) -> Point:
     wrong = [name for name, gap in gaps.items() if not gap <= SLOPE]  # NaN is wrong, too
     note = f"wrong: {', '.join(wrong)}" if wrong else f"checked: {', '.join(gaps) or 'none'}"
     note += f"; stop-gradient, so its closed form is a golden test's: {', '.join(cut)}" if cut else ""
-    return Point(5, "gradients match finite differences", _verdict(not wrong), max(gaps.values(), default=None), note)
+    return Point(5, "gradients match finite differences", verdict(not wrong), max(gaps.values(), default=None), note)
 
 
 def _differentiable(method: Method, tokens: TokenBatch) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
@@ -297,16 +273,15 @@ def neutral(subject: Subject) -> Point:
         return Point(6, title, "fail", None, "declare `neutral`: settings that equal GRPO, or why there are none")
     if isinstance(declared, str):
         return Point(6, title, "skipped", None, declared)
-    grpo = rehearse(Subject("grpo", load_method("grpo")).make())
     ours = rehearse(subject.make(**declared))
-    difference = replace(grpo, state={}).difference(ours)
-    return Point(6, title, _verdict(difference <= NEUTRAL), difference, f"{dict(declared)}")
+    difference = replace(baseline(), state={}).difference(ours)
+    return Point(6, title, verdict(difference <= NEUTRAL), difference, f"{dict(declared)}")
 
 
 def side_effects(watch: Watch) -> Point:
     """Point 7: hooks draw from no global generator and change no input."""
     title, found = "no global random state, no input changed", sorted(set(watch.offences))
-    return Point(7, title, _verdict(not found), None, "; ".join(found) or f"{len(watch.called)} hooks watched")
+    return Point(7, title, verdict(not found), None, "; ".join(found) or f"{len(watch.called)} hooks watched")
 
 
 def settings(subject: Subject) -> Point:
@@ -322,7 +297,7 @@ def settings(subject: Subject) -> Point:
     note = f"accepted {', '.join(accepted)}" if accepted else f"{len(wrong)} wrong settings refused"
     free = [f.name for f in dataclasses.fields(config) if type(f.default) in (int, float) and not _bounded(f)]
     note += f"; no range declared: {', '.join(free)}" if free else ""
-    return Point(8, "wrong settings are refused", _verdict(not accepted), None, note)
+    return Point(8, "wrong settings are refused", verdict(not accepted), None, note)
 
 
 def _wrong_values(config: type) -> Iterator[tuple[str, Any]]:
@@ -352,10 +327,10 @@ def golden(subject: Subject, run: bool) -> Point:
         tests = [function for function in functions if function.startswith("test_")]
         found = f"{len(tests)} tests in tests/golden/{file.name}"
         if not run:
-            return Point(9, title, _verdict(bool(tests)), None, found)
+            return Point(9, title, verdict(bool(tests)), None, found)
         passed, failed = _run_tests(file)
         note = found + (f"; failed: {', '.join(failed)}" if failed else f", run now: {passed} cases pass")
-        return Point(9, title, _verdict(bool(passed) and not failed), None, note)
+        return Point(9, title, verdict(bool(passed) and not failed), None, note)
     if method_infos()[name].origin != "built-in":
         return Point(9, title, "skipped", None, "a plug-in keeps its golden tests with itself; not looked for")
     if not file.parent.exists():
@@ -379,7 +354,3 @@ def _run_tests(file: Path) -> tuple[int, list[str]]:
         status = pytest.main([str(file), "-q", "-p", "no:cacheprovider"], plugins=[outcomes])
     failed = outcomes.failed or ([] if status == 0 else [f"pytest ended with status {int(status)}"])
     return outcomes.passed, failed
-
-
-def _verdict(passed: bool) -> str:
-    return "pass" if passed else "fail"

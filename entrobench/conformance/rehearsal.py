@@ -20,10 +20,10 @@ from torch import Tensor
 from entrobench.api import Method, Progress, TrainerConfig
 from entrobench.engines.rollout import Completion, Sampling
 from entrobench.training import hook_checks
-from entrobench.training.answers import Prompt
+from entrobench.training.answers import Prompt, Sampler
 from entrobench.training.experience import Collector, Experience, minibatches
 from entrobench.training.micro_batches import ForwardLimits
-from entrobench.training.trainer import summarise
+from entrobench.training.rows import summarise
 from entrobench.training.update import Measures, accumulate_gradients
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
@@ -35,6 +35,7 @@ PROMPT_LENGTHS = (2, 5, 3, 4)
 RESPONSE_LENGTHS = (3, 4, 7, 2, 5, 6, 2, 4, 6, 5, 3, 4)  # three answers a prompt, the end token included
 TRUNCATED = 2  # the answer that has no end token
 STEPS = (1, 400, 401)  # the first; and two late ones, past any warm-up, so that the last runs on an adapted state
+SAME = 1e-12  # float64: sums in another order, nothing more
 LEARNING_RATE = 0.2  # some ratios of the second updates leave the clip range; more would magnify rounding
 
 TRAINER = TrainerConfig(
@@ -214,15 +215,15 @@ def rehearse(
     model, trace = exact_model(), Trace()
     reference = copy.deepcopy(model) if method.reference else None
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    collector = Collector(model, tiny_tokenizer(), Replay(), even_words, method, TRAINER, 0, limits)
+    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, 0, limits.ranks)
+    collector = Collector(model, sampler, method, limits)
     for step in STEPS:
         _follow(leader, trace, model)
         temperature = hook_checks.temperature(method, Progress(step, TRAINER.steps))
         experience = rearrange(collector.collect(fixed_prompts(), step, temperature, reference))
         made = len(trace.gradients)
         measures = _updates(method, model, optimizer, experience, limits, trace, leader)
-        method.after_step(summarise(experience, measures, len(trace.gradients) - made, TRAINER))
-        hook_checks.state(method)
+        hook_checks.after_step(method, summarise(experience, measures, len(trace.gradients) - made, TRAINER))
     trace.weights = _flat(model)
     trace.state = dataclasses.asdict(method.state)
     return trace

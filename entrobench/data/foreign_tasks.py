@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from entrobench.documents import CONFIG
-from entrobench.errors import InputError
+from entrobench.errors import InputError, nearest
 
 PREFIX = "lm-eval."  # before the name of a prepared dataset, and of a task that has the name of one of ours
 FEW_SHOT_SEED = 1234  # lm-eval's default
@@ -59,6 +59,9 @@ def read_task(path: Path) -> dict[str, Any]:
     included = content.pop("include", [])
     merged: dict[str, Any] = {}
     for name in [included] if isinstance(included, str) else included:
+        if not (path.parent / name).is_file():
+            there = sorted(found.name for found in path.parent.glob("*.yaml"))
+            raise InputError(f"{path}: include: no file {name} beside it; copy it there, too{nearest(name, there)}")
         merged |= read_task(path.parent / name)
     return merged | content
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import parse, setting
-from entrobench.errors import InputError, nearest
+from entrobench.errors import InputError, first_line, nearest
 from entrobench.evaluation.grading.reading.extraction import boxes
+from entrobench.json_lines import json_lines
 
 from .fetch import UNKNOWN, Source, check_source, fetch
-from .rows import Columns, Row, parse_json, row_of
+from .rows import Columns, Row, row_of
 
 MODEL_FILES = (
     "config.json",
@@ -56,6 +57,8 @@ class HubModel:
     licence: str = setting("")
     files: dict[str, Any] = setting({})
     shape: dict[str, Any] = setting({})
+    window: int | None = setting(None, low=1, source="config.json: max_position_embeddings; null: not known yet")
+    chat: dict[str, Any] = setting({}, source="template, arguments and date of the chat template")
 
 
 @dataclass(frozen=True)
@@ -89,31 +92,46 @@ def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
     source = model_source(name, recipe)
     files = fetch(source)
     if "config.json" in files:
-        found = sizes_of(json.loads(files["config.json"].read_text()))
-        for key, value in recipe.shape.items():
-            stated = getattr(found, key)
-            if stated != value:
-                raise InputError(f"{source.place}: shape: {key} is {stated!r} in config.json, not {value!r}")
+        config = read_config(files["config.json"])
+        found = sizes_of(config)
+        stated = {**{f"shape: {key}": (value, getattr(found, key)) for key, value in recipe.shape.items()}}
+        if recipe.window is not None:
+            stated["window"] = (recipe.window, config.get("max_position_embeddings"))
+        for key, (value, own) in stated.items():
+            if own != value:
+                raise InputError(f"{source.place}: {key} is {own!r} in config.json, not {value!r}")
     return files
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The decoder's part of a config.json: families with several modalities keep it in `text_config`."""
+    config: dict[str, Any] = json.loads(path.read_text())
+    return config.get("text_config") or config
+
+
+def window_in(folder: Path) -> int | None:
+    """The longest sequence that a model folder allows, in tokens; None where its config.json does not say."""
+    window = read_config(folder / "config.json").get("max_position_embeddings")
+    return None if window is None else int(window)
 
 
 def sizes_in(folder: Path) -> ModelSizes:
     """The sizes of a model folder."""
-    return sizes_of(json.loads((folder / "config.json").read_text()))
+    return sizes_of(read_config(folder / "config.json"))
 
 
-def sizes_of(config: Mapping[str, Any]) -> ModelSizes:
+def sizes_of(stated: Mapping[str, Any]) -> ModelSizes:
     """The sizes in a transformers config.json."""
     return ModelSizes(
-        architecture=config["model_type"],
-        hidden_size=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
-        kv_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
-        intermediate_size=config["intermediate_size"],
-        vocabulary=config["vocab_size"],
-        tied=bool(config.get("tie_word_embeddings", False)),
-        head_size=config.get("head_dim") or 0,
+        architecture=stated["model_type"],
+        hidden_size=stated["hidden_size"],
+        layers=stated["num_hidden_layers"],
+        heads=stated["num_attention_heads"],
+        kv_heads=stated.get("num_key_value_heads") or stated["num_attention_heads"],
+        intermediate_size=stated["intermediate_size"],
+        vocabulary=stated["vocab_size"],
+        tied=bool(stated.get("tie_word_embeddings", False)),
+        head_size=stated.get("head_dim") or 0,
     )
 
 
@@ -137,8 +155,8 @@ def _rows(path: Path, split: HubSplit, where: str) -> Iterator[Row]:
         if split.verified is not None and not any(values[split.verified] or ()):
             continue
         if split.boxed:
-            values = {**values, split.answer: boxed_answer(values[split.answer])}
-        if not values[split.answer]:
+            values = {**values, split.answer: boxed_answer(str(values[split.answer] or ""))}
+        if values[split.answer] in (None, "", []):  # not 0, which is an answer
             continue
         row = row_of(values, split, f"{path}: row {number}")
         if row is not None:
@@ -148,13 +166,22 @@ def _rows(path: Path, split: HubSplit, where: str) -> Iterator[Row]:
 def _records(path: Path, split: HubSplit, where: str) -> Iterator[dict[str, Any]]:
     """The file's records with the columns that are read: the others may be huge."""
     if path.suffix != ".parquet":
-        for number, line in enumerate(path.read_text().removesuffix("\n").split("\n"), start=1):
-            yield parse_json(line, f"{path}: row {number}")
+        for place, values in json_lines(path):
+            for column in (split.answer, *filter(None, (split.verified,))):
+                if column not in values:
+                    raise InputError(
+                        f"{place}: no column {column!r} (there: {', '.join(values)}){nearest(column, values)}"
+                    )
+            yield values
         return
+    import pyarrow
     import pyarrow.parquet
 
     wanted = {split.problem, split.answer, *split.only, *filter(None, (split.unit, split.tolerance, split.verified))}
-    file = pyarrow.parquet.ParquetFile(path)
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid as error:
+        raise InputError(f"{where}: {path} is not readable as Parquet: {first_line(error)}") from None
     for column in sorted(wanted):
         if column not in file.schema_arrow.names:
             there = file.schema_arrow.names

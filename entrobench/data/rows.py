@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import unicodedata
 from collections.abc import Mapping
@@ -12,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import setting
-from entrobench.errors import InputError, nearest
+from entrobench.errors import InputError, first_line, nearest
+from entrobench.json_lines import decode_lines, parse_json
 
-UNKNOWN = "UNKNOWN"  # the hash of a file that was not at hand
+MEANT = {"<super>": "^", "<sub>": "_", "<fraction>": " "}  # compatibility forms that change what a number says
+UNKNOWN = "UNKNOWN"  # the hash of a file that nobody here has seen
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,20 @@ class SplitFile(Columns):
 
 
 def problem_id(problem: str) -> str:
-    """First 16 hex of the SHA-256 of the problem after NFKC, lower case and collapsed white space."""
-    normalised = " ".join(unicodedata.normalize("NFKC", problem).lower().split())
-    return hashlib.sha256(normalised.encode()).hexdigest()[:16]
+    """First 16 hex of the SHA-256 of the problem as `same_text` has it."""
+    return hashlib.sha256(same_text(problem).encode()).hexdigest()[:16]
+
+
+def same_text(problem: str) -> str:
+    """NFKC, lower case, white space collapsed; but 5² stays another text than 52, and 3½ than 31⁄2."""
+    kept = "".join(_spelled(character) for character in problem)
+    return " ".join(unicodedata.normalize("NFKC", kept).lower().split())
+
+
+def _spelled(character: str) -> str:
+    """A raised, lowered or fractional character in a way that NFKC cannot merge with plain digits."""
+    sign = MEANT.get(unicodedata.decomposition(character).partition(" ")[0])
+    return character if sign is None else sign + unicodedata.normalize("NFKC", character)
 
 
 def read_file(folder: Path, file: SplitFile, where: str) -> list[Row]:
@@ -96,27 +108,19 @@ def read_file(folder: Path, file: SplitFile, where: str) -> list[Row]:
 def _records(path: Path, content: bytes) -> list[Any]:
     """The records of a Parquet file, or lines of JSON as text."""
     if path.suffix == ".parquet":
+        import pyarrow
         import pyarrow.parquet
 
-        return list(pyarrow.parquet.read_table(path).to_pylist())
-    # only \n ends a line: str.splitlines would also cut at U+2028, which real problems contain
-    return content.decode().removesuffix("\n").split("\n")
+        try:
+            return list(pyarrow.parquet.read_table(path).to_pylist())
+        except pyarrow.ArrowInvalid as error:
+            raise InputError(f"{path}: not readable as Parquet: {first_line(error)}") from None
+    return decode_lines(content, str(path))
 
 
 def _parse(record: str | dict[str, Any], file: SplitFile, where: str) -> Row | None:
     """One line of JSON, or one record of a Parquet file, as a row; None if `only` leaves it out."""
     return row_of(parse_json(record, where) if isinstance(record, str) else record, file, where)
-
-
-def parse_json(line: str, where: str) -> dict[str, Any]:
-    """A JSON object from a line."""
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: must be a JSON object, got {type(values).__name__}")
-    return values
 
 
 def row_of(values: Mapping[str, Any], columns: Columns, where: str) -> Row | None:
@@ -147,12 +151,14 @@ def _text(value: Any, where: str) -> str:
 
 
 def _answer(value: Any, where: str) -> str:
-    """An answer as text. Several answers become one text; the grader ignores their order."""
+    """A text or whole number, or a list of them as one text: the order of several answers does not count."""
+    if type(value) is int:
+        return str(value)
     if not isinstance(value, list):
         return _text(value, where)
     if not value:
         raise InputError(f"{where} is empty")
-    return ", ".join(_text(part, where) for part in value)
+    return ", ".join(_answer(part, where) for part in value)
 
 
 def _tolerance(value: Any, where: str) -> float | None:

@@ -41,6 +41,11 @@ def launched() -> bool:
     return "WORLD_SIZE" in os.environ
 
 
+def processes(hardware: Hardware) -> int:
+    """How many processes train the run: those that a launcher has started, else those that the settings ask for."""
+    return int(os.environ["WORLD_SIZE"]) if launched() else hardware.processes
+
+
 def run(folder: Path, hardware: Hardware) -> int:
     """Train the run in `folder` with torch's launcher, `hardware.processes` on this machine; the exit status."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(hardware.processes)]

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrobench.config import Hardware
 from entrobench.errors import InputError
 from entrobench.provenance import VLLM, vllm_version
 
 if TYPE_CHECKING:
     import torch
 
-    from entrobench.config import Hardware, TrainerConfig
+    from entrobench.config import TrainerConfig
     from entrobench.distributed.ranks import Ranks
+    from entrobench.models.language_model import Network
 
     from .rollout import Engine
+
+ALONE = Hardware(engine_memory=0.9, engine_resident=True)  # ours: how vLLM runs where nothing trains beside it
 
 
 def check_engine(name: str, where: str) -> None:
@@ -26,27 +30,26 @@ def check_engine(name: str, where: str) -> None:
 
 
 def training_engine(
-    model: Any,
-    tokenizer: Any,
-    model_folder: Path,
+    network: Network,
     longest_prompt: int,
-    dtype: torch.dtype,
     config: TrainerConfig,
     hardware: Hardware,
     run_folder: Path,
     ranks: Ranks,
 ) -> Engine:
-    """Make the engine that a run's config names, for a model that was loaded from `model_folder`.
+    """Make the engine that a run's config names.
 
     `longest_prompt` counts tokens. Raises InputError where the hardware settings do not suit it.
     """
-    from entrobench.models.language_model import end_tokens
+    from entrobench.models.language_model import end_tokens, refuse_beyond_window
 
     from .rollout import NativeEngine
 
-    ends = end_tokens(model.generation_config, tokenizer)
+    model = network.model
+    ends = end_tokens(model.generation_config, network.tokenizer)
+    refuse_beyond_window(network.folder, longest_prompt, config.max_response_tokens)
     if config.engine == "native":
-        return NativeEngine(model, ends, dtype, hardware.rollout_rows)
+        return NativeEngine(model, ends, network.dtype, hardware.rollout_rows)
     longest = longest_prompt + config.max_response_tokens
     scratch = run_folder / ".weights"
     if config.engine == "vllm_server":
@@ -61,8 +64,7 @@ def training_engine(
     from .vllm_engine import VllmEngine
 
     device = next(model.parameters()).device
-    share, devices, resident = hardware.engine_memory, hardware.engine_devices, hardware.engine_resident
-    return VllmEngine(model_folder, ends, device, dtype, longest, share, devices, resident, scratch)
+    return VllmEngine(network.folder, ends, device, network.dtype, hardware, longest, scratch)
 
 
 def evaluation_engine(name: str, folder: Path, tokenizer: Any, device: torch.device, rows: int) -> Engine:
@@ -76,7 +78,7 @@ def evaluation_engine(name: str, folder: Path, tokenizer: Any, device: torch.dev
     if name == "vllm":
         from .vllm_engine import VllmEngine
 
-        return VllmEngine(folder, ends, device, dtype)
+        return VllmEngine(folder, ends, device, dtype, ALONE)
     from .rollout import NativeEngine
 
     return NativeEngine(load_model(folder, device), ends, dtype, rows)

@@ -10,11 +10,21 @@ from typing import Any
 
 import torch
 
+from entrobench.config import Hardware
 from entrobench.models.weights import weights_on_disk
 
 from .rollout import Completion, Sampling, refuse_empty
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.3}  # ours, see config/README.md; nats per token
+NEUTRAL = {  # said with every request: what is left out is filled in from the model's generation_config.json
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "min_tokens": 0,
+    "logit_bias": None,
+    "bad_words": None,
+}
 CPU_CACHE = 1 << 30  # ours: bytes of keys and values on a CPU; on a GPU `memory` decides
 
 
@@ -27,30 +37,28 @@ class VllmEngine:
         end_tokens: Sequence[int],
         device: torch.device,
         dtype: torch.dtype,
+        hardware: Hardware,
         longest: int | None = None,
-        memory: float = 0.9,
-        devices: int = 1,
-        resident: bool = True,
         scratch: Path | None = None,
     ) -> None:
         """Load the model in `folder`; `longest` counts the tokens of prompt and answer together, None: what it can.
 
-        `memory` is the share of a GPU that vLLM takes for weights, keys and values, `devices` how many GPUs share each
-        layer. Unless `resident`, the GPU is given back after each `generate`. With several devices new weights go
-        through a file in `scratch`.
+        Of the hardware settings `engine_memory` is the share of a GPU that vLLM takes for weights, keys and values,
+        `engine_devices` how many GPUs share each layer; unless `engine_resident`, the GPU is given back after each
+        `generate`. With several devices new weights go through a file in `scratch`.
         """
         self.end_tokens, self.device, self.scratch = list(end_tokens), device, scratch
-        self.devices = devices
+        self.devices = hardware.engine_devices
         self.tolerance = TOLERANCE[dtype]
         self.dtype = dtype
-        self.sleeps = device.type == "cuda" and not resident
+        self.sleeps = device.type == "cuda" and not hardware.engine_resident
         self.asleep = False
         self.llm = _start(
             model=str(folder),
             dtype=str(dtype).removeprefix("torch."),
             max_model_len=longest,
-            tensor_parallel_size=devices,
-            gpu_memory_utilization=memory,
+            tensor_parallel_size=hardware.engine_devices,
+            gpu_memory_utilization=hardware.engine_memory,
             enable_sleep_mode=self.sleeps,
             **({"enforce_eager": True, "kv_cache_memory_bytes": CPU_CACHE} if device.type == "cpu" else {}),
         )
@@ -114,7 +122,13 @@ def _start(**options: Any) -> Any:
     from vllm import LLM
 
     # processed: at the sampling temperature
-    return LLM(skip_tokenizer_init=True, logprobs_mode="processed_logprobs", use_tqdm_on_load=False, **options)
+    return LLM(
+        generation_config="vllm",
+        skip_tokenizer_init=True,
+        logprobs_mode="processed_logprobs",
+        use_tqdm_on_load=False,
+        **options,
+    )
 
 
 def vllm_options(sampling: Sampling, end_tokens: Sequence[int]) -> dict[str, Any]:
@@ -125,6 +139,7 @@ def vllm_options(sampling: Sampling, end_tokens: Sequence[int]) -> dict[str, Any
         "top_p": sampling.top_p,
         "top_k": sampling.top_k or -1,
         "max_tokens": sampling.max_tokens,
+        **NEUTRAL,
         "stop_token_ids": list(end_tokens),
         "ignore_eos": True,
         "logprobs": None if truncates else 0,  # 0: of the sampled token alone

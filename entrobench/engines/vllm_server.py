@@ -83,6 +83,8 @@ class VllmServer:
         options = self._ask("/server_info?config_format=json")["vllm_config"]["model_config"]
         if options["logprobs_mode"] != "processed_logprobs":
             raise InputError(f"{self.where}: start it with --logprobs-mode processed_logprobs")
+        if options.get("generation_config", "vllm") != "vllm" or options.get("override_generation_config"):
+            raise InputError(f"{self.where}: start it with --generation-config vllm: it would change the sampling")
         if options["max_model_len"] < longest:
             raise InputError(f"{self.where}: start it with --max-model-len {longest} or more: prompt and answer")
         name = str(options["dtype"]).removeprefix("torch.")

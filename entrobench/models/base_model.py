@@ -7,16 +7,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from entrobench.config import parse
 from entrobench.data.hub import HubModel, fetch_model
 from entrobench.results import ModelFolder
 
+from .chat import Chat, write_template
 from .embedded_stages import train_stages
-from .model_recipes import FolderModel, check_folder, check_spec, folder_path, recipe_hash
-
-if TYPE_CHECKING:
-    pass
+from .model_recipes import EmbeddedModel, FolderModel, check_folder, check_spec, folder_path, recipe_hash
 
 
 def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping[str, Path]) -> None:
@@ -40,7 +39,16 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
         check_folder(draft, f"config/models/{name}.yaml")
     else:
         history = train_stages(recipe, draft, data_folders)
+    if not isinstance(recipe, EmbeddedModel) and recipe.chat:
+        _write_chat_template(recipe, draft, f"config/models/{name}.yaml")
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
     ModelFolder(draft).about.write_text(json.dumps(about, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
+
+
+def _write_chat_template(recipe: FolderModel | HubModel, folder: Path, where: str) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    write_template(tokenizer, parse(Chat, recipe.chat, f"{where}: chat"), folder, where)

@@ -13,9 +13,7 @@ A100's peak of 3.1e14, since answers are shorter than the longest.) Other engine
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from entrobench.config import TrainerConfig
 from entrobench.data.hub import ModelSizes
@@ -37,11 +35,10 @@ class Cost:
     device: str
 
 
-def training_tokens(trainer: Mapping[str, Any]) -> int:
+def training_tokens(trainer: TrainerConfig) -> int:
     """Response tokens that a run samples at most."""
-    config = TrainerConfig(**trainer)
-    batches = config.steps * (config.max_sampling_batches if config.dynamic_sampling else 1)
-    return batches * config.prompts * config.group_size * config.max_response_tokens
+    batches = trainer.steps * (trainer.max_sampling_batches if trainer.dynamic_sampling else 1)
+    return batches * trainer.prompts * trainer.group_size * trainer.max_response_tokens
 
 
 def cost(sizes: ModelSizes, tokens: int, share: float = 1.0) -> Cost:

@@ -11,7 +11,7 @@ import torch
 
 from entrobench.data.chain import OPERATIONS, SEPARATORS
 
-from .model_recipes import EmbeddedModel
+from .model_recipes import WINDOW, EmbeddedModel
 from .teacher import Teacher
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
@@ -90,7 +90,7 @@ def build_model(recipe: EmbeddedModel, tokenizer: Any) -> Any:
         num_key_value_heads=recipe.kv_heads,
         intermediate_size=recipe.intermediate_size,
         tie_word_embeddings=recipe.tied,
-        max_position_embeddings=512,
+        max_position_embeddings=WINDOW,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

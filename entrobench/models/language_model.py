@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from entrobench.data.hub import window_in
 from entrobench.errors import InputError
+
+from .chat import chat_prompt, refuse_clock
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model with its tokenizer as loaded from `folder`; `dtype` is the type that its forwards compute in."""
+
+    folder: Path
+    model: Any
+    tokenizer: Any
+    dtype: torch.dtype
 
 
 def resolve_device(name: str) -> torch.device:
@@ -36,7 +51,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu", dtype: torch.dt
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
     )
-    _refuse_scaled_logits(model, folder)
+    _refuse_other_logits(model, folder)
     return model.to(device).eval()
 
 
@@ -45,11 +60,21 @@ def _refuse_empty(folder: Path) -> None:
         raise InputError(f"{folder}: no model here (config.json is missing)")
 
 
-def _refuse_scaled_logits(model: Any, folder: Path) -> None:
-    # the chunked head computes hidden @ weight.T; these families do more
-    for key in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
-        if getattr(model.config, key, None) not in (None, 1, 1.0):
-            raise InputError(f"{folder}/config.json: {key} is not supported by the chunked output layer")
+def _refuse_other_logits(model: Any, folder: Path) -> None:
+    """Compare the model's own logits with hidden @ weight.T once: what scales, caps or cuts them is not our head's."""
+    tokens = torch.arange(4)[None] % model.config.get_text_config().vocab_size
+    with torch.no_grad():
+        own = model(input_ids=tokens, use_cache=False).logits.float()
+        weight, bias = head(model)
+        ours = torch.nn.functional.linear(hidden_states(model, tokens), weight, bias).float()
+    # both are sums of d products of the same numbers: they differ by the order of adding alone
+    limit = 8 * weight.shape[1] ** 0.5 * torch.finfo(weight.dtype).eps * float(ours.abs().max().clamp(min=1))
+    if own.shape != ours.shape or not torch.allclose(own, ours, rtol=0, atol=limit):
+        scaled = [key for key in vars(model.config) if re.search(r"logit|multiplier|scaling", key)]
+        raise InputError(
+            f"{folder}/config.json: the model's logits are not its hidden states times its output layer"
+            f" ({', '.join(scaled) or 'no key of config.json says why'}); the chunked output layer cannot compute them"
+        )
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -70,6 +95,7 @@ def load_tokenizer(folder: Path) -> Any:
     if tokenizer.eos_token_id is None:
         raise InputError(f"{folder}: the tokenizer names no end token (eos_token)")
     _check_vocabulary(tokenizer, folder)
+    refuse_clock(tokenizer.chat_template, folder)
     return tokenizer
 
 
@@ -93,9 +119,7 @@ def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
 def encode_prompt(tokenizer: Any, text: str) -> list[int]:
     """Tokens of a prompt: the model's chat template where it has one, else the begin token and the text."""
     if tokenizer.chat_template:
-        message = [{"role": "user", "content": text}]
-        encoded = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=True)
-        return list(encoded["input_ids"])
+        return chat_prompt(tokenizer, text)
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return start + list(tokenizer.encode(text, add_special_tokens=False))
 
@@ -140,6 +164,14 @@ def hidden_states(model: Any, tokens: Tensor) -> Tensor:
     """
     states: Tensor = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
     return states
+
+
+def refuse_beyond_window(folder: Path, prompt: int, response: int) -> None:
+    """Raise InputError where the longest prompt and a whole response, in tokens, exceed the model's positions."""
+    window = window_in(folder)
+    if window is not None and prompt + response > window:
+        said = f"a prompt of {prompt} tokens and a response of up to {response}"
+        raise InputError(f"{folder}: {said} exceed its {window} positions (config.json: max_position_embeddings)")
 
 
 def recompute_layers(model: Any) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
-from entrobench.data.hub import HubModel, ModelSizes, model_source, sizes_in
+from entrobench.data.hub import HubModel, ModelSizes, model_source, sizes_in, window_in
 from entrobench.errors import InputError, unknown
 
+from .chat import Chat
+from .content import content_sha256
+
 RECIPE_VERSION = 1
+WINDOW = 512  # ours: tokens of the embedded models, whose prompts and answers need fewer than 64
 
 
 MODELS_VARIABLE = "ENTROBENCH_MODELS"
@@ -64,6 +68,7 @@ class FolderModel:
 
     kind: str = setting("folder")
     path: str = setting("", source="relative paths are looked for under ENTROBENCH_MODELS, then here")
+    chat: dict[str, Any] = setting({}, source="template, arguments and date of the chat template")
 
 
 Spec = EmbeddedModel | FolderModel | HubModel
@@ -82,6 +87,8 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
         check_folder(folder_path(recipe), where)
     if isinstance(recipe, HubModel):
         model_source(name, recipe)
+    if not isinstance(recipe, EmbeddedModel):
+        parse(Chat, recipe.chat, f"{where}: chat")
     return recipe
 
 
@@ -112,6 +119,22 @@ def check_folder(folder: Path, where: str) -> None:
         raise InputError(f"{where}: path: {folder} is a model folder without tokenizer (tokenizer.json is missing)")
 
 
+def window_of_recipe(name: str, spec: Mapping[str, Any]) -> int | None:
+    """How many tokens prompt and answer may have together (max_position_embeddings); None where it is not known yet."""
+    recipe = check_spec(name, spec, f"config/models/{name}.yaml")
+    if isinstance(recipe, EmbeddedModel):
+        return WINDOW
+    if isinstance(recipe, HubModel):
+        return recipe.window
+    return window_in(folder_path(recipe))
+
+
 def recipe_hash(spec: Mapping[str, Any]) -> str:
-    """Identity of a recipe: its content and the version of this code."""
-    return canonical_hash({"version": RECIPE_VERSION, "recipe": dict(spec)})
+    """Identity of a recipe: its content and the version of this code; of a folder also what lies in it.
+
+    `window` is left out: the pinned config.json, with which it is compared, says the same.
+    """
+    content: dict[str, Any] = {"version": RECIPE_VERSION, "recipe": {k: v for k, v in spec.items() if k != "window"}}
+    if spec.get("kind") == "folder":
+        content["content"] = content_sha256(folder_path(parse(FolderModel, spec, "recipe")))
+    return canonical_hash(content)

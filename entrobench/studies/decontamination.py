@@ -20,6 +20,7 @@ from entrobench.data.datasets import ChainDataset, check_spec, load_rows, write_
 from entrobench.data.rows import Row
 from entrobench.errors import InputError
 from entrobench.results import DataFolder
+from entrobench.run_config import RunDataset
 
 from .named_inputs import Recipe
 
@@ -50,10 +51,10 @@ def _may_overlap(training: Recipe, benchmark: Recipe) -> bool:
     return same_length and training.recipe_hash != benchmark.recipe_hash
 
 
-def training_folder(root: Path, dataset: Mapping[str, Any]) -> Path:
-    """The prepared data of a run; `dataset` is that section of its config, `root` the folder of all datasets."""
-    compared = dataset.get("decontaminated")
-    return reduced_folder(root, dataset["name"], compared) if compared else root / dataset["name"]
+def training_folder(root: Path, dataset: RunDataset) -> Path:
+    """The prepared data of a run; `root` is the folder of all datasets."""
+    compared = dataset.decontaminated
+    return reduced_folder(root, dataset.name, compared) if compared else root / dataset.name
 
 
 def reduced_folder(root: Path, name: str, compared: Mapping[str, Any]) -> Path:

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from entrobench.config import canonical_hash
 from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
-from entrobench.provenance import MATHEMATICS, of_this_mathematics
-from entrobench.results import Checkpoint, RunFolder
+from entrobench.results import Checkpoint
+from entrobench.run_config import read_config
 
 from . import derived
 from .runs import Run, Study
@@ -26,15 +25,13 @@ SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 def lock_run(run: Run, replace: bool = False) -> None:
     """Write a run's config.json, all that `train` reads of a study, with the values that other runs decided.
 
-    MATHEMATICS stands beside the hash: a new number is new content, so that the pipeline trains the run anew.
-
     Checkpoints of another config are kept, so that `train` refuses them; with `replace` they are deleted.
     """
     config = derived.resolve(run)
     complete = Checkpoint.complete(run.files.checkpoints)
-    if replace and complete and json.loads(complete[-1].state.read_text())["identity"]["config_hash"] != config["hash"]:
+    if replace and complete and json.loads(complete[-1].state.read_text())["identity"]["config_hash"] != config.hash:
         shutil.rmtree(run.files.checkpoints)
-    _write(run.files.config, {**config, "mathematics": MATHEMATICS})
+    _write(run.files.config, config.content)
 
 
 def lock_evaluation(study: Study, only: str | None = None) -> None:
@@ -57,28 +54,9 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         draft.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read a run's config.json, without MATHEMATICS.
-
-    Raises InputError if it is missing, was edited after locking, or was written under other mathematics.
-    """
-    path = RunFolder(folder).config
-    if not path.is_file():
-        raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
-    config: dict[str, Any] = json.loads(path.read_text())
-    current = of_this_mathematics(config)
-    number = config.pop("mathematics", "unknown")
-    content = {key: value for key, value in config.items() if key != "hash"}
-    if canonical_hash(content) != config.get("hash"):
-        raise InputError(f"{path}: its content does not match its hash; change the study file and lock again")
-    if not current:
-        raise InputError(f"{path}: written for mathematics {number}, this version's is {MATHEMATICS}: lock again")
-    return config
-
-
 def with_derived_values(study: Study) -> Study:
     """The study with the values in its runs' config.json in place of the declarations."""
-    found = [run for run in study.runs if "derived" in run.config["method"] and run.files.config.is_file()]
+    found = [run for run in study.runs if run.config.method.derived and run.files.config.is_file()]
     there = {run.key: read_config(run.folder) for run in found}
     runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]
     return dataclasses.replace(study, runs=runs)
@@ -92,7 +70,7 @@ def different_configs(study: Study) -> list[Run]:
 def _holds_other_work(run: Run) -> bool:
     path = run.files.config
     stored = json.loads(path.read_text()) if path.is_file() else {}
-    if not stored or stored.get("declared", stored.get("hash")) == run.config["hash"]:
+    if not stored or stored.get("declared", stored.get("hash")) == run.config.hash:
         return False
     return run.files.checkpoints.is_dir() or run.files.final.is_dir()
 

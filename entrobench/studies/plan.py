@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrobench.catalogue.registry import load_method
-from entrobench.config import TrainerConfig, parse
 from entrobench.data.fetch import UNKNOWN
 from entrobench.data.hub import ModelSizes
 from entrobench.models.cost import SAMPLED_SHARE, SPREAD, cost, training_tokens
@@ -67,7 +66,7 @@ def plan_study(study: Study) -> Plan:
     return Plan(
         runs={name: stages.count(name) for name in STAGES},
         jobs=dict(Counter(job.rule for job in jobs)),
-        training_tokens=sum(training_tokens(run.config["trainer"]) for run in study.runs),
+        training_tokens=sum(training_tokens(run.config.trainer) for run in study.runs),
         evaluation_tokens=None if tokens is None else sum(tokens[model] for model in _answering(study)),
         hours=_hours(study, sizes, tokens or {}),
         disk_bytes=sum(WEIGHT_COPIES * 4 * parameters(sizes[run.model]) for run in study.runs),
@@ -130,7 +129,7 @@ def _rows(study: Study, dataset: str, split: str) -> int | None:
 
 
 def _hours(study: Study, sizes: Mapping[str, ModelSizes], tokens: Mapping[str, int]) -> dict[str, float]:
-    costs = [cost(sizes[run.model], training_tokens(run.config["trainer"])) for run in study.runs]
+    costs = [cost(sizes[run.model], training_tokens(run.config.trainer)) for run in study.runs]
     costs += [cost(sizes[model], tokens.get(model, 0), SAMPLED_SHARE) for model in _answering(study)]
     devices = dict.fromkeys(found.device for found in costs)
     return {name: sum(found.seconds for found in costs if found.device == name) / 3600 for name in devices}
@@ -139,12 +138,12 @@ def _hours(study: Study, sizes: Mapping[str, ModelSizes], tokens: Mapping[str, i
 def _needs(study: Study, sizes: Mapping[str, ModelSizes]) -> list[Need]:
     groups: dict[tuple[str, str, bool], list[Run]] = {}
     for run in study.runs:
-        reference = bool(load_method(run.config["method"]["use"]).reference)
+        reference = bool(load_method(run.config.method.use).reference)
         groups.setdefault((run.model, run.setting, reference), []).append(run)
     needs = []
     for (model, setting, reference), runs in groups.items():
-        trainer = parse(TrainerConfig, runs[0].config["trainer"], str(study.path))
-        found = cost(sizes[model], training_tokens(runs[0].config["trainer"]))
+        trainer = runs[0].config.trainer
+        found = cost(sizes[model], training_tokens(trainer))
         small = found.device == "CPU core"
         peak = None if small else peak_memory(sizes[model], trainer, runs[0].hardware, reference)
         needs.append(Need(model, setting, len(runs), found.seconds / 3600, found.device, peak))
@@ -170,7 +169,7 @@ def as_json(study: Study, plan: Plan) -> str:
             "run": run.key,
             "setting": run.setting,
             "stage": stage(run, study.benchmarks),
-            "config": run.config,
+            "config": run.config.content,
             "hardware": asdict(run.hardware),
         }
         for run in study.runs

@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from entrobench import provenance
 from entrobench.catalogue.registry import method_infos
 from entrobench.results import RESULTS, RunFolder, step_name
+from entrobench.run_config import RunConfig
 from entrobench.training.snapshots import snapshot_steps
 
 
-def reuse_finished_run(config: Mapping[str, Any], folder: Path, snapshot_every: int = 0) -> Path | None:
+def reuse_finished_run(config: RunConfig, folder: Path, snapshot_every: int = 0) -> Path | None:
     """Link the outputs of an equal finished run of another study into `folder`; return its folder, or None.
 
     Runs are equal if config hash, package version and method source are, and if their snapshots include those wanted
     here. provenance.json then names the folder in `reused_from`.
     """
-    method = provenance.sha256_file(method_infos()[config["method"]["use"]].source)
-    identity = config["hash"], method, provenance.package_version()
-    snapshots = [step_name(step) for step in snapshot_steps(config["trainer"]["steps"], snapshot_every)]
+    method = provenance.sha256_file(method_infos()[config.method.use].source)
+    identity = config.hash, method, provenance.package_version()
+    snapshots = [step_name(step) for step in snapshot_steps(config.trainer.steps, snapshot_every)]
     source = provenance.find_twin(RESULTS, *identity, besides=folder, snapshots=snapshots)
     if source is not None:
         if snapshot_every:

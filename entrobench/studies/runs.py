@@ -11,6 +11,7 @@ from entrobench.config import Hardware
 from entrobench.errors import unknown
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.results import RESULTS, RunFolder, RunKey, StudyFolder, Subject, step_name
+from entrobench.run_config import RunConfig
 from entrobench.training.snapshots import snapshot_steps
 
 from . import decontamination, named_inputs
@@ -19,14 +20,14 @@ from .named_inputs import Recipe
 
 @dataclass(frozen=True)
 class Run:
-    """One training run. `config` is the hashed content of its config.json, including "hash"."""
+    """One training run."""
 
     setting: str
     model: str
     dataset: str
     method: str
     seed: int
-    config: dict[str, Any]
+    config: RunConfig
     hardware: Hardware
     folder: Path
     published: str = ""  # published numbers beside the run's cell: <folder of results/reference>/<setting>
@@ -34,7 +35,7 @@ class Run:
     @property
     def snapshots(self) -> list[str]:
         """The folders below snapshots/ and evaluations/, one for each step evaluated before the last."""
-        steps = snapshot_steps(self.config["trainer"]["steps"], self.hardware.snapshot_every)
+        steps = snapshot_steps(self.config.trainer.steps, self.hardware.snapshot_every)
         return [step_name(step) for step in steps]
 
     @property
@@ -102,8 +103,8 @@ class Study:
     def reduced_data(self) -> dict[Path, tuple[str, dict[str, Any]]]:
         """Training data without rows of benchmarks: {folder: (dataset, what it is compared with)}."""
         needed = list(self.compared.items())
-        datasets = [run.config["dataset"] for run in self.runs]
-        needed += [(data["name"], data["decontaminated"]) for data in datasets if "decontaminated" in data]
+        datasets = [run.config.dataset for run in self.runs]
+        needed += [(data.name, data.decontaminated) for data in datasets if data.decontaminated]
         root = RESULTS.data_root
         own = {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
         return own | (self.tuning.reduced_data if self.tuning else {})

@@ -115,9 +115,9 @@ def _jobs(study: Study, sizes: Mapping[str, ModelSizes], evaluation_tokens: Mapp
     answering = [(str(Subject(model=name)), name, f"base_model {name}") for name in study.base_models]
     for run in study.runs:
         yield plain("lock", run.key, *_decided_by(study, run))
-        data = training_folder(RESULTS.data_root, run.config["dataset"])
+        data = training_folder(RESULTS.data_root, run.config.dataset)
         made = f"decontaminate {data}" if data in study.reduced_data else f"prepare_data {run.dataset}"
-        found = cost(sizes[run.model], training_tokens(run.config["trainer"]))
+        found = cost(sizes[run.model], training_tokens(run.config.trainer))
         inputs = (f"lock {run.key}", f"base_model {run.model}", made, "mlflow_ready")
         yield timed("train", run.key, found, *inputs)
         answering += [(subject, run.model, f"train {run.key}") for subject in subjects(run)]

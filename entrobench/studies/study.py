@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.catalogue import variants
-from entrobench.catalogue.variants import Variant
-from entrobench.config import Hardware, TrainerConfig, canonical_hash, parse, stored
+from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.distributed.launch import check_processes
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks
+from entrobench.models.model_recipes import window_of_recipe
 from entrobench.results import NO_STUDY, RESULTS
+from entrobench.run_config import RunConfig, RunDataset, RunModel
 
 from . import decontamination, derived, named_inputs
 from .named_inputs import Recipe, Recipes
@@ -165,37 +166,25 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
         evaluate_every, published = _evaluation_schedule({**content, **setting}, where)
         kept = dataclasses.replace(hardware, snapshot_every=evaluate_every)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
+        _check_window(model, trainer, where)
         compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
-                config = _run_config(model, dataset, compared, method, seed, trainer)
+                data = RunDataset(dataset.name, dataset.recipe_hash, dataset.prompt, compared)
+                config = RunConfig(RunModel(model.name, model.recipe_hash), data, method, seed, trainer)
                 names = setting["name"], model.name, dataset.name, method.name
                 yield _place(Run(*names, seed, config, kept, Path(), published), path)
 
 
-def _run_config(
-    model: Recipe,
-    dataset: Recipe,
-    compared: Mapping[str, Any],
-    method: Variant,
-    seed: int,
-    trainer: TrainerConfig,
-) -> dict[str, Any]:
-    """All that decides a run's result and nothing else, with its hash."""
-    data = {"name": dataset.name, "recipe_hash": dataset.recipe_hash, "prompt": dataset.prompt}
-    config: dict[str, Any] = {
-        "model": {"name": model.name, "recipe_hash": model.recipe_hash},
-        "dataset": {**data, "decontaminated": compared} if compared else data,
-        "method": {"name": method.name, "use": method.use, "values": method.values, **_found_by_runs(method)},
-        "seed": seed,
-        "trainer": stored(trainer),
-    }
-    return {**config, "hash": canonical_hash(config)}
-
-
-def _found_by_runs(method: Variant) -> dict[str, Any]:
-    """The declarations of values that runs decide. Without any there is no key, so that older hashes hold."""
-    return {"derived": method.derived} if method.derived else {}
+def _check_window(model: Recipe, trainer: TrainerConfig, where: str) -> None:
+    """Refuse sequences beyond the model's positions; an embedded model's prompts are shorter than the limit."""
+    window = window_of_recipe(model.name, model.spec)
+    if window is None or model.spec["kind"] == "embedded":
+        return
+    longest = trainer.max_prompt_tokens + trainer.max_response_tokens
+    if longest > window:
+        said = f"max_prompt_tokens {trainer.max_prompt_tokens} + max_response_tokens {trainer.max_response_tokens}"
+        raise InputError(f"{where}: trainer: {said} is above the {window} tokens that {model.name} was made for")
 
 
 def _place(run: Run, path: Path) -> Run:
@@ -209,7 +198,7 @@ def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
     shared = [run for study in included for run in study.runs]
     for run in own + shared:
         first = joined.setdefault(run.key, run)
-        if first is not run and (run in own or first.config["hash"] != run.config["hash"]):
+        if first is not run and (run in own or first.config.hash != run.config.hash):
             raise InputError(
                 f"{path}: two settings, {first.setting!r} and {run.setting!r}, hold the run {run.key}; rename a method"
             )
@@ -277,7 +266,7 @@ def _warnings(runs: list[Run], path: Path) -> list[str]:
     idle = {
         run.method
         for run in runs
-        if run.config["trainer"]["updates"] == 1 and variants.inert_on_policy(run.config["method"]["use"])
+        if run.config.trainer.updates == 1 and variants.inert_on_policy(run.config.method.use)
     }
     one_update = "makes one update per step, where policy and sampling policy agree"
     return [f"{path}: {method} does nothing here: trainer.updates 1 {one_update}" for method in sorted(idle)]

@@ -15,8 +15,9 @@ from entrobench.config import canonical_hash
 from entrobench.distributed.launch import options
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError, nearest
-from entrobench.provenance import MATHEMATICS, made_otherwise
+from entrobench.provenance import made_otherwise
 from entrobench.results import RESULTS, DataFolder, StudyFolder, Subject
+from entrobench.run_config import MATHEMATICS
 
 from . import derived, named_inputs, published
 from .decontamination import reduced_folder, training_folder
@@ -58,7 +59,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
 def _check_engines(study: Study) -> None:
     """Refuse a study whose engine this environment, in which its jobs run, does not have."""
     sampling = {evaluation.shared.engine for evaluation in study.evaluations.values()}
-    for name in {run.config["trainer"]["engine"] for run in study.runs} | sampling:
+    for name in {run.config.trainer.engine for run in study.runs} | sampling:
         check_engine(name, str(study.path))
 
 
@@ -148,8 +149,8 @@ class Workflow:
     def training_inputs(self, key: str) -> list[str]:
         """Base model, data and the method's source file, so that editing it re-runs its own runs alone."""
         run = self.runs[key]
-        source = method_infos()[run.config["method"]["use"]].source
-        data = DataFolder(training_folder(RESULTS.data_root, run.config["dataset"]))
+        source = method_infos()[run.config.method.use].source
+        data = DataFolder(training_folder(RESULTS.data_root, run.config.dataset))
         return [str(file) for file in (RESULTS.model(run.model).about, data.manifest, source)]
 
     def compared_inputs(self, dataset: str, key: str) -> list[str]:
@@ -174,7 +175,7 @@ class Workflow:
     def hardware_options(self, key: str) -> str:
         """Options of `entrobench train` for a run's hardware."""
         run = self.runs[key]
-        every = run.hardware.snapshot_every or (run.config["trainer"]["steps"] if self.keeps_snapshots else 0)
+        every = run.hardware.snapshot_every or (run.config.trainer.steps if self.keeps_snapshots else 0)
         return " ".join(options(replace(run.hardware, snapshot_every=every)))
 
     def processes(self, key: str) -> int:

@@ -6,13 +6,14 @@ the import of its study replaces it (`track`).
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrobench.errors import InputError
 from entrobench.results import Results, RunFolder
+from entrobench.run_config import RunConfig, read_config
 from entrobench.training.live import read_live
 
 from .experiments import LIVE, RUN_KEY, log_metrics, log_params, one_writer, open_client, study_experiment
@@ -42,14 +43,24 @@ def look(client: MlflowClient, database: Path, seen: dict[Path, int]) -> None:
         except FileNotFoundError:
             continue  # the run does not train, or has just finished
         if rows and seen.get(run.live) != changed:
-            with one_writer(database):
-                _bring_up(client, database, run, rows)
+            if config := _config(run):
+                with one_writer(database):
+                    _bring_up(client, database, run, config, rows)
             seen[run.live] = changed
 
 
-def _bring_up(client: MlflowClient, database: Path, run: RunFolder, rows: list[dict[str, float]]) -> None:
+def _config(run: RunFolder) -> RunConfig | None:
+    """The run's config; None where another version left the run behind, which nobody trains any more."""
+    try:
+        return read_config(run.folder)
+    except InputError:
+        return None
+
+
+def _bring_up(
+    client: MlflowClient, database: Path, run: RunFolder, config: RunConfig, rows: list[dict[str, float]]
+) -> None:
     study, key = run.study.name, str(run.key)
-    config = json.loads(run.config.read_text())
     experiment = study_experiment(client, study, database)
     identity = run_identity(key, config)
     found = client.search_runs([experiment], f"tags.{RUN_KEY} = '{identity}'", max_results=1)

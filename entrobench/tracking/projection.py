@@ -14,9 +14,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from entrobench.config import canonical_hash
+from entrobench.config import canonical_hash, stored
 from entrobench.provenance import sha256_file
 from entrobench.results import RunFolder, StudyFolder, Subject
+from entrobench.run_config import RunConfig
 
 if TYPE_CHECKING:
     from entrobench.studies.runs import Run, Study
@@ -124,24 +125,24 @@ def _training_run(study: Study, run: Run, files: RunFolder, scores: Scores, eval
     )
 
 
-def run_tags(study: str, config: Mapping[str, Any]) -> dict[str, str]:
+def run_tags(study: str, config: RunConfig) -> dict[str, str]:
     """The tags by which the UI groups training runs."""
-    names = {part: config[part]["name"] for part in ("model", "dataset", "method")}
-    return {"study": study, **names, "seed": str(config["seed"]), "config_hash": config["hash"]}
+    names = {"model": config.model.name, "dataset": config.dataset.name, "method": config.method.name}
+    return {"study": study, **names, "seed": str(config.seed), "config_hash": config.hash}
 
 
-def run_params(config: Mapping[str, Any]) -> dict[str, str]:
+def run_params(config: RunConfig) -> dict[str, str]:
     """A run's settings by dotted keys."""
-    return flatten({key: value for key, value in config.items() if key not in ("hash", "mathematics")})
+    return flatten(stored(config))
 
 
 def _tags(study: Study, model: str, dataset: str, method: str) -> dict[str, str]:
     return {"study": study.name, "model": model, "dataset": dataset, "method": method}
 
 
-def run_identity(key: str, config: Mapping[str, Any]) -> str:
+def run_identity(key: str, config: RunConfig) -> str:
     """The key of a training run in MLflow: its place in the study and the hash of its config."""
-    return f"{Subject(key)}#{config['hash']}"
+    return f"{Subject(key)}#{config.hash}"
 
 
 def step_metrics(rows: Iterable[Mapping[str, Any]]) -> list[Metric]:

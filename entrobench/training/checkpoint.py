@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,58 @@ from torch import Tensor
 
 from entrobench.distributed.sharding import full, like
 from entrobench.errors import InputError
-from entrobench.results import Checkpoint, step_name
+from entrobench.models.weights import model_tensors, restore_model
+from entrobench.results import Checkpoint, RunFolder, step_name
+
+from .assembly import Parts
 
 KEPT = 2  # ours: the newest and the one before
+
+
+@dataclass
+class Position:
+    """How far a run has come."""
+
+    step: int = 0
+    updates: int = 0
+    batches: int = 0  # of prompts, those that refill a step included
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+
+def keep(parts: Parts, position: Position, identity: Mapping[str, str]) -> None:
+    """Save all that the run needs to go on from here; every process has to ask, and the first writes."""
+    tensors = {"model": model_tensors(parts.model), "optimizer": optimizer_tensors(parts.optimizer)}
+    if parts.reference is not None:
+        tensors["reference"] = model_tensors(parts.reference)
+    state = {"identity": dict(identity), **vars(position), "method": dataclasses.asdict(parts.method.state)}
+    if parts.ranks.first:
+        save(RunFolder(parts.folder).checkpoints, position.step, tensors, state)
+    parts.ranks.wait()
+
+
+def resume(parts: Parts, identity: Mapping[str, str]) -> Position | None:
+    """Bring the parts to the newest checkpoint, None where there is none.
+
+    One of another method's source or of other mathematics is of no use and goes.
+    """
+    folder = RunFolder(parts.folder).checkpoints
+    if stale(folder, identity):
+        print("the method's source or the mathematics has changed: starting afresh", flush=True)
+        discard(folder)
+    found = latest(folder, identity)
+    state: dict[str, Any] = {"step": 0} if found is None else load_state(found)
+    if parts.ranks.first:
+        parts.snapshots.resume(state["step"])
+    if found is None:
+        return None
+    restore_model(parts.model, load_tensors(found, "model"))
+    restore_optimizer(parts.optimizer, load_tensors(found, "optimizer"))
+    if parts.reference is not None:
+        restore_model(parts.reference, load_tensors(found, "reference"))
+    parts.method.state = parts.method.State(**state["method"])
+    print(f"resuming after step {state['step']}", flush=True)
+    batches = state.get("batches", state["step"])  # older checkpoints drew one batch a step
+    return Position(state["step"], state["updates"], batches, state["rows"])
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:

@@ -13,13 +13,13 @@ from torch import Tensor
 from entrobench.api import Method, MiniBatch, StepBatch
 from entrobench.config import TrainerConfig
 from entrobench.distributed.sharding import Whole, whole_weights
-from entrobench.engines.rollout import Engine
 from entrobench.entropy.logits import TokenStat, entropy
 from entrobench.errors import InputError
 from entrobench.objective import rollout_weights
 
 from . import hook_checks
-from .answers import Answer, Prompt, Reward, Sampled, Sampler, reward_of
+from .answers import Answer, Prompt, Sampled, Sampler, reward_of
+from .clamp_diagnostics import ClampDiagnostic
 from .forward import Sequences, frozen_forward, pack
 from .micro_batches import ForwardLimits
 from .update import keyed_generator, minibatch_of
@@ -56,8 +56,7 @@ def minibatches(
     """
     batch = experience.batch
     keep, advantages = hook_checks.keep(method, batch), hook_checks.advantages(method, batch)
-    method.before_updates(batch)
-    hook_checks.state(method)
+    hook_checks.before_updates(method, batch)
     keep = keep & experience.sampled.trainable
     made = 0  # the first update that is made is update 0, for it is on policy
     for rows in torch.arange(len(keep), device=keep.device).chunk(updates):
@@ -75,21 +74,17 @@ class Collector:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
-        engine: Engine,
-        reward: Reward,
+        sampler: Sampler,
         method: Method,
-        config: TrainerConfig,
-        seed: int,
         limits: ForwardLimits,
-        diagnostic: TokenStat | None = None,
+        diagnostic: ClampDiagnostic | None = None,
         whole: Whole | None = None,
     ) -> None:
         """`diagnostic` sees every response token once a step; `whole` is what the engine reads of sharded weights."""
         self.diagnostic = diagnostic
-        self.model, self.engine, self.method, self.config, self.limits = model, engine, method, config, limits
+        self.model, self.sampler, self.method, self.limits = model, sampler, method, limits
+        self.engine, self.config = sampler.engine, sampler.config
         self.whole = whole
-        self.sampler = Sampler(tokenizer, engine, reward, config, seed, limits.ranks)
 
     def collect(
         self,

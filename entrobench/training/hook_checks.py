@@ -1,27 +1,70 @@
-"""Checks of what a method's hooks return, before it is used; a wrong return stops the training."""
+"""A method's hooks are called here, and what they return is checked before anything is made of it.
+
+A wrong return, or an exception inside a hook, stops the training in one line.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from entrobench.api import Method, MiniBatch, Progress, StepBatch, TokenBatch
+from entrobench.api import Method, MiniBatch, Progress, StepBatch, StepSummary, TokenBatch, TrainerConfig
 from entrobench.entropy.logits import TokenStat, is_own
 from entrobench.errors import InputError
 
 
 class HookError(InputError):
-    """A hook returned what it must not; names hook and first bad position, the trainer adds method and step."""
+    """A hook returned what it must not, or raised: then `__cause__` is the exception.
+
+    The message names hook and first bad position, or file and line; the trainer adds method and step.
+    """
+
+
+@contextmanager
+def inside(method_class: type[Method], hook: str) -> Iterator[None]:
+    """Whatever a hook raises becomes a HookError that names the hook and the line of the method's file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a method is its author's code and may raise anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise HookError(f"{hook} raised {said} at {_place(method_class, error)}") from error
+
+
+def _place(method_class: type[Method], error: Exception) -> str:
+    """The deepest line in the method's own files that an exception went through, as file:line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    bases = (base for base in method_class.__mro__ if base not in (Method, object))
+    files = {getattr(sys.modules.get(base.__module__), "__file__", None) for base in bases}
+    frame = ([frame for frame in frames if frame.filename in files] or list(frames))[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def log(error: HookError) -> None:
+    """Print the traceback of an exception inside a hook: for the log, since the message is one line."""
+    if error.__cause__ is not None:
+        traceback.print_exception(error.__cause__)
+
+
+def build(method_class: type[Method], config: Any, trainer: TrainerConfig) -> Method:
+    """Make a method; its `initial_state` runs here."""
+    with inside(method_class, "initial_state"):
+        return method_class(config, trainer)
 
 
 def temperature(method: Method, progress: Progress) -> float:
     """The temperature that `sampling` returns. Raises HookError unless it is a finite number above 0."""
-    found = method.sampling(progress)
+    with inside(type(method), "sampling"):
+        found = method.sampling(progress)
     value = found.get("temperature") if isinstance(found, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise HookError(f"sampling must return {{'temperature': a finite number above 0}}, got {found!r}")
@@ -30,18 +73,36 @@ def temperature(method: Method, progress: Progress) -> float:
 
 def keep(method: Method, step: StepBatch) -> Tensor:
     """The result of `keep`, [S] bool."""
-    return _tensor("keep", method.keep(step), step.rewards.shape, "[S]", torch.bool)
+    with inside(type(method), "keep"):
+        value = method.keep(step)
+    return _tensor("keep", value, step.rewards.shape, "[S]", torch.bool)
 
 
 def advantages(method: Method, step: StepBatch) -> Tensor:
     """The result of `advantages`, [S,T]; finite also outside the mask, where it is multiplied by 0."""
-    value = _tensor("advantages", method.advantages(step), step.mask.shape, "[S,T]", step.rewards.dtype)
-    return finite("advantages", value)
+    with inside(type(method), "advantages"):
+        value = method.advantages(step)
+    return finite("advantages", _tensor("advantages", value, step.mask.shape, "[S,T]", step.rewards.dtype))
+
+
+def before_updates(method: Method, step: StepBatch) -> None:
+    """Call `before_updates`, and look at the state that it leaves."""
+    with inside(type(method), "before_updates"):
+        method.before_updates(step)
+    state(method)
+
+
+def after_step(method: Method, summary: StepSummary) -> None:
+    """Call `after_step`, and look at the state that it leaves."""
+    with inside(type(method), "after_step"):
+        method.after_step(summary)
+    state(method)
 
 
 def select(method: Method, batch: MiniBatch, rng: Any) -> dict[str, Tensor]:
     """The result of `select`, {name: [B,T]} numbers or bools, finite inside the mask."""
-    found = method.select(batch, rng)
+    with inside(type(method), "select"):
+        found = method.select(batch, rng)
     if not isinstance(found, Mapping):
         raise HookError(f"select must return a mapping of names to [B,T] tensors, got {type(found).__name__}")
     if method.divisor == "selected" and "selected" not in found:
@@ -54,7 +115,8 @@ def select(method: Method, batch: MiniBatch, rng: Any) -> dict[str, Tensor]:
 
 def token_stats(method: Method) -> dict[str, TokenStat]:
     """The statistics of `token_stats`, each refusing to return anything but [n] floats."""
-    found = method.token_stats()
+    with inside(type(method), "token_stats"):
+        found = method.token_stats()
     if not isinstance(found, Mapping):
         raise HookError(f"token_stats must return a mapping of names to functions, got {type(found).__name__}")
     known = {*found, "logp", "entropy"}
@@ -64,16 +126,18 @@ def token_stats(method: Method) -> dict[str, TokenStat]:
         raise HookError(
             f"old_stats names {name!r}, which is none of token_stats: {', '.join(found) or 'there are none'}"
         )
-    return {name: _stat(name, function) for name, function in found.items()}
+    return {name: _stat(method, name, function) for name, function in found.items()}
 
 
-def _stat(name: str, function: TokenStat) -> TokenStat:
+def _stat(method: Method, name: str, function: TokenStat) -> TokenStat:
     if is_own(function):  # ours: needs no check, and must be recognised where it shares work
         return function
 
     def checked(logits: Tensor) -> Tensor:
         version = logits._version
-        value = _tensor(f"token_stats: {name}", function(logits), logits.shape[:1], "[n]", logits.dtype)
+        with inside(type(method), f"token_stats: {name}"):
+            value = function(logits)
+        value = _tensor(f"token_stats: {name}", value, logits.shape[:1], "[n]", logits.dtype)
         if logits._version != version:
             raise HookError(f"token_stats: {name} changes its logits in place; others still need them")
         return value
@@ -83,12 +147,15 @@ def _stat(name: str, function: TokenStat) -> TokenStat:
 
 def token_loss(method: Method, tokens: TokenBatch) -> Tensor:
     """The result of `token_loss`, [b,T]. Whether it is finite is seen in its sum: see `raise_non_finite`."""
-    return _tensor("token_loss", method.token_loss(tokens), tokens.mask.shape, "[b,T]", tokens.logp.dtype)
+    with inside(type(method), "token_loss"):
+        value = method.token_loss(tokens)
+    return _tensor("token_loss", value, tokens.mask.shape, "[b,T]", tokens.logp.dtype)
 
 
 def regularizer(method: Method, tokens: TokenBatch) -> Tensor | None:
     """The result of `regularizer`, [b,T] or None."""
-    value = method.regularizer(tokens)
+    with inside(type(method), "regularizer"):
+        value = method.regularizer(tokens)
     return None if value is None else _tensor("regularizer", value, tokens.mask.shape, "[b,T]", tokens.logp.dtype)
 
 

@@ -13,8 +13,8 @@ from entrobench.config import EvaluationConfig, parse
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError
 from entrobench.files import replacing
-from entrobench.provenance import MATHEMATICS
 from entrobench.results import AnswersFolder
+from entrobench.run_config import MATHEMATICS
 
 from .evaluation import configs_by_benchmark
 from .task_files import Benchmark, load_benchmark

@@ -19,14 +19,24 @@ from lm_eval.api.registry import register_model
 from entrobench.data.datasets import load_rows
 from entrobench.data.rows import problem_id
 from entrobench.engines.rollout import Sampling
-from entrobench.errors import InputError
+from entrobench.errors import InputError, unknown
 from entrobench.evaluation.grading.grader import grade, with_tolerance
 from entrobench.results import RESULTS
 
 from .task_files import TASKS
 
+LM_EVALS_OWN = ("max_batch_size",)  # what its command line passes to every model
 BATCH = 256  # ours: answers decoded side by side
 BATCHES = {"native": BATCH, "vllm": 16 * BATCH}  # ours; vLLM itself decides how many are side by side
+NEUTRAL: dict[str, tuple[Any, ...]] = {  # settings of other engines, and the values at which they change nothing
+    "do_sample": (True, False),  # `normalize_gen_kwargs` has made a temperature of it
+    "num_beams": (1, None),
+    "repetition_penalty": (1, None),
+    "presence_penalty": (0, None),
+    "frequency_penalty": (0, None),
+    "min_p": (0, None),
+    "n": (1, None),
+}
 LONGEST = 256  # tokens of an answer where neither task nor command line says; lm-eval's own default
 
 
@@ -76,16 +86,30 @@ class EngineLM(LM):  # type: ignore[misc]
     """A rollout engine as an lm-eval model; only generation is offered."""
 
     def __init__(
-        self, pretrained: str, device: str = "auto", seed: int = 0, batch_size: int = BATCH, engine: str = "native"
+        self,
+        pretrained: str = "",
+        device: str = "auto",
+        seed: int = 0,
+        batch_size: int | str = BATCH,
+        engine: str = "native",
+        **others: Any,
     ) -> None:
         """Load model and tokenizer from the folder `pretrained`. Raises InputError if either is missing."""
         super().__init__()
+        where = "lm-eval model entrobench"
+        if not pretrained:
+            raise InputError(f"{where}: --model_args pretrained=FOLDER is missing: the model's folder")
+        if given := [key for key, value in others.items() if key not in LM_EVALS_OWN and value is not None]:
+            allowed = ("pretrained", "device", "seed", "batch_size", "engine")
+            raise unknown("argument", given[0], allowed, f"{where}: --model_args")
+        if not str(batch_size).isdecimal() or int(batch_size) < 1:
+            raise InputError(f"{where}: --batch_size must be a whole number of answers, got {batch_size!r}")
         from entrobench.engines.choice import evaluation_engine
         from entrobench.models.language_model import load_tokenizer, resolve_device
 
         self.tokenizer = load_tokenizer(Path(pretrained))
-        where, self.rows = resolve_device(device), int(batch_size)
-        self.engine = evaluation_engine(engine, Path(pretrained), self.tokenizer, where, self.rows)
+        self.rows = int(batch_size)
+        self.engine = evaluation_engine(engine, Path(pretrained), self.tokenizer, resolve_device(device), self.rows)
         self.stream = f"evaluation/{int(seed)}"  # apart from the random numbers of training
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
@@ -153,16 +177,32 @@ class EngineLM(LM):  # type: ignore[misc]
 
 
 def _question(request: Instance) -> _Question:
-    text, values = request.args
-    stops = values.get("until") or ()
-    sampling = Sampling(
-        temperature=float(values.get("temperature", 0.0)),  # lm-eval's default is greedy
-        top_p=float(values.get("top_p", 1.0)),
-        top_k=int(values.get("top_k", 0)),
-        max_tokens=int(values.get("max_gen_toks", LONGEST)),
-    )
+    text, settings = request.args
+    sampling, stops = read_settings(settings, f"lm-eval task {request.task_name}")
     key = str(request.doc.get("id") or problem_id(text))
-    return _Question(request.task_name, key, text, sampling, (stops,) if isinstance(stops, str) else tuple(stops))
+    return _Question(request.task_name, key, text, sampling, stops)
+
+
+def read_settings(settings: Mapping[str, Any], where: str) -> tuple[Sampling, tuple[str, ...]]:
+    """A task's generation_kwargs as our sampling and its stop strings, read as lm-eval's own models read them.
+
+    Raises InputError for a setting that would change the answers and that no engine of ours has.
+    """
+    from lm_eval.models.utils import normalize_gen_kwargs
+
+    read: dict[str, Any] = dict(normalize_gen_kwargs(dict(settings), default_max_gen_toks=LONGEST))
+    known = {key: read.pop(key) for key in ("until", "max_gen_toks", "temperature", "top_p", "top_k") if key in read}
+    for key, value in read.items():
+        if key not in NEUTRAL or value not in NEUTRAL[key]:
+            allowed = "temperature, do_sample, top_p, top_k, max_gen_toks and its other names, until"
+            raise InputError(f"{where}: generation_kwargs: {key} {value!r} is not supported here (allowed: {allowed})")
+    sampling = Sampling(
+        temperature=float(known.get("temperature", 0.0)),  # lm-eval's default is greedy
+        top_p=float(known.get("top_p", 1.0)),
+        top_k=max(int(known.get("top_k", 0)), 0),  # vLLM and some tasks say -1 for off
+        max_tokens=int(known["max_gen_toks"]),
+    )
+    return sampling, tuple(stop for stop in known["until"] if stop)
 
 
 def _cut(text: str, stops: Sequence[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from entrobench.evaluation.grading.reading.exact_numbers import read_number
 from entrobench.evaluation.grading.reading.extraction import Extraction, extract, extract_gold
 from entrobench.evaluation.grading.reading.normalization import Unreadable, normalize
@@ -44,6 +42,6 @@ def _explain_side(name: str, found: Extraction) -> list[str]:
 def _describe(spelled: str) -> str:
     try:
         job = {"job": "describe", "prediction": spelled}
-        return str(shared_pool().run(job, time.monotonic() + SECONDS)["reason"])
+        return str(shared_pool().run(job, SECONDS)["reason"])
     except (Overrun, WorkerDied):
         return "nothing, within the time limit"

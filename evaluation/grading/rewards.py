@@ -14,7 +14,7 @@ from .grader import Verdict, grade, judge_answer
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
 Reward = Callable[[str, str, bool, str], Verdict]
-PAPER_SECONDS = 5.0  # wall for the whole reply; math-verify's own default for one step, its alarms are off
+PAPER_SECONDS = 5.0  # of CPU time for the whole reply; math-verify's own default for one step, its alarms are off
 
 
 def reward_function(name: str) -> Reward:
@@ -49,9 +49,9 @@ def _paper(response: str, gold: str, finished: bool, key: str = "") -> Verdict:
     job = {"job": "paper", "prediction": response, "gold": gold}
     reply: dict[str, Any]
     try:
-        reply = shared_pool().run(job, start + PAPER_SECONDS)
+        reply = shared_pool().run(job, PAPER_SECONDS)
     except Overrun:
-        reply = {"outcome": "timeout", "reason": "deadline passed"}
+        reply = {"outcome": "timeout", "reason": f"{PAPER_SECONDS:g} s of CPU time used up"}
     except WorkerDied:
         reply = {"outcome": "error", "reason": "the worker died"}
     outcome, extracted = reply["outcome"], reply.get("extracted", "")

@@ -1,8 +1,10 @@
-"""Persistent worker processes with a wall deadline per job: overrun kills the worker and a warm spare takes over.
+"""Persistent worker processes with CPU time per job: what overruns it ends, if need be with its worker.
+
+Wall time decides no verdict; PATIENCE only bounds the wait for a machine that stands still. A warm spare takes over.
 
 Workers are started with subprocess (never multiprocessing) and talk JSON lines over a socket pair, so a job can be
 given from any thread, script, notebook or daemonic process. A worker ends when its parent does: its socket closes,
-and a timer of the kernel ends a job that outlives its deadline.
+after a job that a timer of the kernel bounds.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,8 +24,11 @@ WORKER = "entrobench.evaluation.grading.worker"
 JOBS_PER_WORKER = 5_000  # then replaced, ours: bounds the memory of sympy's caches
 
 
+PATIENCE = 120.0  # wall, for one job and its wait for a free worker, ours
+
+
 class Overrun(Exception):
-    """The deadline passed before the worker answered."""
+    """The job used up its CPU time, or the wall deadline passed before the worker answered."""
 
 
 class WorkerDied(Exception):
@@ -50,14 +56,22 @@ class _Worker:
             self._wait_until_ready(deadline)
             remaining = _remaining(deadline)
             self.socket.settimeout(remaining)
-            self.socket.sendall(json.dumps({**job, "seconds": remaining}).encode() + b"\n")
+            self.socket.sendall(json.dumps(job).encode() + b"\n")
             self.jobs += 1
             reply: dict[str, Any] = json.loads(self._line(deadline))
             return reply
         except TimeoutError as error:
             raise Overrun from error
-        except OSError as error:
+        except (OSError, WorkerDied) as error:
+            if self._ran_out_of_time():
+                raise Overrun from error
             raise WorkerDied from error
+
+    def _ran_out_of_time(self) -> bool:
+        try:
+            return self.process.wait(timeout=1.0) == -signal.SIGPROF
+        except subprocess.TimeoutExpired:
+            return False
 
     def _wait_until_ready(self, deadline: float) -> None:
         if not self.ready:
@@ -96,8 +110,10 @@ class WorkerPool:
         self._idle: list[_Worker] = []
         self._killed: list[_Worker] = []
 
-    def run(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
+    def run(self, job: dict[str, Any], cpu_seconds: float, deadline: float | None = None) -> dict[str, Any]:
         """Give a job to a free worker; `deadline` is in time.monotonic() seconds. Raises Overrun or WorkerDied."""
+        deadline = time.monotonic() + PATIENCE if deadline is None else deadline
+        job = {**job, "cpu_seconds": cpu_seconds}
         if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Overrun
         try:
@@ -125,7 +141,7 @@ class WorkerPool:
 
         They import sympy, which takes minutes from a cold network disk or on a machine with much else to do.
         """
-        self.run({"job": "ping"}, time.monotonic() + seconds)
+        self.run({"job": "ping"}, cpu_seconds=1.0, deadline=time.monotonic() + seconds)
 
     def prepare(self) -> None:
         """Start a worker and the spare without waiting for them."""

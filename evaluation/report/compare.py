@@ -130,7 +130,7 @@ def used_values(study: Study) -> dict[tuple[str, str], list[float]]:
     """The numbers that each method runs with in this study: (method, key) -> different values."""
     used: dict[tuple[str, str], list[float]] = {}
     for run in study.runs:
-        for key, value in run.config["method"]["values"].items():
+        for key, value in run.config.method.values.items():
             if isinstance(value, (int, float)) and value not in used.setdefault((run.method, key), []):
                 used[run.method, key].append(value)
     return used

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrobench.config import stored
 from entrobench.errors import InputError
 from entrobench.evaluation.tables.clamps import clamp_tables
 from entrobench.evaluation.tables.entries import p_text, signed
@@ -188,7 +189,8 @@ def _used_line(rows: DataFrame, value: float) -> str:
 
 def _settings(study: Study) -> list[dict[str, Any]]:
     """Trainer and evaluation values; one that differs between cells names the cells."""
-    trainer = [(name, _by_cell(study, name)) for name in study.runs[0].config["trainer"]]
+    names = dict.fromkeys(name for run in study.runs for name in stored(run.config.trainer))
+    trainer = [(name, _by_cell(study, name)) for name in names]
     evaluation = [*_sampling(study), ("graders", ", ".join(study.graders))]
     general = [
         ("models", ", ".join(dict.fromkeys(run.model for run in study.runs))),
@@ -210,7 +212,7 @@ def _overlap(study: Study) -> dict[str, Any]:
     for name, compared in study.compared.items():
         manifest = DataFolder(reduced_folder(RESULTS.data_root, name, compared)).manifest
         found = json.loads(manifest.read_text())["decontamination"]
-        used = [run.config["dataset"].get("decontaminated", {}) for run in study.runs if run.dataset == name]
+        used = [run.config.dataset.decontaminated for run in study.runs if run.dataset == name]
         removed = set.intersection(*(set(section.get("against", ())) for section in used))
         counts = f"{name}: {found['matching']} of {found['rows']} training rows match"
         lines.append(f"{counts} a row of {', '.join(compared['against'])} ({found['rule']}).")
@@ -242,7 +244,7 @@ def _sampling(study: Study) -> Iterable[tuple[str, str]]:
 
 
 def _by_cell(study: Study, name: str) -> str:
-    return _grouped((_plain(run.config["trainer"][name]), f"{run.model} · {run.dataset}") for run in study.runs)
+    return _grouped((_plain(getattr(run.config.trainer, name)), f"{run.model} · {run.dataset}") for run in study.runs)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> str:
@@ -267,12 +269,12 @@ def _method_table(study: Study, provenance: Sequence[Mapping[str, Any]]) -> Tabl
 
     infos, rows = method_infos(), {}
     for run, origin in zip(study.runs, provenance, strict=True):
-        method = run.config["method"]
-        values = ", ".join(f"{key} {_plain(value)}" for key, value in method["values"].items())
-        info = infos.get(method["use"])
+        method = run.config.method
+        values = ", ".join(f"{key} {_plain(value)}" for key, value in method.values.items())
+        info = infos.get(method.use)
         texts = [
             run.method,
-            method["use"],
+            method.use,
             values or "none",
             info.paper if info else "not installed here",
             ", ".join(info.hooks) if info else "",
@@ -315,7 +317,7 @@ def _run_table(study: Study, provenance: Sequence[Mapping[str, Any]]) -> Table:
         rows.append(
             [
                 *key,
-                Entry(run.config["hash"][:12], value=run.config["hash"]),
+                Entry(run.config.hash[:12], value=run.config.hash),
                 Entry(f"{origin['seconds']:.0f}", value=origin["seconds"]),
                 Entry(f"{origin['peak_memory_bytes'] / 2**20:.0f}", value=origin["peak_memory_bytes"]),
                 Entry(_plain(origin.get("reused_from")), value=_plain(origin.get("reused_from"))),

@@ -20,6 +20,7 @@ from entrobench.evaluation.tables.sweep import COLUMNS
 from entrobench.evaluation.tables.wide_table import run_costs
 from entrobench.files import replacing
 from entrobench.results import StudyFolder
+from entrobench.run_config import MATHEMATICS
 from entrobench.studies import derived
 from entrobench.studies.decontamination import training_folder
 from entrobench.studies.named_inputs import benchmark_split
@@ -63,7 +64,7 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
         "cost": _cost(costs, grades),
         "provenance": {
             "package_version": provenance.package_version(),
-            "mathematics": provenance.MATHEMATICS,
+            "mathematics": MATHEMATICS,
             "grader_version": GRADER_VERSION,
         },
     }
@@ -77,10 +78,8 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
 
 def _seen_problems(study: Study, trials: Study, data: Path) -> set[str]:
     """The ids of all problems that trials train on or the study's benchmarks ask."""
-    folders = {(training_folder(data, run.config["dataset"]), "train") for run in trials.runs}
-    folders |= {
-        (training_folder(data, {"name": dataset}), split) for dataset, split in map(benchmark_split, study.benchmarks)
-    }
+    folders = {(training_folder(data, run.config.dataset), "train") for run in trials.runs}
+    folders |= {(data / dataset, split) for dataset, split in map(benchmark_split, study.benchmarks)}
     return {row.id for folder, split in folders for row in load_rows(folder, split)}
 
 

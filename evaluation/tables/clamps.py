@@ -30,7 +30,7 @@ def clamp_tables(study: Study, folder: Path) -> list[Table]:
     import pandas
 
     curves = pandas.read_parquet(StudyFolder(folder).curves)
-    runs = {(run.model, run.dataset, run.method): run.config["method"]["values"] for run in study.runs}
+    runs = {(run.model, run.dataset, run.method): run.config.method.values for run in study.runs}
     clamps = {key: float(values["clamp"]) for key, values in runs.items() if "clamp" in values}
     if not any(clamps.values()) or not any(column.startswith("clamp/") for column in curves.columns):
         return []
@@ -43,6 +43,7 @@ def clamp_tables(study: Study, folder: Path) -> list[Table]:
 
 def _row(key: tuple[str, str, str], clamp: float, size: int, steps: DataFrame) -> list[Entry]:
     """The entries of one arm; `size` is the vocabulary, `steps` are those of all its seeds."""
+
     kept = size - removed_count(clamp, size)
     row = [*(Entry(text, value=text) for text in key), Entry(f"{clamp:g}", value=clamp)]
     row.append(Entry(f"{kept:,} of {size:,}", value=kept))

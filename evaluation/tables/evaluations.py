@@ -47,7 +47,7 @@ def collect_evaluations(study: Study, folder: Path, problems: DataFrame, curves:
         answers = {step_of(name): place.evaluation(name) for name in run.snapshots}
         scores = {step: _scores(own, study.benchmarks, column, key) for step, own in answers.items()}
         final = _select(problems, key).groupby("benchmark", sort=False)
-        scores[run.config["trainer"]["steps"]] = final[column].mean()
+        scores[run.config.trainer.steps] = final[column].mean()
         scored = pandas.concat(scores, names=["step"]).rename("score").reset_index()
         spent = _spent(_select(curves, key), place)
         frames.append(scored.merge(spent, on="step").assign(study=study.name, **key))

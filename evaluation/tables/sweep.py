@@ -52,10 +52,10 @@ def sweep_table(study: Study, folder: Path) -> DataFrame:
 
 def _points(study: Study) -> list[tuple[str, str, str, float]]:
     """(variant, method, key, value) of every swept value."""
-    variants = {run.method: run.config["method"] for run in study.runs}
+    variants = {run.method: run.config.method for run in study.runs}
     points = []
-    for use in dict.fromkeys(variant["use"] for variant in variants.values()):
-        own = {name: variant["values"] for name, variant in variants.items() if variant["use"] == use}
+    for use in dict.fromkeys(variant.use for variant in variants.values()):
+        own = {name: variant.values for name, variant in variants.items() if variant.use == use}
         keys = [key for key in next(iter(own.values())) if len({str(values[key]) for values in own.values()}) > 1]
         if len(keys) > 1:
             raise InputError(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from shared.measure import run_config
 
 from entrobench.config import Hardware
 from entrobench.data.hub import ModelSizes
 from entrobench.models.footprint import ALLOWANCE, peak_memory
 from entrobench.training.answers import Prompt
+from entrobench.training.assembly import assemble
 from entrobench.training.trainer import Trainer
 
 
@@ -39,16 +40,6 @@ TINY = Size(ModelSizes("qwen2", 32, 2, 4, 2, 64, 512, True), 500, 4, 4, 8, 8, 16
 SMALL = Size(  # for the parity check
     ModelSizes("qwen2", 256, 4, 8, 2, 1024, 8192, True), 8000, 8, 4, 16, 32, 64, 0, 0, 1
 )
-
-
-class Bfloat16Trainer(Trainer):
-    """Computes as on a GPU, wherever it runs."""
-
-    precision = "bf16"
-
-
-class Float32Trainer(Trainer):
-    precision = "no"
 
 
 @dataclass(frozen=True)
@@ -146,22 +137,16 @@ def trainer_config(size: Size) -> Any:
     return TrainerConfig(**settings(size))
 
 
-def make_trainer(kind: type[Trainer], method: str, size: Size, folder: Path, hardware: Hardware) -> Trainer:
-    """One of our trainers on the model in `folder`, with prompts of random tokens.
+def make_trainer(precision: str, method: str, size: Size, folder: Path, hardware: Hardware) -> Trainer:
+    """Our trainer on the model in `folder`, with prompts of random tokens; `precision` is accelerate's name.
 
     Whatever accelerate remembers of an earlier trainer of this process goes.
     """
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(True)
-    config: Mapping[str, Any] = {
-        "hash": "gpu-check",
-        "seed": 0,
-        "dataset": {"prompt": "{problem}"},
-        "method": {"name": method, "use": method, "values": {}},
-        "trainer": settings(size),
-    }
-    identity = {"config_hash": "gpu-check"}
-    made = kind(config, folder / method, folder / "model", folder / "data", hardware, coin, identity)
-    made.prompts = random_prompts(size)
+    config = run_config(method, **settings(size))
+    folders = folder / method, folder / "model", folder / "data"
+    made = Trainer(assemble(config, *folders, hardware, coin, precision), {})
+    made.parts.prompts = random_prompts(size)
     return made

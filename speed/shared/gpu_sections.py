@@ -17,8 +17,6 @@ from shared.gpu_model import (
     FULL,
     SMALL,
     TINY,
-    Bfloat16Trainer,
-    Float32Trainer,
     Size,
     hardware_for,
     make_trainer,
@@ -126,9 +124,9 @@ def parity(place: Place) -> Iterator[Row]:
     found = []
     experience: Any = None
     for device in ("cpu", place.device):
-        made = make_trainer(Float32Trainer, "aent", size, folder, hardware_for(size, device, None))
+        made = make_trainer("no", "aent", size, folder, hardware_for(size, device, None))
         if experience is None:
-            experience = made.collector.collect(made.prompts[: size.prompts], 1, 1.0, None)
+            experience = made.parts.collector.collect(made.parts.prompts[: size.prompts], 1, 1.0, None)
         found.append(_one_gradient(made, _moved(experience, device)))
     (logp, gradient), (other_logp, other_gradient) = found
     apart = float((gradient - other_gradient).norm() / gradient.norm())
@@ -154,10 +152,10 @@ def _one_gradient(made: Any, experience: Any) -> tuple[torch.Tensor, torch.Tenso
     from entrobench.training.forward import frozen_forward
     from entrobench.training.update import accumulate_gradients
 
-    logp, _ = frozen_forward(made.model, experience.sequences, {}, 1.0, made.memory)
-    part = next(minibatches(made.method, experience, made.trainer.updates, made.memory))
-    accumulate_gradients(made.method, made.model, *part, made.memory, made.accelerator.backward)
-    gradient = torch.cat([weight.grad.flatten() for weight in made.model.parameters()])
+    logp, _ = frozen_forward(made.parts.model, experience.sequences, {}, 1.0, made.parts.limits)
+    part = next(minibatches(made.parts.method, experience, made.parts.config.updates, made.parts.limits))
+    accumulate_gradients(made.parts.method, made.parts.model, *part, made.parts.limits, made.parts.accelerator.backward)
+    gradient = torch.cat([weight.grad.flatten() for weight in made.parts.model.parameters()])
     return logp.cpu(), gradient.cpu()
 
 
@@ -182,10 +180,10 @@ def training(method: str, place: Place) -> Iterator[Row]:
     size = place.size
     capacity = torch.cuda.mem_get_info()[1] if place.cuda else None
     hardware = hardware_for(size, place.device, capacity)
-    made = make_trainer(Bfloat16Trainer, method, size, place.folder, hardware)
-    made.collector.engine.end_tokens = []  # every answer has the greatest length, as TRL's (min_new_tokens)
+    made = make_trainer("bf16", method, size, place.folder, hardware)
+    made.parts.collector.engine.end_tokens = []  # every answer has the greatest length, as TRL's (min_new_tokens)
     peaks: list[tuple[float | None, float | None]] = []
-    collect = made.collector.collect
+    collect = made.parts.collector.collect
 
     def watched(*arguments: Any) -> Any:
         place.peak()
@@ -193,11 +191,11 @@ def training(method: str, place: Place) -> Iterator[Row]:
         peaks.append((place.peak(), None))
         return found
 
-    made.collector.collect = watched  # type: ignore[method-assign]
+    made.parts.collector.collect = watched  # type: ignore[method-assign]
     rows, seconds = [], []
     for number in range(1 + STEPS):
         start = time.monotonic()
-        made.step += 1
+        made.position.step += 1
         row = made._one_step()
         place.synchronize()
         took = time.monotonic() - start
@@ -211,7 +209,7 @@ def training(method: str, place: Place) -> Iterator[Row]:
         yield "no step after the first fitted the time", None, "", f"the first took {took:.0f} s"
         return
     yield from _speeds(place, rows, seconds, hardware.micro_batch)
-    yield from _memory(peak_memory(size.sizes, made.trainer, hardware), peaks[1:])
+    yield from _memory(peak_memory(size.sizes, made.parts.config, hardware), peaks[1:])
 
 
 def _speeds(place: Place, rows: list[dict[str, float]], seconds: list[float], micro_batch: int) -> Iterator[Row]:

@@ -47,6 +47,15 @@ def _need(folder: Path, file: str) -> Path:
     return folder
 
 
+def run_config(method: str, **trainer: Any) -> Any:
+    """The config of a run that exists for its speed alone: it names the method, by its defaults, and the settings."""
+    from entrobench.config import TrainerConfig
+    from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+
+    dataset = RunDataset("any", "", "{problem}")
+    return RunConfig(RunModel("any", ""), dataset, Variant(method, method, {}), 0, TrainerConfig(**trainer))
+
+
 def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Run every contender once a round, after one round to warm up; wall seconds by name.
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from entrobench.api import EVIDENCE
 from entrobench.catalogue.marks import marks_of
 from entrobench.catalogue.pages import catalogue, page
+from entrobench.catalogue.registry import method_infos
 from entrobench.errors import InputError
 
+ROOT = Path(__file__).parents[2]
 VARIANT = """\
 # A named variant.
 description: >-
@@ -82,13 +86,44 @@ def test_an_installed_method_is_listed_and_a_broken_one_spoils_nothing(
     (variant.parent / "of_broken.yaml").write_text("use: broken_example\nvalues: {a: 1}\n")
     (variant.parent / "of_nothing.yaml").write_text("use: no_such_method\n")
     text = catalogue()
-    assert lines_of(text, "length_bonus ")[0][:4] == ["length_bonus", "advantages", "entrobench-example", "1.2"]
+    assert lines_of(text, "length_bonus ")[0][:6] == [
+        "length_bonus",
+        "not",
+        "stated",
+        "advantages",
+        "entrobench-example",
+        "1.2",
+    ]
+    assert re.search(r"^\d+ methods are built in, 2 installed; 3 named variants\.$", text, re.MULTILINE)
     assert lines_of(text, "of_broken ") == [["of_broken", "broken_example"]]
     assert "broken: no method no_such_method" in text
     assert not [name for name in sys.modules if name.startswith("entrobench_example")], "nothing is imported"
     assert "late" in page("aent")
     with pytest.raises(InputError, match="a_module_that_nobody_has"):
         page("broken_example")
+
+
+def test_every_built_in_method_says_how_its_formula_is_known(project: Path) -> None:
+    known = {n: info.constants.get("evidence") for n, info in method_infos().items() if info.origin == "built-in"}
+    assert set(known.values()) == set(EVIDENCE)
+    assert lines_of(catalogue(), "aent ")[0][:3] == ["aent", "code", "read"]
+    assert "known from:             third-party note" in page("fade")
+    third_party = {name for name, evidence in known.items() if evidence == EVIDENCE[-1]}
+    unsure = {name for name in third_party if "provisional" not in marks_of(name, {})}
+    assert unsure <= {"cispo", "sapo"}, "read in several frameworks that agree"
+
+
+def test_the_readmes_numbers_of_methods_and_settings() -> None:
+    built_in = [name for name, info in method_infos().items() if info.origin == "built-in"]
+    variants = list((ROOT / "config" / "methods").glob("*.yaml"))
+    sentence = f"{len(built_in)} methods are built in, with some {len(variants) // 10 * 10} named settings"
+    assert sentence in " ".join((ROOT / "README.md").read_text().split())
+    index = (ROOT / "methods" / "README.md").read_text()
+    for name in built_in:
+        assert re.search(rf"^\| `{name}` \|", index, re.MULTILINE), f"{name} has no row in methods/README.md"
+        assert f"\n## {name}\n" in index, f"{name} has no section in methods/README.md"
+    assert re.findall(r"^\| `(\w+)` \| .*test_\w+\.py` \|$", index, re.MULTILINE) == built_in
+    assert f"- {len(built_in)} methods, each a file" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_an_unknown_name_is_one_line(variant: Path) -> None:

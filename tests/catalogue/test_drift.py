@@ -30,6 +30,12 @@ EXPECTED: dict[str, tuple[list[object], list[str]]] = {
     "aent.clamp": ([0.33, 0.25, 0.4, 0.2, "0.3"], ["", "1.32x less", "1.21x more", "1.65x less", "1.1x less"]),
     "aent.adaptive": ([True, False], ["", "differs"]),
     "cispo.clip_high": ([0.2, 5.0, 4.0, 4.0], ["", "25x more", "20x more", "20x more"]),
+    "stare.scope": (["minibatch", "microbatch"], ["", "differs"]),
+    "stare.weight_positive": ([1.1, 1.05], ["", "1.05x less"]),
+    "lp_reg.fraction": ([0.01, 0.005], ["", "2x less"]),
+    "lp_reg.scope": (["minibatch", "microbatch"], ["", "differs"]),
+    "clip_v.deviations": ([8.5, 2.0], ["", "4.25x less"]),
+    "sent.scope": (["minibatch", "microbatch"], ["", "differs"]),
 }
 
 

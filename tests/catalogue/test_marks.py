@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import run_config
 
 from entrobench.catalogue import marks, registry
 from entrobench.catalogue.marks import method_marks
 from entrobench.catalogue.registry import method_infos
+from entrobench.run_config import RunConfig, Variant
 
 SOURCE = '''
 class Base(Method):
@@ -22,8 +25,9 @@ class Mine(Base):
 '''
 
 
-def config(updates: int = 2, use: str = "mine", **values: Any) -> dict[str, Any]:
-    return {"method": {"name": "variant", "use": use, "values": values}, "trainer": {"updates": updates}}
+def config(updates: int = 2, use: str = "mine", **values: Any) -> RunConfig:
+    made = run_config(updates=updates)
+    return replace(made, method=Variant("variant", use, values))
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_start_imports_nothing_heavy(arguments: list[str], project: Path) -> Non
 
 def test_methods_lists_methods_and_named_variants() -> None:
     lines = run("methods").stdout.splitlines()
-    assert lines[0].split() == ["method", "marks", "hooks", "origin", "paper"]
+    assert lines[0].split() == ["method", "known", "from", "marks", "hooks", "origin", "paper"]
     (aent,) = [line for line in lines if line.startswith("aent ")]
     for part in ("2509.03493", "token_stats, regularizer, after_step", "built-in"):
         assert part in aent
@@ -168,7 +168,7 @@ def test_options_of_train_are_the_fields_of_hardware(monkeypatch: pytest.MonkeyP
     others = {f.name: changed.get(type(getattr(Hardware(), f.name))) for f in dataclasses.fields(Hardware)}
     others |= {"device": "cpu", "weights": "sharded", "engine_address": "http://elsewhere:1"}
     monkeypatch.setattr(training, "parse", parse)
-    monkeypatch.setattr("entrobench.studies.lock.read_config", lambda folder: {})
+    monkeypatch.setattr("entrobench.run_config.read_config", lambda folder: {})
     for hardware in (Hardware(), Hardware(**others)):
         assert all(getattr(hardware, name) is not None for name in others)
         for arguments in ([], launch.options(hardware)) if hardware == Hardware() else (launch.options(hardware),):

@@ -8,11 +8,24 @@ from typing import Any
 import pytest
 
 from entrobench.catalogue.registry import load_method
-from entrobench.conformance.points import SAME, Subject
-from entrobench.conformance.rehearsal import WHOLE, Trace, padded, rehearse, reordered
+from entrobench.conformance.rehearsal import SAME, WHOLE, Trace, padded, rehearse, reordered
+from entrobench.conformance.subject import Subject
 from entrobench.training.update import ForwardLimits
 
 HARD: list[tuple[str, dict[str, Any]]] = [
+    ("asym_grpo", {}),
+    ("clip_b", {"deviations": 0.3}),
+    ("clip_v", {"deviations": 0.1, "share": 0.3}),
+    ("fade", {"target": 9.0}),
+    ("flexible_clip", {"schedule": "fall-rise-fall", "clip_low": 0.02, "clip_high": 0.02, "slope": 3.0}),
+    ("flexible_clip", {"schedule": "oscillating", "clip_low": 0.02, "clip_high": 0.02}),
+    ("lp_reg", {"fraction": 1.0, "floor": 0.1, "coefficient": 3.0}),
+    ("positive_reweighting", {"schedule": "epoch"}),
+    ("positive_reweighting", {"target": 9.0, "rate": 0.5}),
+    ("repo_r", {"coefficient": 0.1}),
+    ("sent", {"fraction": 0.4, "coefficient": 0.3}),
+    ("stare", {"variant": "C2", "target": 9.0, "fraction": 0.4, "adaptive": True, "rate": 0.2}),
+    ("wapo", {"clip_high": 0.05}),
     ("archer", {"quantile": 0.5, "low_entropy_clip": 0.05, "low_entropy_kl": 0.3, "high_entropy_kl": 0.1}),
     ("bapo", {"target": 1.5, "lower_start": 0.5, "upper_max": 3.0}),
     ("ce_gppo", {"clip_low": 0.05, "clip_high": 0.05}),
@@ -50,6 +63,9 @@ PER_MICRO_BATCH: list[tuple[str, dict[str, Any]]] = [
     ("clip_cov", {"fraction": 0.2, "covariance_low": 0.0, "covariance_high": 1e3, "scope": "microbatch"}),
     ("forking_tokens", {"scope": "microbatch"}),
     ("kl_cov", {"fraction": 0.3, "scope": "microbatch"}),
+    ("lp_reg", {"fraction": 0.7, "scope": "microbatch"}),
+    ("sent", {"fraction": 0.4, "scope": "microbatch"}),
+    ("stare", {"target": 9.0, "weight_positive": 2.0, "scope": "microbatch"}),
     ("steer", {"scope": "microbatch"}),
 ]
 
@@ -94,7 +110,9 @@ INERT: list[tuple[str, dict[str, Any]]] = [
     ("clip_higher", {"clip_high": 0.3}),
     ("dppo", {"threshold_low": 0.0, "threshold_high": 0.0}),
     ("erc", {"clip_high": 0.3}),
+    ("flexible_clip", {"clip_high": 0.3}),
     ("kl_cov", {"fraction": 0.5}),
+    ("sent", {"fraction": 0.5}),
     ("vespo", {}),
 ]
 

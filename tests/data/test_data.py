@@ -185,7 +185,7 @@ def test_a_wrong_jsonl_recipe_is_one_line(change: dict[str, Any], message: str) 
         ({"problem": "p", "gold": "1"}, "test.jsonl: row 2: no column 'answer' .there: problem, gold."),
         ({"problem": "p", "answer": " "}, "test.jsonl: row 2: answer is empty"),
         ({"problem": "p", "answer": None}, "test.jsonl: row 2: answer must be text, got None"),
-        ({"problem": "p", "answer": 3}, "test.jsonl: row 2: answer must be text, got 3"),
+        ({"problem": "p", "answer": 3.5}, "test.jsonl: row 2: answer must be text, got 3.5"),
         ({"problem": "", "answer": "1"}, "test.jsonl: row 2: problem is empty"),
         (["p", "1"], "test.jsonl: row 2: must be a JSON object, got list"),
     ],

@@ -152,3 +152,10 @@ def test_the_tasks_that_come_with_lm_eval_are_found(monkeypatch: pytest.MonkeyPa
         load_benchmark("arc_easy")
     with pytest.raises(InputError, match=r"unknown benchmark 'gsm8k_cott' .*did you mean 'gsm8k_cot'"):
         load_benchmark("gsm8k_cott")
+
+
+def test_a_task_whose_included_file_was_not_copied_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("task: mine\ninclude: _common.yaml\n")
+    (tmp_path / "_commons.yaml").write_text("output_type: generate_until\n")
+    with pytest.raises(InputError, match=r"mine.yaml: include: no file _common.yaml .*did you mean '_commons.yaml'"):
+        foreign_tasks.read_task(tmp_path / "mine.yaml")

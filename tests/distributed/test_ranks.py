@@ -27,20 +27,21 @@ import json, sys
 sys.path.insert(0, {here!r})
 from pathlib import Path
 import torch
-import entrobench.training.trainer as trainer
-load = trainer.load_model
-trainer.load_model = lambda folder, device: load(folder, device, torch.float64)
+from entrobench.training import assembly, checkpoint
+load = assembly.load_model
+assembly.load_model = lambda folder, device: load(folder, device, torch.float64)
 from tiny import run_config, tiny_trainer, weights
 from entrobench.distributed.sharding import full
 jobs = json.loads(sys.argv[1])
 for job in jobs:
-    config = run_config(job["method"], prompts=5, group_size=3, updates=1, learning_rate=1e-3)
-    config["trainer"]["steps"] = job["steps"]
+    config = run_config(
+        job["method"], prompts=5, group_size=3, updates=1, learning_rate=1e-3, steps=job["steps"]
+    )
     run = tiny_trainer(Path({model!r}), Path({data!r}), Path(job["folder"]), config, **job["hardware"])
     rows = run.run()
-    run._save_checkpoint()
-    flat = torch.cat([full(weight.detach()).flatten() for weight in run.model.parameters()])
-    if run.ranks.first:
+    checkpoint.keep(run.parts, run.position, run.identity)
+    flat = torch.cat([full(weight.detach()).flatten() for weight in run.parts.model.parameters()])
+    if run.parts.ranks.first:
         keep = {{name: value for name, value in rows[-1].items() if not name.startswith(("time", "seconds"))}}
         Path(job["folder"], "result.json").write_text(json.dumps([flat.tolist(), keep]))
 """

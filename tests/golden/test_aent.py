@@ -180,13 +180,15 @@ def test_the_state_survives_json_bit_for_bit() -> None:
 
 def test_the_controller_sees_the_token_mean_over_updates_at_the_sampling_temperature() -> None:
     """Two updates at temperature 0.7 and coefficient 0, against whole logits of the unwrapped model."""
+    from entrobench.training.answers import Sampler
     from entrobench.training.experience import Collector
-    from entrobench.training.trainer import summarise
+    from entrobench.training.rows import summarise
     from entrobench.training.update import Measures, accumulate_gradients, minibatch_of
 
     subject = method("aent", coefficient=0.0, adaptive=False)
     model = exact_model()
-    collector = Collector(model, tiny_tokenizer(), Replay(), even_words, subject, TRAINER, 0, WHOLE)
+    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, 0, WHOLE.ranks)
+    collector = Collector(model, sampler, subject, WHOLE)
     experience = collector.collect(fixed_prompts(), 1, 0.7, None)
     measures, values = Measures(), []
     for update in range(2):

@@ -45,4 +45,4 @@ def test_inside_the_band_it_is_grpo() -> None:
 )
 def test_the_band(schedule: str, step: int, expected: tuple[float, float]) -> None:
     subject: Any = method("entrocraft", schedule=schedule)
-    assert subject.band(step, 100) == pytest.approx(expected, rel=1e-12)
+    assert subject._band(step, 100) == pytest.approx(expected, rel=1e-12)

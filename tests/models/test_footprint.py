@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from counted import storage_bytes, tensors_of
-from tiny import run_config, tiny_model, tiny_trainer
+from tiny import run_config, tiny_model
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.distributed.tensor import DTensor
@@ -22,6 +21,7 @@ from entrobench.distributed.sharding import Whole, shard
 from entrobench.engines.native import NativeModel
 from entrobench.errors import InputError
 from entrobench.models.footprint import GIB, activation_bytes, parameters, peak_memory, refuse_too_small
+from entrobench.training.refusals import check_machine
 
 MODELS = {
     "0.5B": ModelSizes("qwen2", 896, 24, 14, 2, 4864, 151_936, True),
@@ -88,17 +88,14 @@ def test_the_line_names_the_setting_that_helps(hardware: Hardware, cure: str) ->
         refuse_too_small(peak, 24 * GIB, "here")
 
 
-def test_training_refuses_a_gpu_that_is_too_small_before_it_loads_the_model(
+def test_a_gpu_that_is_too_small_is_refused_before_anything_is_loaded(
     tiny_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a machine that seems to have a GPU of one MiB."""
-    gpu = SimpleNamespace(device=torch.device("cuda"), process_index=0, num_processes=1)
-    monkeypatch.setattr("accelerate.Accelerator", lambda **settings: gpu)
-    monkeypatch.setattr("entrobench.training.trainer.resolve_device", lambda name: gpu.device)
-    monkeypatch.setattr("entrobench.training.trainer.load_model", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("entrobench.models.language_model.resolve_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (2**19, 2**20))
     with pytest.raises(InputError, match=r"run/config.json: .* of a GPU of 0\.0 GiB tensors may fill"):
-        tiny_trainer(*tiny_folders, tmp_path / "run", run_config())
+        check_machine(run_config(), tmp_path / "run", tiny_folders[0], Hardware())
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from entrobench.engines.native import Cache, NativeModel
 from entrobench.entropy import row_statistics
 from entrobench.models.footprint import peak_memory
 from entrobench.training import experience, trainer
+from entrobench.training.assembly import assemble
 
 SIZES = {
     "1M": {"hidden_size": 160, "num_hidden_layers": 3, "intermediate_size": 480, "vocab_size": 1024},
@@ -40,12 +41,6 @@ PHASES = {  # of the counter -> of the model
 }
 
 
-class Bfloat16Trainer(trainer.Trainer):
-    """The trainer as it computes on a GPU."""
-
-    precision = "bf16"
-
-
 @pytest.fixture
 def make(tmp_path: Path) -> Any:
     """Make a bfloat16 trainer of a size, whose answers have the greatest length."""
@@ -60,14 +55,13 @@ def make(tmp_path: Path) -> Any:
         )
         model.save_pretrained(tmp_path / "model")
         tiny_tokenizer().save_pretrained(tmp_path / "model")
-        config = run_config("aent", prompts=4, group_size=4, updates=2, max_response_tokens=60, max_prompt_tokens=6)
-        config["trainer"]["temperature"] = changes.pop("temperature", 1.0)
+        lengths = {"max_response_tokens": 60, "max_prompt_tokens": 6, "temperature": changes.pop("temperature", 1.0)}
+        config = run_config("aent", prompts=4, group_size=4, updates=2, **lengths)
         hardware = Hardware(**{"device": "cpu", "micro_batch": 4, "head_chunk": 64, "rollout_rows": 16, **changes})
         AcceleratorState._reset_state(True)
-        found = Bfloat16Trainer(
-            config, tmp_path / "run", tmp_path / "model", save_data(tmp_path / "data"), hardware, coin_reward, {}
-        )
-        found.collector.engine.end_tokens = []
+        folders = tmp_path / "run", tmp_path / "model", save_data(tmp_path / "data")
+        found = trainer.Trainer(assemble(config, *folders, hardware, coin_reward, "bf16"), {})  # as on a GPU
+        found.parts.collector.engine.end_tokens = []
         return found, sizes_in(tmp_path / "model"), hardware
 
     yield made
@@ -76,8 +70,8 @@ def make(tmp_path: Path) -> Any:
 
 def count(made: Any, monkeypatch: pytest.MonkeyPatch) -> Counted:
     """Count a second step: the first one makes the optimizer's moments."""
-    engine = made.collector.engine
-    counted = Counted([*made.model.parameters(), *tensors_of(engine.model)])
+    engine = made.parts.collector.engine
+    counted = Counted([*made.parts.model.parameters(), *tensors_of(engine.model)])
     phases = [
         (engine, "generate", "rollout"),
         (NativeModel, "prefill", "prefill"),
@@ -96,7 +90,7 @@ def count(made: Any, monkeypatch: pytest.MonkeyPatch) -> Counted:
 
     monkeypatch.setattr(row_statistics, "_buffers", uncounted)
     with counted:
-        for made.step in (1, 2):
+        for made.position.step in (1, 2):
             counted.peaks.clear()
             made._one_step()
     return counted
@@ -111,13 +105,13 @@ def test_every_phase_of_a_step_against_counted_bytes(
 ) -> None:
     made, sizes, hardware = make(size, **SETTINGS[setting])
     counted = count(made, monkeypatch)
-    model = peak_memory(sizes, made.trainer, hardware)
+    model = peak_memory(sizes, made.parts.config, hardware)
     bytes_of = {phase: sum(parts.values()) for phase, parts in model.phases.items()}
     parts = model.phases["optimizer"]
-    moments = [value for state in made.optimizer.state.values() for value in state.values() if value.dim()]
-    assert parts["master weights"] == storage_bytes(made.model.parameters())
+    moments = [value for state in made.parts.optimizer.state.values() for value in state.values() if value.dim()]
+    assert parts["master weights"] == storage_bytes(made.parts.model.parameters())
     assert parts["moments"] == storage_bytes(moments)
-    assert parts["engine"] == pytest.approx(storage_bytes(tensors_of(made.collector.engine.model)), rel=0.01)
+    assert parts["engine"] == pytest.approx(storage_bytes(tensors_of(made.parts.collector.engine.model)), rel=0.01)
     for phase, names in PHASES.items():
         assert max(bytes_of[name] for name in names) == pytest.approx(counted.peaks[phase], rel=0.15), phase
     assert model.bytes == pytest.approx(max(counted.peaks.values()), rel=0.15)

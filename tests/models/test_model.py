@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from entrobench.models.language_model import (
     hidden_states,
     load_model,
     load_tokenizer,
+    refuse_beyond_window,
     resolve_device,
     weights_sha256,
 )
@@ -79,14 +81,6 @@ def test_an_end_token_that_the_model_does_not_have_is_one_line(tmp_path: Path) -
         load_tokenizer(folder)
 
 
-def test_scaled_logits_are_refused(tmp_path: Path) -> None:
-    folder = save_tiny(tmp_path / "model")
-    settings = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**settings, "final_logit_softcapping": 30.0}))
-    with pytest.raises(InputError, match="final_logit_softcapping is not supported"):
-        load_model(folder)
-
-
 def test_prompts_begin_as_the_tokenizer_says() -> None:
     tokenizer = tiny_tokenizer()
     assert encode_prompt(tokenizer, "3 + 4 =") == [BEGIN, 7, 14, 8, 17]
@@ -122,3 +116,31 @@ def test_devices() -> None:
 def test_the_hash_of_weights_follows_the_weights(tmp_path: Path) -> None:
     first, same, other = (save_tiny(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert weights_sha256(first) == weights_sha256(same) != weights_sha256(other)
+
+
+@pytest.mark.parametrize("change", ["logits", "rows"])
+def test_a_model_whose_logits_are_more_than_its_output_layer_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Whatever config.json calls it: the model's own logits are compared with the head's, once, when it is loaded."""
+    from transformers import LlamaForCausalLM
+
+    forward = LlamaForCausalLM.forward
+
+    def other(self: Any, *arguments: Any, **names: Any) -> Any:
+        output = forward(self, *arguments, **names)
+        output.logits = output.logits * 0.125 if change == "logits" else output.logits[..., :-1]
+        return output
+
+    folder = save_tiny(tmp_path / "model", "llama")
+    load_model(folder)
+    monkeypatch.setattr(LlamaForCausalLM, "forward", other)
+    with pytest.raises(InputError, match="are not its hidden states times its output layer"):
+        load_model(folder)
+
+
+def test_sequences_beyond_the_models_positions_are_refused(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model", "llama")
+    refuse_beyond_window(folder, 100, 28)
+    with pytest.raises(InputError, match="a prompt of 101 tokens and a response of up to 28 exceed its 128 positions"):
+        refuse_beyond_window(folder, 101, 28)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,7 +130,8 @@ def test_texts_from_files_are_escaped(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_settings_that_differ_between_cells_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=(0,), datasets=["chain2", "chain3"])
     for run in study.runs:
-        run.config["trainer"]["updates"] = 4 if run.dataset == "chain3" else 2
+        updates = 4 if run.dataset == "chain3" else 2
+        run.config = replace(run.config, trainer=replace(run.config.trainer, updates=updates))
     compare(study, study.results)
     text = Page(write_report(study, study.results).read_text()).text
     assert "2 (tiny · chain2); 4 (tiny · chain3)" in text
@@ -142,7 +144,7 @@ def test_the_report_needs_the_comparison(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_importing_the_comparison_loads_nothing_heavy() -> None:
-    modules = "report.compare, report.report, report.reference_check, tables.sweep"
+    modules = "report.compare, report.study_page, report.reference_check, tables.sweep"
     heavy = {"torch", "pandas", "numpy", "scipy", "matplotlib", "jinja2"}
     imports = "; ".join(f"import entrobench.evaluation.{module}" for module in modules.split(", "))
     check = f"import sys; {imports}; print(sorted({heavy} & set(sys.modules)))"
@@ -166,7 +168,8 @@ def test_training_rows_that_a_benchmark_asks_are_listed(tmp_path: Path, monkeypa
     (folder / "manifest.json").write_text(json.dumps({"decontamination": found}))
     study.compared, study.folder = {"chain2": compared}, study.results
     for run in study.runs:  # they were trained before the second benchmark was named
-        run.config["dataset"] = {"name": "chain2", "decontaminated": {"rule": RULE, "against": {"one/test": "a"}}}
+        left_out = {"rule": RULE, "against": {"one/test": "a"}}
+        run.config = replace(run.config, dataset=replace(run.config.dataset, decontaminated=left_out))
     page = Page(write_report(study, study.results).read_text())
     assert "chain2: 2 of 9 training rows match a row of one/test, two/test" in page.text
     assert (page.text.count("removed"), page.text.count("trained on")) == (2, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_methods_names_every_built_in_method_on_five_seeds() -> None:
     study = load_study("all-methods")
     built_in = {name for name, info in method_infos().items() if info.origin == "built-in"}
-    assert {run.config["method"]["use"] for run in study.runs} == built_in
+    assert {run.config.method.use for run in study.runs} == built_in
     assert {(run.model, run.dataset) for run in study.runs} == {("chain-qwen", "chain2")}
     assert {run.seed for run in study.runs} == set(range(5))
     assert study.warnings == [], "no method is inert"
@@ -28,12 +29,12 @@ def test_all_methods_names_every_built_in_method_on_five_seeds() -> None:
 
 def test_the_control_differs_in_its_reward_alone() -> None:
     study, control = load_study("all-methods"), load_study("control-random-reward")
-    methods = {run.method: run.config["method"] for run in study.runs}
-    assert methods == {run.method: run.config["method"] for run in control.runs}
-    settings = {run.config["trainer"]["reward"] for run in control.runs}
+    methods = {run.method: run.config.method for run in study.runs}
+    assert methods == {run.method: run.config.method for run in control.runs}
+    settings = {run.config.trainer.reward for run in control.runs}
     assert settings == {"random"}
     for run in control.runs:
-        assert {**run.config["trainer"], "reward": "boxed"} == study.runs[0].config["trainer"]
+        assert replace(run.config.trainer, reward="boxed") == study.runs[0].config.trainer
 
 
 # as committed runs carry them: a change of code, of presets or of study files that keeps settings keeps these
@@ -63,5 +64,5 @@ HASHES = {
 
 @pytest.mark.parametrize("name", HASHES)
 def test_config_hashes_stay(name: str) -> None:
-    hashes = {run.key: run.config["hash"] for run in load_study(name).runs}
+    hashes = {run.key: run.config.hash for run in load_study(name).runs}
     assert {key: hashes[key] for key in HASHES[name]} == HASHES[name]

@@ -141,14 +141,14 @@ def test_the_manifest_counts_and_lists_what_was_removed(words_dataset: Path) -> 
 
 def test_removal_is_part_of_a_runs_hash_and_report_is_not(words_dataset: Path) -> None:
     removing, reporting = study(), study(decontaminate="report")
-    section = removing.runs[0].config["dataset"]
-    assert section["decontaminated"] == removing.compared["words"] == reporting.compared["words"]
-    assert list(section["decontaminated"]["against"]) == ["words/test"]
-    assert "decontaminated" not in reporting.runs[0].config["dataset"]
-    assert removing.runs[0].config["hash"] != reporting.runs[0].config["hash"]
+    section = removing.runs[0].config.dataset
+    assert section.decontaminated == removing.compared["words"] == reporting.compared["words"]
+    assert list(section.decontaminated["against"]) == ["words/test"]
+    assert reporting.runs[0].config.dataset.decontaminated == {}
+    assert removing.runs[0].config.hash != reporting.runs[0].config.hash
     assert training_folder(words_dataset, section) == reduced_folder(words_dataset, "words", removing.compared["words"])
-    assert training_folder(words_dataset, reporting.runs[0].config["dataset"]) == words_dataset / "words"
-    assert study(benchmarks=["chain2", "words"]).runs[0].config["hash"] != removing.runs[0].config["hash"]
+    assert training_folder(words_dataset, reporting.runs[0].config.dataset) == words_dataset / "words"
+    assert study(benchmarks=["chain2", "words"]).runs[0].config.hash != removing.runs[0].config.hash
 
 
 def test_a_later_benchmark_needs_no_new_training(words_dataset: Path) -> None:
@@ -165,7 +165,7 @@ def test_embedded_studies_keep_their_hashes(project: Path) -> None:
     (project / "config/datasets/chain3.yaml").write_text("kind: chain\nchain: {operations: 3, problems: 50}\n")
     chains = study(datasets=["chain2"], benchmarks=["chain2", "chain3", "chain2-validation"])
     assert chains.compared == {}
-    assert set(chains.runs[0].config["dataset"]) == {"name", "recipe_hash", "prompt"}
+    assert set(chains.runs[0].config.content["dataset"]) == {"name", "recipe_hash", "prompt"}
     assert chains.reduced_data == {}
 
 

@@ -41,7 +41,7 @@ def test_a_gpu_that_is_too_small_is_refused_with_the_figure_that_does_not_fit() 
 @pytest.mark.parametrize("setting", ["math", "openr1"])
 def test_the_papers_values_stand_in_its_studies(setting: str) -> None:
     run = next(run for run in load_study(f"paper-{setting}").runs if run.method == "aent")
-    trainer = run.config["trainer"]
+    trainer = run.config.trainer
 
     def paper(section: str, key: str) -> object:
         values = SETTINGS[section][key]
@@ -49,14 +49,14 @@ def test_the_papers_values_stand_in_its_studies(setting: str) -> None:
 
     same = "max_prompt_tokens max_response_tokens learning_rate warmup_updates beta1 beta2 weight_decay grad_clip"
     for key in f"{same} clip_low clip_high dual_clip log_ratio_clamp temperature top_p loss_agg steps".split():
-        assert trainer[key] == paper("trainer", key), key
-    assert trainer["prompts"] == paper("trainer", "prompts_per_step")
-    assert trainer["group_size"] == paper("trainer", "rollouts_per_prompt")
-    assert trainer["updates"] == paper("trainer", "updates_per_step")
+        assert getattr(trainer, key) == paper("trainer", key), key
+    assert trainer.prompts == paper("trainer", "prompts_per_step")
+    assert trainer.group_size == paper("trainer", "rollouts_per_prompt")
+    assert trainer.updates == paper("trainer", "updates_per_step")
     for key in ["coefficient", "clamp", "warmup", "pull", *(f"entropy_{end}" for end in ("low", "high"))]:
-        assert run.config["method"]["values"][key] == paper("aent", key), key
+        assert run.config.method.values[key] == paper("aent", key), key
     for key in ["coefficient_rate", "coefficient_low", "coefficient_high"]:
-        assert run.config["method"]["values"][key] == paper("aent", key), key
+        assert run.config.method.values[key] == paper("aent", key), key
 
 
 def test_evaluation_along_the_way_is_in_the_plan() -> None:

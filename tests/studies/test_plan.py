@@ -11,7 +11,7 @@ import pytest
 
 from entrobench.config import EvaluationConfig, Hardware
 from entrobench.models.cost import RATE, SPREAD
-from entrobench.provenance import MATHEMATICS
+from entrobench.run_config import MATHEMATICS
 from entrobench.studies.plan import as_json, describe_schedule, plan_study, stage, study_sizes
 from entrobench.studies.runs import Run
 from entrobench.studies.schedule import simulate, study_jobs
@@ -75,7 +75,7 @@ def test_json_holds_every_runs_resolved_settings(in_root: None) -> None:
     listed = {run["run"]: run for run in content["list"]}
     assert listed.keys() == {run.key for run in study.runs}
     for run in study.runs:
-        assert listed[run.key]["config"] == run.config
+        assert listed[run.key]["config"] == run.config.content
         assert listed[run.key]["hardware"] == vars(run.hardware)
     assert content["sampling"].keys() == study.base_models.keys()
     for sampling in content["sampling"].values():

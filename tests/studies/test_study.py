@@ -12,6 +12,7 @@ import yaml
 
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError
+from entrobench.run_config import Variant
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 
@@ -58,9 +59,9 @@ def test_cross_product() -> None:
     ]
     run = study.run("tiny/chain2/aent/seed1")
     assert run.folder == Path("results/mine/runs/tiny/chain2/aent/seed1")
-    assert run.config["method"] | {"values": None} == {"name": "aent", "use": "aent", "values": None}
-    assert run.config["method"]["values"]["warmup"] == 5
-    assert run.config["method"]["values"]["clamp"] == 0.33
+    assert (run.config.method.name, run.config.method.use, run.config.method.derived) == ("aent", "aent", {})
+    assert run.config.method.values["warmup"] == 5
+    assert run.config.method.values["clamp"] == 0.33
     assert study.primary == "avg@8"
     assert list(study.base_models) == ["tiny"]
     assert list(study.datasets) == ["chain2"]
@@ -91,8 +92,8 @@ def test_published_numbers_are_named_by_folder_and_setting() -> None:
 
 def test_config_hash_covers_the_content_and_nothing_else() -> None:
     run = load(STUDY).runs[0]
-    content = {key: value for key, value in run.config.items() if key != "hash"}
-    assert run.config["hash"] == canonical_hash(content) == canonical_hash(json.loads(json.dumps(content)))
+    content = {key: value for key, value in run.config.content.items() if key not in ("hash", "mathematics")}
+    assert run.config.hash == canonical_hash(content) == canonical_hash(json.loads(json.dumps(content)))
     assert set(content) == {"model", "dataset", "method", "seed", "trainer"}
     elsewhere = load({**STUDY, "hardware": {"micro_batch": 2}, "description": "other", "evaluation": {"problems": 3}})
     assert elsewhere.runs[0].config == run.config
@@ -102,22 +103,22 @@ def test_config_hash_covers_the_content_and_nothing_else() -> None:
 @pytest.mark.parametrize("change", [{"trainer": {"steps": 3}}, {"seeds": [7]}, {"methods": {"grpo": None}}])
 def test_config_hash_differs_exactly_where_the_run_does(change: dict[str, Any]) -> None:
     before, after = load(STUDY).runs[0].config, load({**STUDY, **change}).runs[0].config
-    assert (before["hash"] == after["hash"]) == (before == after) == ("methods" in change)
+    assert (before.hash == after.hash) == (before == after) == ("methods" in change)
 
 
 def test_recipes_are_part_of_the_hash() -> None:
     before = load(STUDY).runs[0].config
     Path("config/datasets/chain2.yaml").write_text("kind: chain\nchain: {problems: 201}\n")
     after = load(STUDY).runs[0].config
-    assert before["dataset"]["recipe_hash"] != after["dataset"]["recipe_hash"]
-    assert before["model"]["recipe_hash"] != after["model"]["recipe_hash"]  # the base model is trained on these data
+    assert before.dataset.recipe_hash != after.dataset.recipe_hash
+    assert before.model.recipe_hash != after.model.recipe_hash  # the base model is trained on these data
 
 
 def test_settings_with_values_per_setting() -> None:
     setting = {"name": "a", "model": "tiny", "dataset": "chain2", "methods": ["grpo"], "trainer": {"steps": 7}}
     study = load({"settings": [setting], "seeds": [0], "benchmarks": ["chain2"], "trainer": {"steps": 9, "prompts": 4}})
-    trainer = study.runs[0].config["trainer"]
-    assert (trainer["steps"], trainer["prompts"]) == (7, 4)
+    trainer = study.runs[0].config.trainer
+    assert (trainer.steps, trainer.prompts) == (7, 4)
     assert study.runs[0].setting == "a"
 
 
@@ -125,10 +126,10 @@ def test_variants_and_presets() -> None:
     Path("config/methods").mkdir()
     Path("config/methods/mild.yaml").write_text("use: aent\nvalues: {coefficient: 0.001, warmup: 9}\n")
     study = load({**STUDY, "methods": {"mild": None, "aent": {"use": "mild", "warmup": 4}}, "seeds": [0]})
-    mild, aent = (run.config["method"] for run in study.runs)
-    assert (mild["name"], mild["use"], mild["values"]["warmup"]) == ("mild", "aent", 9)
-    assert (aent["name"], aent["use"], aent["values"]["warmup"]) == ("aent", "aent", 4)
-    assert aent["values"]["coefficient"] == 0.001
+    mild, aent = (run.config.method for run in study.runs)
+    assert (mild.name, mild.use, mild.values["warmup"]) == ("mild", "aent", 9)
+    assert (aent.name, aent.use, aent.values["warmup"]) == ("aent", "aent", 4)
+    assert aent.values["coefficient"] == 0.001
 
 
 def test_include_joins_studies_and_counts_equal_runs_once() -> None:
@@ -256,7 +257,7 @@ def test_broken_variant_harms_only_those_who_name_it() -> None:
 def test_variant_may_not_take_a_methods_name_for_another() -> None:
     Path("config/methods").mkdir()
     Path("config/methods/grpo.yaml").write_text("use: aent\n")
-    assert "a variant named like the method 'grpo' must use it" in refused(STUDY)
+    assert "a variant must not be named like a method: whoever names 'grpo'" in refused(STUDY)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +318,7 @@ def test_files_are_read_once_however_many_runs(monkeypatch: pytest.MonkeyPatch) 
 def test_a_third_partys_method_works_in_studies_and_a_broken_one_stops_only_its_own(plug_in: Path) -> None:
     content = {"models": ["tiny"], "datasets": ["chain2"], "seeds": [0], "benchmarks": ["chain2"]}
     study = load({**content, "methods": {"grpo": None, "short": {"use": "length_bonus", "coefficient": 0.3}}})
-    assert study.runs[1].config["method"] == {"name": "short", "use": "length_bonus", "values": {"coefficient": 0.3}}
+    assert study.runs[1].config.method == Variant("short", "length_bonus", {"coefficient": 0.3})
     with pytest.raises(InputError, match=r"broken_example.*a_module_that_nobody_has"):
         load({**content, "methods": ["grpo", "broken_example"]})
 

@@ -23,6 +23,8 @@ DOORS = {  # public names that stand outside the room which they open
     "entrobench.evaluation.graders": "grading",
     "entrobench.__main__": "cli",
 }
+RUN_CONFIG = "entrobench.run_config"
+LOOK_UP = re.compile(r"""\.config\[["']\w+["']\]""")
 NAMED = re.compile(r"(?<![\w.])entrobench(?:\.\w+)+")
 
 
@@ -145,6 +147,31 @@ class House:
     def function_lengths(self) -> dict[str, int]:
         return {place: (node.end_lineno or 0) - node.lineno + 1 for place, node in self.functions()}
 
+    def parameter_counts(self) -> dict[str, int]:
+        """How many parameters each function takes, `self` and `cls` apart; a Triton kernel can take no object."""
+        return {
+            place: sum(argument.arg not in ("self", "cls") for argument in _arguments(node))
+            for place, node in self.functions()
+            if "triton.jit" not in map(ast.unparse, node.decorator_list)
+        }
+
+    def look_ups(self) -> list[str]:
+        """Places that take something out of a config by a string, as if it had no type; the pipeline's rules, too."""
+        rules = [ROOT / "Snakefile", *sorted((ROOT / "workflow").rglob("*.smk"))]
+        in_rules = [f"{path.relative_to(ROOT)}: {said}" for path in rules for said in LOOK_UP.findall(path.read_text())]
+        return in_rules + [
+            f"{file.path.relative_to(ROOT)}:{node.lineno}"
+            for file in self.files.values()
+            for node in ast.walk(file.tree)
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+            if isinstance(node.slice.value, str) and _name(node.value) == "config"
+        ]
+
+    def readers(self, module: str, room: str) -> list[str]:
+        """The files of a room that import a module."""
+        names = (name for name, imports in self.imports.items() if module in imports)
+        return sorted(self.files[name].path.stem for name in names if self.files[name].room == room)
+
     def file_lengths(self) -> dict[str, int]:
         return {
             str(file.path.relative_to(ROOT)): len(file.path.read_text().splitlines()) for file in self.files.values()
@@ -188,6 +215,15 @@ def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
                 yield first.value
 
 
+def _arguments(node: ast.FunctionDef) -> list[ast.arg]:
+    return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+
+
+def _name(node: ast.expr) -> str:
+    """The last part of a dotted name: `config` of run.config."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
 def _public(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
     """(class, definition) of all public definitions of a module and of its public classes."""
     for node in tree.body:
@@ -216,6 +252,10 @@ def main() -> None:
         f"longest function, lines:           {max(lengths.values())} (median {statistics.median(lengths.values()):g})"
     )
     print(f"public without a docstring:        {len(house.undocumented())}")
+    counts = house.parameter_counts()
+    print(f"most parameters of a function:     {max(counts.values())} ({max(counts, key=lambda name: counts[name])})")
+    print(f"look-ups in a config by a string:  {len(house.look_ups())}")
+    print(f"files of training with RunConfig:  {', '.join(house.readers(RUN_CONFIG, 'training'))}")
     for line in [*house.upward(), *map(str, house.cycles()), *house.undocumented()]:
         print(f"  {line}")
 

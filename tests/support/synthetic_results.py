@@ -11,11 +11,11 @@ from typing import Any
 import numpy
 import pandas
 
-from entrobench.config import EvaluationConfig, Hardware
+from entrobench.config import EvaluationConfig, Hardware, TrainerConfig
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
-from entrobench.provenance import MATHEMATICS
 from entrobench.results import RunKey, StudyFolder, step_name
+from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
 from entrobench.training.snapshots import snapshot_steps
 
 
@@ -134,12 +134,14 @@ def make_study(
             dataset=dataset,
             method=method,
             seed=seed,
-            config={
-                "method": {"name": method, "use": method, "values": {"coefficient": 0.02}},
-                "trainer": {"updates": 2, "steps": steps},
-                "hash": "0123456789abcdef" * 4,
-            },
             key=str(RunKey(model, dataset, method, seed)),
+            config=RunConfig(
+                RunModel(model, "m"),
+                RunDataset(dataset, "d", "{problem}"),
+                Variant(method, method, {"coefficient": 0.02}),
+                seed,
+                TrainerConfig(updates=2, steps=steps),
+            ),
             folder=results / "runs" / model / dataset / method / f"seed{seed}",
             hardware=Hardware(snapshot_every=evaluate_every),
             snapshots=[step_name(step) for step in snapshot_steps(steps, evaluate_every)],

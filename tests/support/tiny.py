@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrobench.config import Hardware
+from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.data.datasets import prepare
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+from entrobench.training.assembly import assemble
 from entrobench.training.trainer import Trainer
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
@@ -98,26 +100,23 @@ def coin_reward(response: str, gold: str, finished: bool, key: str) -> Judged:
     return Judged(correct, "correct" if correct else "wrong")
 
 
-def run_config(
-    method: str = "grpo", seed: int = 0, values: dict[str, Any] | None = None, **trainer: Any
-) -> dict[str, Any]:
-    """The content of a run's config.json."""
+def run_config(method: str = "grpo", seed: int = 0, values: dict[str, Any] | None = None, **trainer: Any) -> RunConfig:
+    """A run's config, as it is read from config.json."""
     settings = {"steps": 4, "prompts": 4, "group_size": 4, "updates": 2, "max_response_tokens": 6, "warmup_updates": 3}
-    return {
-        "model": {"name": "tiny", "recipe_hash": "m"},
-        "dataset": {"name": "tiny", "recipe_hash": "d", "prompt": "{problem}"},
-        "method": {"name": method, "use": method, "values": values or {}},
-        "seed": seed,
-        "trainer": {**settings, "learning_rate": 1e-2, **trainer},
-        "hash": f"hash-{method}-{seed}",
-    }
+    return RunConfig(
+        model=RunModel("tiny", "m"),
+        dataset=RunDataset("tiny", "d", "{problem}"),
+        method=Variant(method, method, values or {}),
+        seed=seed,
+        trainer=parse(TrainerConfig, {**settings, "learning_rate": 1e-2, **trainer}, "config.json: trainer"),
+    )
 
 
-def tiny_trainer(model: Path, data: Path, folder: Path, config: dict[str, Any], **hardware: Any) -> Trainer:
-    """The real trainer on the CPU with the coin reward."""
+def tiny_trainer(model: Path, data: Path, folder: Path, config: RunConfig, **hardware: Any) -> Trainer:
+    """The real trainer on the CPU with the coin reward; method and seed alone say whose checkpoints are its own."""
     chosen = Hardware(**{"device": "cpu", "micro_batch": 4, "checkpoint_every": 1, **hardware})
-    identity = {"config_hash": config["hash"], "method_source": "new"}
-    return Trainer(config, folder, model, data, chosen, coin_reward, identity)
+    identity = {"config_hash": f"{config.method.name} of seed {config.seed}", "method_source": "new"}
+    return Trainer(assemble(config, folder, model, data, chosen, coin_reward), identity)
 
 
 def kill_once_there(child: BaseProcess, path: Path) -> None:
@@ -135,4 +134,4 @@ def kill_once_there(child: BaseProcess, path: Path) -> None:
 
 def weights(trainer: Trainer) -> Tensor:
     """All parameters in one row."""
-    return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+    return torch.cat([weight.detach().flatten() for weight in trainer.parts.model.parameters()])

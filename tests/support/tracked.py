@@ -12,8 +12,9 @@ import pandas
 import pyarrow
 from pyarrow import parquet
 
-from entrobench.config import EvaluationConfig, Hardware, canonical_hash
+from entrobench.config import EvaluationConfig, Hardware, TrainerConfig
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
 from entrobench.studies.named_inputs import Recipe
 from entrobench.studies.runs import Run, Study
 
@@ -26,14 +27,13 @@ def steps_of(method: str, seed: int) -> int:
 
 
 def make_run(method: str, seed: int) -> Run:
-    config: dict[str, Any] = {
-        "model": {"name": "tiny", "recipe_hash": "m"},
-        "dataset": {"name": "chain2", "recipe_hash": "d", "prompt": "{problem}"},
-        "method": {"name": method, "use": method, "values": {"coefficient": 0.01, "floor": None}},
-        "seed": seed,
-        "trainer": {"steps": steps_of(method, seed), "learning_rate": 2e-4, "loss_agg": "token-mean"},
-    }
-    config["hash"] = canonical_hash(config)
+    config = RunConfig(
+        RunModel("tiny", "m"),
+        RunDataset("chain2", "d", "{problem}"),
+        Variant(method, method, {"coefficient": 0.01, "floor": None}),
+        seed,
+        TrainerConfig(steps=steps_of(method, seed)),
+    )
     return Run("tiny-chain2", "tiny", "chain2", method, seed, config, Hardware(), Path())
 
 
@@ -61,7 +61,7 @@ def write_run(folder: Path, run: Run, shift: float = 0.0) -> None:
         "cpu_seconds": 9.0,
         "peak_memory_bytes": 2**30,
     }
-    provenance |= {"git_commit": None, "hardware": {"cpu": "some", "cores": 2}, "config_hash": run.config["hash"]}
+    provenance |= {"git_commit": None, "hardware": {"cpu": "some", "cores": 2}, "config_hash": run.config.hash}
     (place / "provenance.json").write_text(json.dumps(provenance))
 
 

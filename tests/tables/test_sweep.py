@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from entrobench.errors import InputError
 from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.tables.sweep import COLUMNS, sweep_table, write_sweep
+from entrobench.run_config import Variant
 
 VARIANTS = {"grpo": None, "low": 0.01, "high": 0.1}
 
@@ -22,8 +24,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     made = make_study(tmp_path, dict.fromkeys(VARIANTS, 0.5), datasets=["chain2", "chain3"], seeds=(100,), problems=10)
     for run in made.runs:
         value = VARIANTS[run.method]
-        run.config["method"]["use"] = "grpo" if value is None else "entropy_bonus"
-        run.config["method"]["values"] = {} if value is None else {"coefficient": value, "other": "same"}
+        given = ("grpo", {}) if value is None else ("entropy_bonus", {"coefficient": value, "other": "same"})
+        run.config = replace(run.config, method=Variant(run.method, *given))
     made.primary = "avg@8"
     compare(made, made.results)
     return made
@@ -50,7 +52,7 @@ def test_the_file_is_what_the_figure_reads(study: SimpleNamespace, tmp_path: Pat
 
 def test_a_study_that_sweeps_nothing_or_two_keys_is_refused(study: SimpleNamespace) -> None:
     for run in study.runs:
-        run.config["method"]["values"] |= {"other": run.method}
+        run.config.method.values["other"] = run.method
     with pytest.raises(
         InputError, match="the variants of entropy_bonus differ in coefficient, other; a sweep varies one"
     ):

@@ -10,6 +10,7 @@ import pandas
 import pytest
 from rich.console import Console
 from synthetic_results import make_study, write_audit
+from tiny import run_config
 
 from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import OUTCOMES
@@ -151,7 +152,7 @@ def test_runs_outside_the_study_are_left_out(tmp_path: Path) -> None:
 
 def test_used_values_are_numbers_by_method_and_key() -> None:
     def run(method: str, **values: object) -> SimpleNamespace:
-        return SimpleNamespace(method=method, config={"method": {"values": values}})
+        return SimpleNamespace(method=method, config=run_config(method, values=values))
 
     study = SimpleNamespace(runs=[run("a", x=0.1, name="n"), run("a", x=0.1), run("a", x=0.2), run("b", x=3)])
     assert used_values(study) == {("a", "x"): [0.1, 0.2], ("b", "x"): [3]}
@@ -204,7 +205,7 @@ def test_difference_and_p_texts() -> None:
 def test_marks_stand_beside_the_name_in_every_table(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.6}, seeds=(0, 1), problems=5)
     for run in study.runs:
-        run.config["method"]["values"] |= {"scope": "microbatch"} if run.method == "aent" else {}
+        run.config.method.values.update({"scope": "microbatch"} if run.method == "aent" else {})
     compare(study, study.results)
     wide, tables = read_tables(study.results)
     assert dict(zip(wide["method"], wide["marks"], strict=True)) == {"base": "", "grpo": "", "aent": "not invariant"}

@@ -25,7 +25,7 @@ def training(study_folder: Path) -> Path:
     place = study_folder / "runs" / run.key
     shutil.rmtree(place)
     place.mkdir()
-    (place / "config.json").write_text(json.dumps(run.config))
+    (place / "config.json").write_text(json.dumps(run.config.content))
     return place
 
 

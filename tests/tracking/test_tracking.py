@@ -45,7 +45,7 @@ def test_runs_carry_what_the_ui_groups_by(database: Path, study_folder: Path) ->
     run = runs["tiny/chain2/aent/seed1"]
     expected = {"model": "tiny", "dataset": "chain2", "method": "aent", "seed": "1", "study": "small", "kind": "run"}
     assert expected.items() <= run.data.tags.items()
-    assert run.data.tags["config_hash"] == make_run("aent", 1).config["hash"]
+    assert run.data.tags["config_hash"] == make_run("aent", 1).config.hash
     assert run.data.tags["provenance.hardware.cores"] == "2"
     assert run.data.params["trainer.learning_rate"] == "0.0002"
     assert run.data.params["method.values.floor"] == "null"

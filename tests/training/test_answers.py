@@ -93,17 +93,17 @@ def test_a_killed_run_goes_on_bit_for_bit(make_trainer: Any) -> None:
     settings = {"steps": 6, "group_size": 2, "dynamic_sampling": True, "overlong_buffer": 2}
     whole = make_trainer("aent", "whole", hardware={"checkpoint_every": 100}, **settings)
     whole.run()
-    drawn = [row["sampling_batches"] for row in whole.rows]
+    drawn = [row["sampling_batches"] for row in whole.position.rows]
     assert max(drawn) > 1
-    assert whole.batches == sum(drawn), "the next step goes on where the last one stopped drawing"
-    assert [row["mixed_groups"] for row in whole.rows] == [1.0] * 6
-    assert all(0 < row["sampled_accuracy"] < 1 for row in whole.rows)
+    assert whole.position.batches == sum(drawn), "the next step goes on where the last one stopped drawing"
+    assert [row["mixed_groups"] for row in whole.position.rows] == [1.0] * 6
+    assert all(0 < row["sampled_accuracy"] < 1 for row in whole.position.rows)
     kill_before(make_trainer("aent", "killed", hardware={"checkpoint_every": 3}, **settings), 5)
     resumed = make_trainer("aent", "killed", hardware={"checkpoint_every": 3}, **settings)
     resumed.run()
     assert torch.equal(weights(resumed), weights(whole))
     assert figures(resumed) == figures(whole)
-    assert resumed.batches == whole.batches
+    assert resumed.position.batches == whole.position.batches
 
 
 def test_a_step_without_a_mixed_group_makes_no_update(
@@ -115,13 +115,13 @@ def test_a_step_without_a_mixed_group_makes_no_update(
 
     use_method(Pull)
     trainer = make_trainer(steps=2, dynamic_sampling=True, max_sampling_batches=3)
-    trainer.collector.sampler.reward = lambda *_: Judged(True, "correct")
+    trainer.parts.collector.sampler.reward = lambda *_: Judged(True, "correct")
     before = weights(trainer).clone()
     trainer.run()
     assert torch.equal(weights(trainer), before)
-    assert [row["updates"] for row in trainer.rows] == [0, 0]
-    assert [row["sampling_batches"] for row in trainer.rows] == [3, 3]
-    assert trainer.rows[0]["tokens"] > 3 * 16, "dropped answers cost tokens, too"
+    assert [row["updates"] for row in trainer.position.rows] == [0, 0]
+    assert [row["sampling_batches"] for row in trainer.position.rows] == [3, 3]
+    assert trainer.position.rows[0]["tokens"] > 3 * 16, "dropped answers cost tokens, too"
 
 
 @pytest.mark.parametrize(("length", "penalty"), [(1, 0), (6, 0), (7, 0.25), (8, 0.5), (10, 1)])
@@ -138,8 +138,8 @@ def test_overlong_shaping_is_linear_over_the_buffer(length: int, penalty: float)
 def test_pass_rates_count_right_answers_whatever_their_length(make_trainer: Any) -> None:
     trainer = make_trainer(steps=1, overlong_buffer=6)
     seen = []
-    advantages = trainer.method.advantages
-    trainer.method.advantages = lambda step: seen.append(step) or advantages(step)
+    advantages = trainer.parts.method.advantages
+    trainer.parts.method.advantages = lambda step: seen.append(step) or advantages(step)
     trainer.run()
     (step,) = seen
     penalty = (step.mask.sum(1) / 6).clamp(max=1)

@@ -99,9 +99,9 @@ def policy_loss_by_hand(run: Any, divide: Callable[[Tensor, Tensor], Tensor], **
     """(logged policy loss, expected one) of one on-policy update: selected tokens' -A, aggregated by `divide`."""
     trainer = run("run", 5, values, steps=1, updates=1)
     (batch,) = SEEN
-    selected = trainer.method.select(batch, None)["selected"]
+    selected = trainer.parts.method.select(batch, None)["selected"]
     loss = -batch.advantages * selected
-    return trainer.rows[0]["policy_loss"], float(divide(loss, selected))
+    return trainer.position.rows[0]["policy_loss"], float(divide(loss, selected))
 
 
 def test_divisor_selected(run: Any) -> None:
@@ -125,7 +125,7 @@ def test_the_regularizer_has_an_aggregation_of_its_own(run: Any) -> None:
     assert batch.logp_ref is not None
     squares = 0.7 * (batch.logp_old - batch.logp_ref) ** 2 * batch.mask  # one update a step: old is current
     expected = (squares.sum(1) / batch.mask.sum(1)).mean()
-    assert trainer.rows[1]["regularizer_loss"] == pytest.approx(float(expected), rel=1e-4)
+    assert trainer.position.rows[1]["regularizer_loss"] == pytest.approx(float(expected), rel=1e-4)
     assert float(expected) > 1e-4
 
 
@@ -143,4 +143,4 @@ def test_fresh_may_be_a_matter_of_settings(run: Any) -> None:
     first, second = SEEN
     assert torch.equal(first.fresh["entropy"], first.entropy_old)
     assert not torch.allclose(second.fresh["entropy"], second.entropy_old, atol=1e-4)
-    assert 0 < trainer.rows[0]["extra/selected"] < 0.6
+    assert 0 < trainer.position.rows[0]["extra/selected"] < 0.6

@@ -14,6 +14,7 @@ from entrobench.engines.rollout import NativeEngine
 from entrobench.entropy.logits import entropy
 from entrobench.errors import InputError
 from entrobench.models.language_model import decode
+from entrobench.training.answers import Sampler
 from entrobench.training.experience import Collector, Experience, Prompt, draw_prompts
 from entrobench.training.micro_batches import ForwardLimits
 
@@ -46,6 +47,12 @@ class Plain(Method):
         return {"mean_logit": lambda logits: logits.mean(-1)}
 
 
+def collector(model: Any, engine: Any, method: Method, config: TrainerConfig) -> Collector:
+    limits = ForwardLimits(5, 4096)
+    sampler = Sampler(tiny_tokenizer(), engine, coin_reward, config, 0, limits.ranks)
+    return Collector(model, sampler, method, limits)
+
+
 @dataclass
 class Setup:
     model: Any
@@ -54,10 +61,10 @@ class Setup:
 
 @pytest.fixture(scope="module")
 def setup() -> Setup:
-    model, tokenizer = tiny_model("qwen2"), tiny_tokenizer()
+    model = tiny_model("qwen2")
     engine = NativeEngine(model, [END], torch.float32)
     method = Plain(Plain.Config(), CONFIG)
-    return Setup(model, Collector(model, tokenizer, engine, coin_reward, method, CONFIG, 0, ForwardLimits(5, 4096)))
+    return Setup(model, collector(model, engine, method, CONFIG))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.8])
@@ -102,12 +109,12 @@ class Stale(NativeEngine):
 
 
 def test_an_engine_with_other_weights_stops_the_run() -> None:
-    model, tokenizer = tiny_model("qwen2"), tiny_tokenizer()
+    model = tiny_model("qwen2")
     engine = Stale(model, [END], torch.float32)
     corrected = replace(CONFIG, rollout_correction=2.0)
     method = Method(Method.Config(), corrected)
-    collector = Collector(model, tokenizer, engine, coin_reward, method, corrected, 0, ForwardLimits(5, 4096))
-    right = collector.collect(PROMPTS[:4], 1, 1.0, None).rollout
+    watched = collector(model, engine, method, corrected)
+    right = watched.collect(PROMPTS[:4], 1, 1.0, None).rollout
     assert right["rollout_mismatch"] < 1e-5
     assert right["rollout_weight"] == pytest.approx(1, abs=1e-5)
     assert 1 <= right["rollout_weight_max"] < 1 + 1e-4
@@ -116,9 +123,9 @@ def test_an_engine_with_other_weights_stops_the_run() -> None:
     with pytest.raises(
         InputError, match=r"engine: native: at step 2 .* nats per token from the trainer's \(at most 0.001"
     ):
-        collector.collect(PROMPTS[4:8], 2, 1.0, None)
+        watched.collect(PROMPTS[4:8], 2, 1.0, None)
     engine.tolerance = 1.0
-    apart = collector.collect(PROMPTS[4:8], 2, 1.0, None)
+    apart = watched.collect(PROMPTS[4:8], 2, 1.0, None)
     assert apart.batch.logp_rollout is not None
     ratios = (apart.batch.logp_old - apart.batch.logp_rollout)[apart.batch.mask].exp()
     assert apart.rollout["rollout_weight"] == pytest.approx(float(ratios.mean()), rel=1e-6)

@@ -6,21 +6,21 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import save_data, save_tiny, weights
+from tiny import run_config, save_data, save_tiny, weights
 from torch import Tensor
 
 from entrobench.api import Method
 from entrobench.cli.main import main
-from entrobench.config import canonical_hash
 from entrobench.entropy.logits import entropy, is_own
 from entrobench.errors import InputError
 from entrobench.models.weights import restore_model
+from entrobench.run_config import Variant
 from entrobench.training import checkpoint, hook_checks
 
 
@@ -71,6 +71,7 @@ def poisoned(value: float, *place: int) -> Callable[[Tensor], Tensor]:
     return change
 
 
+THEIRS = "unsupported operand type(s) for /: 'dict' and 'str' at "
 BAD: list[tuple[str, Callable[[Any], Any], str]] = [
     ("sampling", lambda value: {"temperature": math.nan}, "a finite number above 0}, got {'temperature': nan}"),
     ("sampling", lambda value: 1.0, "sampling must return {'temperature': a finite number above 0}, got 1.0"),
@@ -91,6 +92,11 @@ BAD: list[tuple[str, Callable[[Any], Any], str]] = [
     ("token_loss", poisoned(-math.inf, 2, 1), "token_loss is -inf at [2, 1] (sequence, token)"),
     ("regularizer", lambda value: value.sum(), "regularizer must return [b,T] = [4, "),
     ("regularizer", poisoned(math.nan, 1, 0), "regularizer is nan at [1, 0] (sequence, token)"),
+    *((hook, lambda value: value / "x", f"raised TypeError: {THEIRS}") for hook in ("select", "sampling")),
+    *((hook, lambda value: value["x"], f" at {__file__}:") for hook in ("keep", "advantages", "token_loss")),
+    *((hook, lambda value: value.no_such_name, "has no attribute 'no_such_name' at ") for hook in ("regularizer",)),
+    ("token_stats", lambda value: value["peek"], "token_stats raised KeyError: 'peek' at "),
+    ("peak", lambda value: value.no_such_name, "token_stats: peak raised AttributeError: "),
 ]
 
 
@@ -101,7 +107,7 @@ def test_training_stops_before_the_update(
     class Wrong(Late):
         @classmethod
         def answer(cls, name: str, value: Any) -> Any:
-            return change(value) if name == hook and trainer.step == 3 else value
+            return change(value) if name == hook and trainer.position.step == 3 else value
 
     use_method(Wrong)
     trainer = make_trainer(steps=5)
@@ -114,13 +120,48 @@ def test_training_stops_before_the_update(
     intact(trainer)
 
 
+@pytest.mark.parametrize("hook", ["before_updates", "after_step"])
+def test_an_exception_in_a_hook_without_a_return_is_one_line_and_its_traceback_in_the_log(
+    make_trainer: Any, use_method: Any, capfd: pytest.CaptureFixture[str], hook: str
+) -> None:
+    class Raises(Method):
+        pass
+
+    def raising(self: Any, record: Any) -> None:
+        if record.step == 3:
+            raise ValueError("two\nlines")
+
+    setattr(Raises, hook, raising)
+    use_method(Raises)
+    with pytest.raises(InputError) as caught:
+        make_trainer(steps=5).run()
+    place = f"{__file__}:{raising.__code__.co_firstlineno + 2}"
+    assert f"step 3: {hook} raised ValueError: two lines at {place}; training stops here" in str(caught.value)
+    log = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in log
+    assert 'raise ValueError("two\\nlines")' in log
+
+
+def test_an_exception_while_the_method_is_made_is_one_line(
+    make_trainer: Any, use_method: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Unborn(Method):
+        def initial_state(self) -> Any:
+            return self.config.no_such_setting
+
+    use_method(Unborn)
+    with pytest.raises(InputError, match=r"method 'grpo': initial_state raised AttributeError: .* at .*\.py:"):
+        make_trainer()
+    assert "return self.config.no_such_setting" in capfd.readouterr().err
+
+
 def intact(trainer: Any) -> None:
     """The newest checkpoint is that of step 2, and the weights are still its weights: no update followed."""
-    found = checkpoint.latest(trainer.folder / "checkpoints", trainer.identity)
+    found = checkpoint.latest(trainer.parts.folder / "checkpoints", trainer.identity)
     assert found is not None
     assert checkpoint.load_state(found)["step"] == 2
     now = weights(trainer).clone()
-    restore_model(trainer.model, checkpoint.load_tensors(found, "model"))
+    restore_model(trainer.parts.model, checkpoint.load_tensors(found, "model"))
     assert torch.equal(weights(trainer), now)
 
 
@@ -137,7 +178,7 @@ def test_a_state_that_is_no_number_never_reaches_a_checkpoint(make_trainer: Any,
     trainer = make_trainer(steps=5)
     with pytest.raises(InputError, match=r"step 3: after_step or before_updates left state\.level at nan"):
         trainer.run()
-    found = checkpoint.latest(trainer.folder / "checkpoints", trainer.identity)
+    found = checkpoint.latest(trainer.parts.folder / "checkpoints", trainer.identity)
     assert found is not None
     assert checkpoint.load_state(found)["method"] == {"level": 1.0}
 
@@ -184,14 +225,8 @@ def test_the_command_line_says_it_in_one_line(
     save_data(tmp_path / "results" / "data" / "tiny")
     run = tmp_path / "run"
     run.mkdir()
-    content = {
-        "model": {"name": "tiny"},
-        "dataset": {"name": "tiny", "prompt": "{problem}"},
-        "method": {"name": "short", "use": "length_bonus", "values": {}},
-        "seed": 0,
-        "trainer": {"steps": 4, "prompts": 4, "group_size": 4, "max_response_tokens": 6, "reward": "random"},
-    }
-    (run / "config.json").write_text(json.dumps({**content, "hash": canonical_hash(content)}))
+    config = replace(run_config(reward="random"), method=Variant("short", "length_bonus", {}))
+    (run / "config.json").write_text(json.dumps(config.content))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["entrobench", "train", "run", "--device", "cpu", "--checkpoint-every", "1"])
     capfd.readouterr()
@@ -213,5 +248,5 @@ def test_the_command_line_says_it_in_one_line(
 def test_an_entropy_of_ours_stays_itself_and_so_shares_the_log_probabilities_work(make_trainer: Any) -> None:
     for method, stat in (("aent", "clamped_entropy"), ("siren", "nucleus_entropy"), ("entropy_bonus", "entropy")):
         trainer = make_trainer(method, method)
-        assert is_own(hook_checks.token_stats(trainer.method)[stat]), method
+        assert is_own(hook_checks.token_stats(trainer.parts.method)[stat]), method
     assert not is_own(lambda logits: entropy(logits))

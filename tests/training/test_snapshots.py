@@ -45,13 +45,13 @@ def test_snapshots_change_nothing_and_are_whole_models(make_trainer: Any) -> Non
     plain.run()
     kept.run()
     assert torch.equal(weights(plain), weights(kept))
-    assert names(kept.folder / "checkpoints/snapshots") == ["step000002", "step000004"]
-    assert not (plain.folder / "checkpoints/snapshots").exists()
+    assert names(kept.parts.folder / "checkpoints/snapshots") == ["step000002", "step000004"]
+    assert not (plain.parts.folder / "checkpoints/snapshots").exists()
     shorter = make_trainer(where="shorter", steps=2)
     shorter.run()
-    place = kept.folder / "checkpoints/snapshots/step000002"
+    place = kept.parts.folder / "checkpoints/snapshots/step000002"
     for name, value in load_model(place).state_dict().items():
-        assert torch.equal(value, shorter.model.state_dict()[name]), name
+        assert torch.equal(value, shorter.parts.model.state_dict()[name]), name
     assert load_tokenizer(place).eos_token_id is not None
 
 
@@ -61,16 +61,16 @@ def test_a_killed_run_keeps_those_of_its_checkpoint(make_trainer: Any, step: int
     whole = make_trainer(where="whole", steps=7, hardware=hardware)
     whole.run()
     kill_before(make_trainer(where="killed", steps=7, hardware=hardware), step)
-    kept = Path(whole.folder).parent / "killed/checkpoints/snapshots"
+    kept = Path(whole.parts.folder).parent / "killed/checkpoints/snapshots"
     late = [kept / step_name(late) / "model.safetensors" for late in range(1, step) if late > (step - 1) // 3 * 3]
     assert late or step in (4, 7)
     for file in late:
         file.write_bytes(b"of a discarded checkpoint")
     resumed = make_trainer(where="killed", steps=7, hardware=hardware)
-    resumed._resume()
+    resumed.resume()
     assert names(kept) == [step_name(early) for early in range(1, (step - 1) // 3 * 3 + 1)]
     resumed.run()
-    assert bits(kept) == bits(whole.folder / "checkpoints/snapshots")
+    assert bits(kept) == bits(whole.parts.folder / "checkpoints/snapshots")
     assert len(bits(kept)) == 6
 
 

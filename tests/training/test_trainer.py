@@ -30,7 +30,7 @@ Folders = tuple[Path, Path]
 
 def figures(trainer: Trainer) -> list[dict[str, float]]:
     """The rows without what the clock decides."""
-    return [{name: value for name, value in row.items() if name not in CLOCK} for row in trainer.rows]
+    return [{name: value for name, value in row.items() if name not in CLOCK} for row in trainer.position.rows]
 
 
 def kill_before(trainer: Trainer, step: int) -> None:
@@ -38,7 +38,7 @@ def kill_before(trainer: Trainer, step: int) -> None:
     real = trainer._one_step
 
     def killed() -> dict[str, float]:
-        if trainer.step == step:
+        if trainer.position.step == step:
             raise KeyboardInterrupt
         return real()
 
@@ -85,9 +85,9 @@ def test_a_killed_run_goes_on_bit_for_bit(make_trainer: Any, use_method: Any, me
         resumed.run()
         assert torch.equal(weights(resumed), weights(whole))
         assert figures(resumed) == figures(whole)
-        assert resumed.method.state == whole.method.state
-        if whole.reference is not None:
-            assert torch.equal(resumed.reference.lm_head.weight, whole.reference.lm_head.weight)
+        assert resumed.parts.method.state == whole.parts.method.state
+        if whole.parts.reference is not None:
+            assert torch.equal(resumed.parts.reference.lm_head.weight, whole.parts.reference.lm_head.weight)
 
 
 def train_run(tiny_folders: Folders, folder: Path, **settings: Any) -> None:
@@ -140,14 +140,14 @@ def test_all_methods_see_the_same_prompts_and_first_answers(make_trainer: Any) -
     for method in ("grpo", "entropy_bonus", "clip_higher", "aent"):
         trainer = make_trainer(method, method, values=AENT if method == "aent" else {})
         seen[method] = []
-        collect = trainer.collector.collect
+        collect = trainer.parts.collector.collect
 
         def recorded(prompts: Any, *rest: Any, collect: Any = collect, found: list[Any] = seen[method]) -> Any:
             experience = collect(prompts, *rest)
             found.append(([prompt.id for prompt in prompts], experience.sequences.tokens.tolist()))
             return experience
 
-        trainer.collector.collect = recorded
+        trainer.parts.collector.collect = recorded
         trainer.run()
     for found in seen.values():
         assert [names for names, _ in found] == [names for names, _ in seen["grpo"]]
@@ -165,7 +165,7 @@ def test_a_method_inert_on_policy_is_exactly_grpo_at_one_update(make_trainer: An
 def test_the_learning_rate_warms_up_over_updates(make_trainer: Any) -> None:
     trainer = make_trainer(steps=3, warmup_updates=4)
     trainer.run()
-    assert [row["learning_rate"] for row in trainer.rows] == pytest.approx([5e-3, 1e-2, 1e-2])
+    assert [row["learning_rate"] for row in trainer.position.rows] == pytest.approx([5e-3, 1e-2, 1e-2])
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(make_trainer: Any, use_method: Any) -> None:
@@ -204,7 +204,7 @@ def test_what_a_run_leaves(tiny_folders: Folders, tmp_path: Path) -> None:
         "started seconds cpu_seconds peak_memory_bytes reused_from"
     )
     assert set(keys.split()) == set(provenance)
-    assert provenance["config_hash"] == "hash-aent-0"
+    assert provenance["config_hash"] == run_config("aent", values=AENT, steps=3, temperature=0.9).hash
     assert provenance["hardware"]["device"] == "cpu"
     assert not (tmp_path / "checkpoints").exists()
     load_tokenizer(tmp_path / "final")
@@ -253,8 +253,8 @@ def test_too_few_prompts_are_one_line(make_trainer: Any, capsys: pytest.CaptureF
 
 def test_prompts_are_the_datasets_with_its_template(make_trainer: Any) -> None:
     trainer = make_trainer()
-    assert len(draw_prompts(trainer.prompts, trainer.trainer, 0, 1)) == 4
-    words = trainer.tokenizer.convert_ids_to_tokens(trainer.prompts[0].tokens)
+    assert len(draw_prompts(trainer.parts.prompts, trainer.parts.config, 0, 1)) == 4
+    words = trainer.parts.tokenizer.convert_ids_to_tokens(trainer.parts.prompts[0].tokens)
     assert (len(words), words[0], words[-1]) == (5, "<s>", "=")
 
 
@@ -263,4 +263,4 @@ def test_the_clamp_diagnostic_changes_no_result(make_trainer: Any) -> None:
     for trainer in (plain, watched):
         trainer.run()
     assert torch.equal(weights(plain), weights(watched))
-    assert all(0 <= row["clamp/0.3/mass"] < 1 and row["clamp/0.3/cosine"] <= 1 + 1e-6 for row in watched.rows)
+    assert all(0 <= row["clamp/0.3/mass"] < 1 and row["clamp/0.3/cosine"] <= 1 + 1e-6 for row in watched.position.rows)

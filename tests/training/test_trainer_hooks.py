@@ -50,24 +50,25 @@ def close(left: Tensor, right: Tensor) -> None:
 def test_fresh_old_and_reference_values_are_those_of_the_right_weights(make_trainer: Any, use_method: Any) -> None:
     use_method(Spy)
     trainer = make_trainer(steps=4)
-    trainer.method.log = []
+    trainer.parts.method.log = []
     models: dict[str, Any] = {}
     experiences: list[Any] = []
-    collect, select = trainer.collector.collect, trainer.method.select
+    collect, select = trainer.parts.collector.collect, trainer.parts.method.select
     checked = []
 
     def values(model_state: Mapping[str, Tensor], rows: Tensor) -> Any:
-        current = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-        trainer.model.load_state_dict(model_state)
-        found = frozen_forward(trainer.model, experiences[-1].sequences.rows(rows), TOP, 1.0, ForwardLimits(16, 4096))
-        trainer.model.load_state_dict(current)
+        current = {name: value.clone() for name, value in trainer.parts.model.state_dict().items()}
+        trainer.parts.model.load_state_dict(model_state)
+        sequences = experiences[-1].sequences.rows(rows)
+        found = frozen_forward(trainer.parts.model, sequences, TOP, 1.0, ForwardLimits(16, 4096))
+        trainer.parts.model.load_state_dict(current)
         return found
 
     def recorded(*arguments: Any) -> Any:
-        state = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+        state = {name: value.clone() for name, value in trainer.parts.model.state_dict().items()}
         models["sampling"] = state
         models.setdefault("base", state)
-        if trainer.step == 3:
+        if trainer.position.step == 3:
             models["base"] = state  # reset before step 3, to the weights that sample it
         experiences.append(collect(*arguments))
         return experiences[-1]
@@ -80,18 +81,18 @@ def test_fresh_old_and_reference_values_are_those_of_the_right_weights(make_trai
         close(batch.stats_old["top"], stats["top"])
         assert batch.logp_ref is not None
         close(batch.logp_ref, values(models["base"], rows)[0])
-        assert torch.equal(batch.logp_ref, batch.logp_old) is (trainer.step in (1, 3))
-        logp, stats = values(trainer.model.state_dict(), rows)
+        assert torch.equal(batch.logp_ref, batch.logp_old) is (trainer.position.step in (1, 3))
+        logp, stats = values(trainer.parts.model.state_dict(), rows)
         for name, value in (("logp", logp), *stats.items()):
             close(batch.fresh[name], value)
         if batch.update == 0:
             assert torch.equal(batch.fresh["logp"], batch.logp_old)
         else:
             assert not torch.allclose(batch.fresh["logp"], batch.logp_old, atol=1e-3)
-        checked.append((trainer.step, batch.update))
+        checked.append((trainer.position.step, batch.update))
         return select(batch, rng)
 
-    trainer.collector.collect, trainer.method.select = recorded, compared
+    trainer.parts.collector.collect, trainer.parts.method.select = recorded, compared
     trainer.run()
     assert checked == [(step, update) for step in range(1, 5) for update in range(2)]
 
@@ -99,11 +100,11 @@ def test_fresh_old_and_reference_values_are_those_of_the_right_weights(make_trai
 def test_the_first_updates_ratio_is_one_exactly(make_trainer: Any, use_method: Any) -> None:
     use_method(Spy)
     trainer = make_trainer(steps=2)
-    trainer.method.log = []
+    trainer.parts.method.log = []
     trainer.run()
     ratios: dict[int, list[float]] = {0: [], 1: []}
     update = 0
-    for name, value in trainer.method.log:
+    for name, value in trainer.parts.method.log:
         if name == "minibatch":
             update = value.update
         if name == "ratio":
@@ -133,25 +134,25 @@ def test_dropped_sequences_leave_minibatches_and_divisors(
     use_method(Dropping)
     monkeypatch.setattr(Dropping, "kept", staticmethod(lambda step: torch.arange(16) % 3 != 0), raising=False)
     trainer = make_trainer(steps=1, updates=1)
-    trainer.method.log = []
+    trainer.parts.method.log = []
     experiences = []
-    collect = trainer.collector.collect
-    trainer.collector.collect = lambda *arguments: experiences.append(collect(*arguments)) or experiences[-1]
-    base = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    collect = trainer.parts.collector.collect
+    trainer.parts.collector.collect = lambda *arguments: experiences.append(collect(*arguments)) or experiences[-1]
+    base = {name: value.clone() for name, value in trainer.parts.model.state_dict().items()}
     trainer.run()
-    (batch,) = trainer.method.log
+    (batch,) = trainer.parts.method.log
     kept = torch.arange(16)[torch.arange(16) % 3 != 0]
     assert torch.equal(batch.rewards, experiences[0].batch.rewards[kept])
     assert torch.equal(batch.mask, experiences[0].batch.mask[kept])
-    advantages = trainer.method.advantages(experiences[0].batch)
+    advantages = trainer.parts.method.advantages(experiences[0].batch)
     assert torch.equal(batch.advantages, advantages[kept]), "advantages see all groups, dropped sequences too"
-    trainer.model.load_state_dict(base)
-    trainer.model.zero_grad()
-    logp, _ = token_forward(trainer.model, experiences[0].sequences.rows(kept), {}, 1.0, 4096)
+    trainer.parts.model.load_state_dict(base)
+    trainer.parts.model.zero_grad()
+    logp, _ = token_forward(trainer.parts.model, experiences[0].sequences.rows(kept), {}, 1.0, 4096)
     loss = -(logp * batch.advantages)[batch.mask].sum() / batch.mask.sum()  # the gradient of the surrogate at ratio 1
     loss.backward()
-    expected = torch.nn.utils.get_total_norm([w.grad for w in trainer.model.parameters()])
-    assert trainer.rows[0]["grad_norm"] == pytest.approx(float(expected), rel=1e-4)
+    expected = torch.nn.utils.get_total_norm([w.grad for w in trainer.parts.model.parameters()])
+    assert trainer.position.rows[0]["grad_norm"] == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_a_minibatch_that_is_dropped_whole_makes_no_update(
@@ -160,11 +161,11 @@ def test_a_minibatch_that_is_dropped_whole_makes_no_update(
     use_method(Dropping)
     monkeypatch.setattr(Dropping, "kept", staticmethod(lambda step: torch.arange(16) >= 8), raising=False)
     trainer = make_trainer(steps=2)
-    trainer.method.log = []
+    trainer.parts.method.log = []
     trainer.run()
-    assert [row["updates"] for row in trainer.rows] == [1, 1]
-    assert [batch.update for batch in trainer.method.log] == [0, 0], "the one that is made is on policy"
-    assert [row["kl"] for row in trainer.rows] == [0, 0]
+    assert [row["updates"] for row in trainer.position.rows] == [1, 1]
+    assert [batch.update for batch in trainer.parts.method.log] == [0, 0], "the one that is made is on policy"
+    assert [row["kl"] for row in trainer.position.rows] == [0, 0]
     monkeypatch.setattr(Dropping, "kept", staticmethod(lambda step: torch.zeros(16, dtype=torch.bool)), raising=False)
     idle = make_trainer(steps=2, where="idle")
     before = weights(idle).clone()

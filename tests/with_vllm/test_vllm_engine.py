@@ -14,6 +14,7 @@ import torch
 from engine_checks import KEYS, LONGEST, PROMPTS, assert_it_follows, change, drawn, mismatches, save, tokens, untrained
 from tiny import END
 
+from entrobench.config import Hardware
 from entrobench.engines.rollout import Sampling
 from entrobench.engines.vllm_engine import VllmEngine, first_seed
 
@@ -29,7 +30,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A model and an engine of the same weights; tied embeddings, and not."""
     model = untrained(request.param)
     folder = save(model, tmp_path_factory.mktemp("models") / request.param)
-    engine = VllmEngine(folder, [END], torch.device("cpu"), torch.float32, LONGEST)
+    engine = VllmEngine(folder, [END], torch.device("cpu"), torch.float32, Hardware(), LONGEST)
     return Pair(model, engine)
 
 

@@ -17,6 +17,7 @@ import pytest
 from engine_checks import LONGEST, PROMPTS, assert_it_follows, change, drawn, mismatches, save, tokens, untrained
 from tiny import END, run_config, save_data, tiny_trainer
 
+from entrobench.config import Hardware
 from entrobench.distributed.ranks import Ranks
 from entrobench.engines.rollout import Sampling
 from entrobench.engines.vllm_server import ADDRESS, VllmServer
@@ -102,7 +103,8 @@ def test_it_draws_what_the_engine_in_process_draws(server: Server, start: Start,
 
     engine = start()
     engine.load(server.model)
-    inside = VllmEngine(save(server.model, tmp_path / "model"), [END], torch.device("cpu"), torch.float32, LONGEST)
+    folder, cpu = save(server.model, tmp_path / "model"), torch.device("cpu")
+    inside = VllmEngine(folder, [END], cpu, torch.float32, Hardware(), LONGEST)
     assert tokens(drawn(engine)) == tokens(drawn(inside))
     truncated = Sampling(top_p=0.9, top_k=5, max_tokens=6)
     found, expected = (one.generate(PROMPTS[:1], 8, truncated, ["x"], "0") for one in (engine, inside))
@@ -136,11 +138,11 @@ def test_a_run_trains_through_it_until_it_dies(server: Server, tmp_path: Path) -
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert all(0 < row["rollout_mismatch"] < 1e-5 for row in rows)
     assert all(row["rollout_weight"] == pytest.approx(1, abs=1e-5) for row in rows)
-    trainer.collector.engine.lock.close()
+    trainer.parts.collector.engine.lock.close()
     server.process.terminate()
     server.process.wait(30)
     with pytest.raises(InputError, match=r"vllm_server at http.*: no answer"):
         tiny_trainer(*arguments, engine_address=server.address)
     with pytest.raises(InputError, match=r"vllm_server at http.*: no answer"):
-        trainer.collector.engine.load(trainer.model)
+        trainer.parts.collector.engine.load(trainer.parts.model)
     assert (tmp_path / "run" / "checkpoints" / "step000002" / "state.json").exists()

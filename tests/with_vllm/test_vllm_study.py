@@ -42,12 +42,10 @@ def test_an_interrupted_run_ends_with_the_same_bits(folders: tuple[Path, Path], 
 
 def locked_run(folder: Path, model: Path, data: Path, **trainer: Any) -> Path:
     """A project with one run to train, its data and its base model."""
-    from entrobench.config import canonical_hash
 
-    content = {key: value for key, value in run_config(**trainer).items() if key != "hash"}
     run = folder / "results" / "study" / "runs" / "tiny" / "tiny" / "grpo" / "seed0"
     run.mkdir(parents=True)
-    (run / "config.json").write_text(json.dumps({**content, "hash": canonical_hash(content)}))
+    (run / "config.json").write_text(json.dumps(run_config(**trainer).content))
     shutil.copytree(model, folder / "results" / "models" / "tiny")
     shutil.copytree(data, folder / "results" / "data" / "tiny")
     return run

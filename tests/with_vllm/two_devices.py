@@ -16,14 +16,14 @@ if __name__ == "__main__":
     from engine_checks import LONGEST, assert_it_follows, change, drawn, save, tokens, untrained
     from tiny import END
 
+    from entrobench.config import Hardware
     from entrobench.engines.vllm_engine import VllmEngine
 
     folder = Path(sys.argv[2])
     model = untrained(sys.argv[1])
     saved = save(model, folder / "model")
-    engine = VllmEngine(
-        saved, [END], torch.device("cpu"), torch.float32, LONGEST, devices=2, scratch=folder / "scratch"
-    )
+    cpu, hardware = torch.device("cpu"), Hardware(engine_devices=2)
+    engine = VllmEngine(saved, [END], cpu, torch.float32, hardware, LONGEST, folder / "scratch")
     assert_it_follows(engine, model)
     before = tokens(drawn(engine))
     change(model, 1)

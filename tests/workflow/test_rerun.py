@@ -56,7 +56,7 @@ def test_edited_method_runs_again_alone(finished: Project) -> None:
 
 
 def test_other_mathematics_trains_every_run_anew(finished: Project) -> None:
-    source = finished.folder / "site" / "entrobench" / "provenance.py"
+    source = finished.folder / "site" / "entrobench" / "run_config.py"
     source.write_text(re.sub(r"^MATHEMATICS = \d+", "MATHEMATICS = 1000", source.read_text(), flags=re.MULTILINE))
     runs = [f"{method}/seed{seed}" for method in ("aent", "grpo") for seed in (0, 1)]
     again = [job for run in runs for job in jobs_of(run)]

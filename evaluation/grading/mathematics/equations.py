@@ -14,19 +14,28 @@ from entrobench.evaluation.grading.reading.scanning import parts, split_top
 
 from .expressions import parse_expression
 from .guards import Unparsable
-from .symbolic import DIGITS, TOLERANCE, expressions_equal, is_value
+from .identity import constant_ratio
+from .symbolic import expressions_equal
 
 EQUAL = "="
 SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
 _SUBSCRIPT = r"(?:_(?:\{[^{}]*\}|[a-zA-Z0-9]))?"
 _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
+_PARAMETER = rf"(?![xyzt])[a-zA-Z]{_SUBSCRIPT}"  # x + y = 5 is an equation, m + n = 5 what a problem asks for
 _NAME = re.compile(
     rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
     r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
     rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}(?:\s*\([^()]*\))?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
     rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
+    # Quantities that problems ask for: m+n, a/b, [ABC], E[X], P(A \mid B), \max f.
+    rf"|{_PARAMETER}(?:\s*[+-]\s*{_PARAMETER}){{1,4}}|\\frac\s*\{{{_LETTER}\}}\s*\{{{_LETTER}\}}|{_LETTER}\s*/\s*{_LETTER}"
+    r"|\[\s*[A-Z](?:\s*[A-Z]'?){2,5}\s*\]|(?:\\(?:mathbb|mathrm|text|operatorname)\s*\{\s*)?(?:E|P|Var|Cov|Pr|V|S|A)\s*\}?\s*(?:_\{?\w+\}?)?"
+    r"\s*(?:\([^()=]*(?:\([^()=]*\)[^()=]*)?\)|\[[^\[\]=]*\])"
+    rf"|\\(?:max|min|sup|inf)\s*(?:_\{{[^{{}}]*\}})?\s*(?:{_LETTER}(?:\([^()]*\))?|\\?\{{[^{{}}]*\}})"
 )
+_MATRIX_NAME = re.compile(rf"(?:[A-Z]{_SUBSCRIPT}(?:\s*\^\s*\{{?\s*(?:-?\d+|T|\\top|n|k)\s*\}}?)?\s*[+-]?\s*){{1,4}}")
+_SEQUENCE = re.compile(r"\s*([a-zA-Z])_\{?([a-zA-Z])\}?\s*")
 _FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*")
 
 
@@ -60,6 +69,8 @@ def relation_value(text: str) -> str | None:
 def _equal_value(left: str, right: str) -> str | None:
     if _is_constant(left):
         return right if _is_constant(right) else left if is_name(right) else None
+    if right.startswith("\\begin") and _MATRIX_NAME.fullmatch(left):
+        return right
     named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
     return right if named and right else None
 
@@ -99,8 +110,12 @@ def _compact(text: str) -> str:
 def _rename_bound_variable(left: str, gold_left: str, value: str) -> str | None:
     """f(m) = 2m for f(n) = 2n: write the value in the gold's variable."""
     mine, other = _FUNCTION.fullmatch(left), _FUNCTION.fullmatch(gold_left)
-    if mine is None or other is None or mine[1] != other[1]:
+    if mine is None or other is None:
+        mine, other = _SEQUENCE.fullmatch(left), _SEQUENCE.fullmatch(gold_left)
+    if mine is None or other is None or (mine[1] != other[1] and mine.re is not _FUNCTION):
         return None
+    if mine[2] != other[2] and re.search(rf"(?<![a-zA-Z\\]){other[2]}(?![a-zA-Z])", value):
+        return None  # the other name has a meaning of its own here
     return re.sub(rf"(?<![a-zA-Z\\]){mine[2]}(?![a-zA-Z])|(?<=\d){mine[2]}(?![a-zA-Z])", other[2], value)
 
 
@@ -114,12 +129,12 @@ def _same_relation(prediction: str, gold: str) -> bool:
     other, other_sign = _difference(second)
     if mine == 0 or other == 0 or mine.free_symbols != other.free_symbols:
         return sign == other_sign and expressions_equal(mine, other)
-    factor = _constant_ratio(mine, other)
-    if factor is None:
+    ratio_sign = constant_ratio(mine, other)
+    if ratio_sign is None:
         return False
     if sign in (EQUAL, "\\ne"):
         return sign == other_sign
-    return other_sign == (sign if factor > 0 else _MIRRORED.get(sign, ""))
+    return other_sign == (sign if ratio_sign > 0 else _MIRRORED.get(sign, ""))
 
 
 _MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
@@ -128,18 +143,6 @@ _MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 def _difference(relation: list[tuple[str, str]]) -> tuple[sympy.Expr, str]:
     (left, sign), (right, _) = relation
     return parse_expression(left) - parse_expression(right), sign
-
-
-def _constant_ratio(first: sympy.Expr, second: sympy.Expr) -> sympy.Expr | None:
-    """The nonzero real c with first = c * second, found at one point and checked at all others."""
-    unknowns = sorted(second.free_symbols, key=str)
-    for start in (3, 5, 7):
-        point = {unknown: sympy.Rational(start + place, 2 + place) for place, unknown in enumerate(unknowns)}
-        above, below = (side.evalf(DIGITS + 20, subs=point) for side in (first, second))
-        if is_value(above) and is_value(below) and abs(above) > TOLERANCE and abs(below) > TOLERANCE:
-            factor = above / below
-            return factor if factor.is_real and expressions_equal(first, factor * second) else None
-    return None
 
 
 def _same_chain(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> bool:

@@ -17,7 +17,9 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from entrobench.evaluation.grading.reading.scanning import word_set
 
-from .guards import Unparsable, binomial, factorial, modulo, power, refuse_costly, refuse_large_tree
+from .guards import Unparsable, binomial, double_factorial, factorial, modulo, power, refuse_costly, refuse_large_tree
+from .letters import Gcd, Lcm
+from .series import computed
 
 _TOKEN = re.compile(
     r"\s*(?P<number>\d+(?:\.\d+)?(?:\.?\\overline\{\d+\})?(?:[eE][+-]?\d+(?![\d.]))?|\.\d+|\d+\.(?!\d))"
@@ -35,11 +37,13 @@ _FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
 _MANY: dict[str, Callable[..., sympy.Expr]] = {"max": sympy.Max, "min": sympy.Min}
 _CONSTANTS = {"pi": sympy.pi, "infty": sympy.oo}
 _LETTERS = {"i": sympy.I, "I": sympy.I, "e": sympy.E}
+_SERIES = {"sum": sympy.Sum, "prod": sympy.Product}
 _GREEK = word_set(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi "
     "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma hbar ell"
 )
 _ACCENTS = word_set("overline bar vec hat widehat tilde dot ddot overrightarrow angle triangle")
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 _TIMES = frozenset({"*", "\\cdot", "\\times"})
 _DIVIDED = frozenset({"/", "\\div"})
 _STOPS = frozenset({")", "]", "}", "\\}", "|", ",", "\\rfloor", "\\rceil", "+", "-", "", "\\mod", "&"})
@@ -55,6 +59,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens = [match[0].strip() for match in _TOKEN.finditer(text)]
         self.place = 0
+        self.bound: list[str] = []  # the indices of the sums that we are inside of
         self.angles = 0  # how many trigonometric arguments we are inside of: degrees are radians there
 
     @property
@@ -155,16 +160,20 @@ class _Parser:
 
     def postfix(self, value: sympy.Expr) -> sympy.Expr:
         while self.next in ("!", "\\%", "%"):
-            value = factorial(value) if self.take() == "!" else value / 100
+            if self.tokens[self.place : self.place + 2] == ["!", "!"]:
+                self.place += 2
+                value = double_factorial(value)
+            else:
+                value = factorial(value) if self.take() == "!" else value / 100
         return value
 
     def atom(self) -> sympy.Expr:
         token = self.take()
         if token[-1].isdigit() or token[0].isdigit():
             return _number(token)
-        if token in ("(", "[", "{", "\\{"):
+        if token in _BRACKETS:
             value = self.total()
-            self.take({"(": ")", "[": "]", "{": "}", "\\{": "\\}"}[token])
+            self.take(_BRACKETS[token])
             return value
         if token in ("|", "\\|"):
             value = self.total()
@@ -200,13 +209,36 @@ class _Parser:
             return above / below if name == "frac" else binomial(above, below)
         if name == "sqrt":
             return self.root()
+        if name in _SERIES:
+            return self.series(_SERIES[name])
         if name in ("gcd", "lcm", "max", "min"):
             return _many(name, self.arguments())
         if name in ("overline", "bar") and (conjugate := self.conjugate()) is not None:
             return conjugate
         if name in _ACCENTS:
-            return self.symbol(name + " " + self.raw_group())
+            return self.symbol(name + " " + self.raw_group(capitals=True))
         raise Unparsable(f"unknown command \\{name}")
+
+    def series(self, kind: Any) -> sympy.Expr:
+        """A sum or product over one index with both bounds; what follows it up to the next sign is under it."""
+        index, low, high = "", None, None
+        for _ in range(2):
+            if self.next == "^":
+                self.take()
+                high = self.exponent()
+            else:
+                self.take("_")
+                self.take("{")
+                index = self.take().lstrip("\\")
+                self.take("=")
+                low = self.total()
+                self.take("}")
+        if low is None or high is None or not index.isalpha():
+            raise Unparsable("a sum without bounds")
+        self.bound.append(index)
+        body = self.product()
+        self.bound.remove(index)
+        return computed(kind(body, (sympy.Symbol(index), low, high)))
 
     def conjugate(self) -> sympy.Expr | None:
         """The conjugate of a complex number under a bar; None (and nothing consumed) for anything else under it."""
@@ -257,7 +289,10 @@ class _Parser:
         return self.product(inside_function=True)
 
     def arguments(self) -> list[sympy.Expr]:
-        closing = {"(": ")", "{": "}", "\\{": "\\}", "[": "]"}[self.take()]
+        opening = self.take()
+        if opening not in _BRACKETS:
+            raise Unparsable(f"unexpected {opening!r}")
+        closing = _BRACKETS[opening]
         values = [self.total()]
         while self.next == ",":
             self.take(",")
@@ -272,15 +307,15 @@ class _Parser:
             subscript = "_" + self.raw_group()
         if self.next == "(" and (name[0] in "fghI" or self.tokens[self.place + 1 : self.place + 3] == ["0", ")"]):
             return sympy.Symbol(f"{name}{subscript}({', '.join(map(str, self.arguments()))})")  # applied, no product
-        if not subscript and name in _LETTERS:
+        if not subscript and name in _LETTERS and name not in self.bound:
             return _LETTERS[name]
         return sympy.Symbol(name + subscript)
 
-    def raw_group(self) -> str:
+    def raw_group(self, capitals: bool = False) -> str:
         """The text of one token or braced group, without spaces: a subscript or what an accent stands on."""
         if self.next != "{":
             letters = self.take()
-            while letters.isupper() and self.next.isalpha() and self.next.isupper():  # \angle ABC
+            while capitals and letters.isupper() and self.next.isalpha() and self.next.isupper():  # \angle ABC
                 letters += self.take()
             return letters
         self.take("{")
@@ -306,14 +341,10 @@ def _number(token: str) -> sympy.Expr:
 def _many(name: str, arguments: list[sympy.Expr]) -> sympy.Expr:
     if name in _MANY:
         return _MANY[name](*arguments)
-    combined = arguments[0]
-    for argument in arguments[1:]:
-        combined = getattr(sympy, f"{name}")(combined, argument) if combined != argument else combined
-    return combined
+    return {"gcd": Gcd, "lcm": Lcm}[name](*arguments)
 
 
 _CONFIG = ConversionConfig(lowercase_symbols=False)
-_IMAGINARY = {sympy.Symbol("i"): sympy.I, sympy.Symbol("e"): sympy.E}
 
 
 @lru_cache(maxsize=8_192)
@@ -353,4 +384,4 @@ def _through_latex2sympy(text: str, reason: Unparsable) -> sympy.Expr:
     if not isinstance(parsed, sympy.Expr):
         raise Unparsable("no scalar")
     refuse_costly(parsed)
-    return sympy.nsimplify(parsed.doit().xreplace(_IMAGINARY), rational=True)
+    return computed(parsed)

@@ -9,7 +9,8 @@ from typing import Any
 
 import sympy
 
-LARGEST_POWER_BITS = 20_000  # ours
+LARGEST_POWER_BITS = 400_000  # ours
+LARGEST_EXPONENT_BITS = 10_000  # of a power that is kept as a name, ours
 LARGEST_FACTORIAL = 3_000  # ours
 MOST_NODES = 300  # of a sympy tree, ours
 MOST_SUM_TERMS = 1_000  # ours
@@ -29,10 +30,19 @@ def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
             (abs(number.p).bit_length() + number.q.bit_length() for number in base.atoms(sympy.Rational)), default=1
         )
         if bits * abs(exponent) > LARGEST_POWER_BITS:
-            raise Unparsable("power too large")
+            return _unknown_power(base, exponent)
     elif base.is_number and exponent.is_number and not _is_moderate(exponent):
         raise Unparsable("power too large")
     return sympy.Pow(base, exponent)
+
+
+def _unknown_power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    """A whole power too long to write out, as a letter of its own: what holds for every value holds for this one."""
+    whole = base.is_Integer and base > 1 and exponent.is_Integer and exponent > 0
+    if not whole or int(exponent).bit_length() > LARGEST_EXPONENT_BITS:
+        raise Unparsable("power too large")
+    root, times = sympy.perfect_power(base) or (base, 1)
+    return sympy.Symbol(f"{root}^{times * exponent}")
 
 
 def _is_moderate(exponent: sympy.Expr) -> bool:
@@ -45,6 +55,12 @@ def factorial(value: sympy.Expr) -> sympy.Expr:
     if value.is_number and not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
         raise Unparsable("factorial too large or of no whole number")
     return sympy.factorial(value)
+
+
+def double_factorial(value: sympy.Expr) -> sympy.Expr:
+    if not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
+        raise Unparsable("double factorial of no small whole number")
+    return sympy.factorial2(value)
 
 
 def binomial(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:

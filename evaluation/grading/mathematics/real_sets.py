@@ -33,6 +33,7 @@ _NAMED = {
     **dict.fromkeys(("\\mathbb{Z}^+", "\\mathbb{Z}^{+}", "\\mathbb{N}^*", "\\mathbb{N}^{*}"), sympy.Naturals),
     **{"\\mathbb{C}": sympy.Complexes, "\\text{no solution}": sympy.EmptySet},
 }
+_BARE_LETTER = re.compile(r"\\?[a-zA-Z]+\s*(?:\\in.*)?")
 _BUILDER_BAR = ("|", ":")
 
 
@@ -74,6 +75,8 @@ def _read_braces(inside: str) -> sympy.Set:
     for bar in _BUILDER_BAR:
         pieces = parts(inside, bar)
         if len(pieces) == 2:
+            if not _BARE_LETTER.fullmatch(pieces[0]):
+                raise NoSet("elements that are no letter")
             return read_condition(pieces[1])
     return sympy.FiniteSet(*(real_value(element) for element in parts(inside.replace(";", ","), ",") if element))
 

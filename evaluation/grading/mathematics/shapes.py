@@ -8,23 +8,26 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 
+import sympy
+
+from entrobench.evaluation.grading.reading.conditions import split_condition
 from entrobench.evaluation.grading.reading.exact_numbers import has_decimal_comma, read_number
-from entrobench.evaluation.grading.reading.scanning import enclosed, is_balanced, parts, split_top
+from entrobench.evaluation.grading.reading.scanning import enclosed, parts, split_top
 from entrobench.evaluation.grading.reading.units import without_leading_words
 from entrobench.evaluation.grading.reading.words import plain_words
 
 from .equations import SIGNS, is_name, read_relation, relation_value
+from .expressions import parse_expression
+from .guards import Unparsable
 from .real_sets import ORDER
+
+LONGEST_PROGRESSION = 60  # terms written out, ours
+MOST_CHOICES = 64  # of signs in one answer, ours
 
 CONNECTIVE = re.compile(
     r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?P<text>and|or)\s*,?\s*\}|(?<![a-zA-Z\\])(?P<plain>and|or)(?![a-z]))\s*"
-)
-_QUALIFIER = re.compile(
-    r"[,;]?\s*(?:\\text\s*\{\s*)?(?:where|for (?:all|any|every|some)|with|such that|\\forall)\b.*$"
-    r"|(?<=\S)\s*[,;(]\s*\(?[a-z]\s*\\in\s*\\mathbb.*$",
-    re.DOTALL,
 )
 _MATRIX = re.compile(
     r"\\begin\s*\{([pbvBV]?matrix|array|cases|smallmatrix)\}\s*(?:\{[clr|]*\})?((?:(?!\\end|\\begin).)*)\\end\s*\{\1\}",
@@ -35,6 +38,7 @@ SET_SIGNS = (*SET_ALGEBRA, "\\in", "\\ne", "\\emptyset", "\\mathbb", *ORDER)
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _ONLY_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _NAMED_POINT = re.compile(r"[A-Z]'?\s*\((?=[^()]*,)")  # P(1,2)
+_CHOSEN = re.compile(r"C\s*\(\s*(\d{1,5})\s*,\s*(\d{1,5})\s*\)")  # ways to choose, no point
 _ANSWER_IS = re.compile(
     r"^(?:\\text\s*\{\s*)?(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|solution|result)s?\s*"
     r"(?::|\bis\b|\bare\b)\s*:?\s*\}?",
@@ -44,10 +48,13 @@ _NAMED_KIND = re.compile(
     r"^(?:the\s+|an?\s+)?(?:ordered\s+)?(?:points?|vector|pairs?|triple|interval|set|coordinates|ratio|both|either)\s*(?=[\d(\[\\-])",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
+_ALL_WITH = re.compile(r"^(?:\\text\s*\{\s*)?(?:for\s+)?all\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))")
+_UNIT_VECTOR = re.compile(r"\\vec\{[ijk]\}")
 _TRANSPOSED = re.compile(r"(?<=\))\s*\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?$")
 _REALS = re.compile(
     r"(?:the )?(?:set of )?(?:all|any|every) (?:real numbers?|reals?)(?: [a-z])?"
-    r"(?:\s+except\s+(?:for\s+)?(?:[a-z]\s*=\s*)?(?P<but>.*))?",
+    r"(?:\s*(?:except\s+(?:for\s+)?(?:[a-z]\s*=\s*)?|(?:[a-z]\s*)?\\ne\s*)(?P<but>.*))?",
     re.IGNORECASE,
 )
 _BOUND_INTEGER = re.compile(r"[,;(]\s*\(?([a-z])\s*\\in\s*\\mathbb\{[ZN]\}")
@@ -75,13 +82,13 @@ class Shape:
 def clean(text: str) -> str:
     """Take off what says nothing about the value: qualifiers, brackets round the whole, a point's name."""
     text = _without_labels(text)
-    unqualified = _QUALIFIER.sub("", text).strip()
-    text = unqualified if unqualified and is_balanced(unqualified) else text
     words = _ONLY_TEXT.fullmatch(text)
     text = words[1].strip() if words else text
     if plain_words(text) in _NO_SOLUTION:
         return "\\emptyset"
-    text = _described_element(text) or text
+    chosen = _CHOSEN.fullmatch(text)
+    if chosen is not None and int(chosen[1]) >= int(chosen[2]):
+        return f"\\binom{{{chosen[1]}}}{{{chosen[2]}}}"
     point = _NAMED_POINT.match(text)
     text = text[point.end() - 1 :] if point and enclosed(text[point.end() - 1 :]) else text
     pair = enclosed(text)
@@ -97,11 +104,8 @@ def clean(text: str) -> str:
 
 def _without_labels(text: str) -> str:
     """Take off what only announces the value: "Answer:", "the point", \\text{The area is }, a transposition sign."""
-    reals = _REALS.fullmatch(_TEXT.sub(r"\1 ", text).strip())
-    if reals is not None:
-        return f"\\mathbb{{R}}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else "\\mathbb{R}"
     text = without_leading_words(_ANSWER_IS.sub("", text) or text)
-    text = _NAMED_KIND.sub("", text)
+    text = _ALL_WITH.sub("", _NAMED_KIND.sub("", text))
     text = f"({text[1:-1]})" if text.startswith("<") and text.endswith(">") and "," in text else text
     return _TRANSPOSED.sub("", text)
 
@@ -114,15 +118,27 @@ def with_same_integer(prediction: str, gold: str) -> str:
     return re.sub(rf"(?<![a-zA-Z\\]){mine[1]}(?![a-zA-Z])", wanted[1], prediction)
 
 
+def described(text: str) -> str:
+    """A set-builder as the element that it spells out, "all reals except 2" as a set, any other text as it is."""
+    reals = _REALS.fullmatch(_TEXT.sub(r"\1 ", text).strip())
+    if reals is not None:
+        return f"\\mathbb{{R}}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else "\\mathbb{R}"
+    return _described_element(text) or text
+
+
 def _described_element(text: str) -> str | None:
     """ "{x | x = 2k pi, k in Z}": the element that the set-builder spells out."""
     pair = enclosed(text)
     sides = parts(pair[1], "|", ":") if pair is not None and pair[0] in ("{", "\\{") else []
     if len(sides) != 2:
         return None
-    condition = _QUALIFIER.sub("", sides[1])
+    if not _LETTER.fullmatch(sides[0]):
+        return None if "\\in" in sides[0] or "," in sides[0] else f"{sides[0]}, \\text{{where }} {sides[1]}"
+    condition, qualifier = split_condition(sides[1])
     name, *value = parts(condition, "=")
-    return value[0] if len(value) == 1 and name == sides[0] and len(parts(condition, *SIGNS)) == 2 else None
+    if len(value) != 1 or name != sides[0] or len(parts(condition, *SIGNS)) != 2:
+        return None
+    return f"{value[0]}, \\text{{where }} {qualifier}" if qualifier else value[0]
 
 
 @lru_cache(maxsize=8_192)
@@ -130,7 +146,7 @@ def read_shape(text: str) -> Shape:
     """Take one cleaned answer apart at its top level."""
     if read_number(text) is not None and not has_decimal_comma(text):
         return Shape("scalar", (text,))
-    matrix = _MATRIX.fullmatch(text.strip("() ") if text.startswith("(\\begin") else text)
+    matrix = _MATRIX.fullmatch(text.strip("()[] ") if text.startswith(("(\\begin", "[\\begin")) else text)
     if matrix is not None:
         return _read_rows(matrix[1], matrix[2])
     items = _list_items(text)
@@ -143,8 +159,22 @@ def read_shape(text: str) -> Shape:
         return _read_enclosed(pair, text)
     if read_relation(text) is not None:
         return Shape("relation", (text,))
+    if _UNIT_VECTOR.search(text) and (components := _components(text)):
+        return Shape("tuple", components, closing=")")
     plus_minus = _expand_plus_minus(text)
     return Shape("list", tuple(plus_minus)) if len(plus_minus) > 1 else Shape("scalar", (text,))
+
+
+def _components(text: str) -> tuple[str, ...]:
+    """The coordinates of a sum of the unit vectors i, j, k; none for any other expression."""
+    value = sympy.expand(parse_expression(text))
+    vectors = [sympy.Symbol(f"vec {letter}") for letter in "ijk"]
+    coordinates = [value.coeff(vector) for vector in vectors]
+    rest = value - sum(coordinate * vector for coordinate, vector in zip(coordinates, vectors, strict=True))
+    if sympy.expand(rest) != 0 or any(coordinate.has(*vectors) for coordinate in coordinates):
+        return ()
+    known = coordinates if vectors[2] in value.free_symbols else coordinates[:2]
+    return tuple(sympy.latex(coordinate) for coordinate in known)
 
 
 def _read_rows(name: str, body: str) -> Shape:
@@ -170,10 +200,30 @@ def _list_items(text: str) -> list[str]:
         groups = [[_ENUMERATED.sub("", group[0], count=1), *group[1:]] for group in groups]
     if len(groups) > 1 and all(len(group) == len(groups[0]) > 1 for group in groups):
         return [f"({','.join(right_sides(group))})" for group in groups]
-    items = [item for group in groups for item in group]
+    items = _spelled_out([item for group in groups for item in group])
     if len(items) < 2:
         return items
     return [element for item in _without_repeated_name(items) for element in _expand_plus_minus(item)]
+
+
+def _spelled_out(items: list[str]) -> list[str]:
+    """1, 2, ..., 10: an arithmetic progression of whole numbers, written out where it is short, else its three ends."""
+    if items.count("\\ldots") != 1 or items.index("\\ldots") != len(items) - 2 or len(items) < 3:
+        return items
+    shown = [read_number(item) for item in (*items[:-2], items[-1])]
+    if any(number is None or number.value.denominator != 1 for number in shown):
+        return items
+    *start, last = (int(number.value) for number in shown if number is not None)
+    step = start[1] - start[0] if len(start) > 1 else 1
+    whole = range(start[0], last + (1 if step > 0 else -1), step) if step else range(0)
+    if len(whole) <= len(start) or list(whole[: len(start)]) != start or whole[-1] != last:
+        return items
+    ends = [whole[0], whole[1]]
+    return (
+        [str(number) for number in whole]
+        if len(whole) <= LONGEST_PROGRESSION
+        else [*map(str, ends), "\\ldots", str(last)]
+    )
 
 
 def _without_repeated_name(items: list[str]) -> list[str]:
@@ -191,7 +241,11 @@ def _expand_plus_minus(text: str) -> list[str]:
     pair = enclosed(text)
     coordinates = parts(pair[1], ",") if pair is not None and pair[0] == "(" else []
     if len(coordinates) > 1 and "\\mp" not in text:  # each coordinate takes its own sign
-        choices = product(*(_expand_plus_minus(coordinate) for coordinate in coordinates))
+        choices = list(
+            islice(product(*(_expand_plus_minus(coordinate) for coordinate in coordinates)), MOST_CHOICES + 1)
+        )
+        if len(choices) > MOST_CHOICES:
+            raise Unparsable(f"more than {MOST_CHOICES} choices of signs")
         return [f"({','.join(choice)})" for choice in choices]
     upper = text.replace("\\pm", "+").replace("\\mp", "-")
     lower = text.replace("\\pm", "-").replace("\\mp", "+")

@@ -9,12 +9,16 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 
+from entrobench.evaluation.grading.reading.conditions import conditions_agree, split_condition
 from entrobench.evaluation.grading.reading.exact_numbers import read_number
 from entrobench.evaluation.grading.reading.notations import (
     BASE,
+    arrangements_equal,
     bases_equal,
     choices_equal,
     clocks_equal,
+    dates_equal,
+    measures_equal,
     moduli_differ,
 )
 from entrobench.evaluation.grading.reading.scanning import is_balanced, parts
@@ -24,8 +28,20 @@ from entrobench.evaluation.grading.reading.words import is_text, texts_equal
 from .equations import equations_equal, relation_value
 from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
+from .named_values import named_values_equal
+from .piecewise import piecewise_equal
 from .real_sets import NoSet, read_set, sets_equal
-from .shapes import CONNECTIVE, SET_ALGEBRA, SET_SIGNS, Shape, clean, read_shape, right_sides, with_same_integer
+from .shapes import (
+    CONNECTIVE,
+    SET_ALGEBRA,
+    SET_SIGNS,
+    Shape,
+    clean,
+    described,
+    read_shape,
+    right_sides,
+    with_same_integer,
+)
 from .symbolic import expressions_equal, is_scalar, scalars_equal
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
@@ -45,6 +61,12 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
     prediction = with_same_integer(prediction, gold)
     if _compact(prediction) == _compact(gold):
         return True, "the same spelling"
+    (prediction, condition), (gold, other) = split_condition(described(prediction)), split_condition(described(gold))
+    if not conditions_agree(condition, other, _quietly_equal):
+        return False, f"conditions ({printable_condition(condition)}; {printable_condition(other)})"
+    arrangements = arrangements_equal(prediction, gold)
+    if arrangements is not None:
+        return arrangements, "ordered choices"
     prediction, gold = clean(prediction), clean(gold)
     if _compact(prediction) == _compact(gold):
         return True, "the same spelling"
@@ -55,6 +77,11 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
     return _compare_shapes(prediction, gold)
 
 
+def printable_condition(condition: str) -> str:
+    """A condition for a reason, or "none"."""
+    return condition[:60] or "none"
+
+
 def _compact(text: str) -> str:
     """A text without the spaces that part nothing; the one after a comma tells "32, 349" from "32,349"."""
     return re.sub(r"(?<![\w,]) | (?!\w)", "", re.sub(r"\s+", " ", _TEXT.sub(r" \1 ", text)).strip())
@@ -62,10 +89,14 @@ def _compact(text: str) -> str:
 
 def is_readable(text: str) -> bool:
     """Say whether a normalised text alone is an answer that we read, whatever it is compared with."""
-    text = clean(text)
+    text = clean(split_condition(described(text))[0])
     if not is_balanced(text):
         return False
-    return read_shape(text).kind != "scalar" or is_text(text) or bool(BASE.fullmatch(text)) or is_scalar(text)
+    try:
+        kind = read_shape(text).kind
+    except Unparsable:
+        return False
+    return kind != "scalar" or is_text(text) or bool(BASE.fullmatch(text)) or is_scalar(text)
 
 
 def _numbers(prediction: str, gold: str) -> bool | None:
@@ -89,13 +120,22 @@ _RULES: dict[str, Callable[[str, str], bool | None]] = {
     "words": _texts,
     "digits in a base": bases_equal,
     "times of day": clocks_equal,
+    "dates": dates_equal,
+    "durations and measures": measures_equal,
+    "functions by cases": lambda prediction, gold: piecewise_equal(prediction, gold, _quietly_equal),
+    "values by name": lambda prediction, gold: named_values_equal(prediction, gold, _quietly_equal),
     "residues": moduli_differ,
 }
 
 
 def describe(text: str) -> str:
     """How a normalised answer is read, in words: its kind and its parts, scalars as sympy has them."""
-    text = clean(text)
+    text, condition = split_condition(described(text))
+    reading = _read_as(clean(text))
+    return f"{reading}, under the condition {condition}" if condition else reading
+
+
+def _read_as(text: str) -> str:
     if is_text(text):
         return f"words {text}"
     shape = read_shape(text)
@@ -223,9 +263,11 @@ def _list_and_tuple(first: Shape, second: Shape) -> bool:
 
 
 def _single_element(first: Shape, second: Shape) -> bool:
-    """One value against a list or set: equal only when that holds this one value, maybe written twice."""
-    many = first if first.kind != "scalar" else second
-    return len(_distinct(many.items)) == 1 and compare(first.items[0], second.items[0])
+    """One value against a list: equal only when that holds this one value, maybe written twice."""
+    many, one = (first, second) if first.kind != "scalar" else (second, first)
+    if one.items[0] == "\\emptyset" or "\\emptyset" in many.items:
+        return False  # the set that holds the empty set is not empty
+    return bool(many.items) and all(_quietly_equal(item, one.items[0]) for item in many.items)
 
 
 _SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|\w)$")
@@ -244,11 +286,16 @@ def same_elements(first: tuple[str, ...], second: tuple[str, ...], as_set: bool)
         return False
     remaining = list(second)
     for item in first:
-        match = next((other for other in remaining if _quietly_equal(item, other)), None)
+        match = next((other for other in remaining if _same_depth(item, other) and _quietly_equal(item, other)), None)
         if match is None:
             return False
         remaining.remove(match)
     return True
+
+
+def _same_depth(first: str, second: str) -> bool:
+    """A set is no element of itself: {1} is not 1 inside of a set."""
+    return first.startswith("\\{") == second.startswith("\\{") or "\\emptyset" in (first, second)
 
 
 def _distinct(items: tuple[str, ...]) -> tuple[str, ...]:

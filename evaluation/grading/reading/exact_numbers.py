@@ -2,7 +2,8 @@
 
 Policy: an exact gold accepts a decimal that rounds to it with at least 4 significant digits; a decimal gold of at
 least 3 accepts an exact value that rounds to it; two decimals agree when the longer rounds to the shorter and that has
-at least 6; a percent sign on one side alone may be dropped or divided out; there is no factor of 100 without one.
+at least 6; the print of a double (15 digits or more) is the value that it rounds;
+a percent sign on one side alone may be dropped or divided out; there is no factor of 100 without one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from functools import lru_cache
 from .units import split_unit, units_differ
 
 MOST_DIGITS = 500  # ours
+FLOAT_DIGITS = 15  # from which on a decimal is the print of a double
+FLOAT_ROUNDING = 2**50  # 4 units in the last place of a double, relative, ours
 LARGEST_EXPONENT = 1_000  # of ten, ours
 
 _DIGITS = r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
@@ -135,7 +138,7 @@ def numbers_equal(prediction: Number, gold: Number) -> bool:
 
 
 def _values_equal(prediction: Number, gold: Number) -> bool:
-    if prediction.value == gold.value:
+    if prediction.value == gold.value or is_float_of(gold.value, gold.significant, prediction):
         return True
     if prediction.places is not None and gold.places is not None:
         shorter, longer = sorted((prediction, gold), key=lambda number: number.places or 0)
@@ -143,6 +146,18 @@ def _values_equal(prediction: Number, gold: Number) -> bool:
     if prediction.places is not None:
         return rounds_to(gold.value, prediction, least_digits=4)
     return gold.places is not None and rounds_to(prediction.value, gold, least_digits=3)
+
+
+def is_float_of(value: Fraction, significant: int, decimal: Number) -> bool:
+    """Say whether a decimal is `value` as double precision prints it after a few operations: 0.30000000000000004."""
+    if (
+        decimal.places is None
+        or decimal.places < 1
+        or decimal.significant < FLOAT_DIGITS
+        or significant >= FLOAT_DIGITS
+    ):
+        return False
+    return abs(decimal.value - value) <= abs(value) / FLOAT_ROUNDING
 
 
 def rounds_to(value: Fraction, decimal: Number, least_digits: int) -> bool:

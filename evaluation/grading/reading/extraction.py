@@ -5,15 +5,22 @@ Runs in the caller; linear in the length of the reply, of which only the last 64
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from .scanning import shorten_spaces, word_set
+from .thinking import spoken
 
 LONGEST_REPLY = 65_536  # characters from the end, ours
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(\{|[^\s{\\]|\s[^\s{\\])")
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox(?:\[[^\[\]]*\]){0,2})(?![a-zA-Z])\s*(\{|[^\s{\\]|\s[^\s{\\])")
+_JSON_ANSWER = re.compile(
+    r"""^(?:```(?:json)?\s*)?\{[\s\S]*["'](?:final_?)?answer["']\s*:\s*("(?:[^"\\\\\n]|\\\\["\\\\/])*"|-?\d+(?:\.\d+)?)\s*[,}][\s\S]*$""",
+    re.IGNORECASE,
+)
+_OPEN_BEFORE = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\Z")
 _TAIL = re.compile(
     r"(?:I hope (?:it|this) is correct\.?|<\|[a-z_]+\|>.*|</?answer>|</s>)\s*", re.DOTALL | re.IGNORECASE
 )
@@ -35,7 +42,17 @@ _AMOUNT = r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:\s*/\s*\d+)?"
 _NUMBER = re.compile(
     rf"(?<![\w.,/^_'\"\\)(\-])(?:\\?\$\s?)?({_AMOUNT}(?:\s?\\?%)?)(?![\w'\"/^(\u0370-\u03ff²³]|[.,]\d)", re.ASCII
 )
-_BOUNDED = re.compile(r"\b(?:than|except|least|most|between|not|or|from|isn't|never)\b[^A-Za-z\d]*$", re.IGNORECASE)
+_BOUNDED = re.compile(
+    r"(?:\b(?:than|except|least|most|between|not|or|from|isn't|never|neither|nor|nicht|pas|no es|non è|не)\b"
+    r"|不是|并非|並非|不等于|不等於|不为|不為|不可能|不会是"
+    r"|至少|至多|不超过|不少于|大于|小于|超过|少于|多于|除了|ではなく|아니라)[^A-Za-z\d]*$",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"\s*(?:is\s+(?:wrong|incorrect|not)\b|was\s+wrong\b|isn't\b"
+    r"|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
+    re.IGNORECASE,
+)
 _CURRENCY = re.compile(rf"(?<![\w.])\$\s?({_AMOUNT})|({_AMOUNT})\s?(?:\$|€|£|¥)(?![\w\d])", re.ASCII)
 _AFTER_EQUALS = re.compile(rf"=\s*({_AMOUNT}\s?%?)(?![\w'\"/^(.]*\d)", re.ASCII)
 _QUALIFIER = re.compile(r"\s*[,;]?\s*\b(?:where|for (?:all|any|every|some)|such that)\b")
@@ -57,30 +74,43 @@ _GROUPED_WORDS = re.compile(r"\\[a-zA-Z]+\s*\{[^{}]*\}")
 _SHORT_WORDS = word_set("and or sin cos tan log ln exp sqrt pi oo mod gcd lcm max min percent pct")
 
 
+_CHOICE_LINE = re.compile(
+    r"(?:^|\n)[*\s]*(?:final\s+|correct\s+)?(?:answer|option|choice)\s*(?:is|:)*\s*[*\s]*\(?([A-H])\)?[*.\s]*(?=\n|$)",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Extraction:
     """The answer found ("" when none) and the name of the rule that found it."""
 
     answer: str
     rule: str
+    choice: str = ""  # the letter stated after a box
 
 
-def extract(text: str, strict_box: bool = False) -> Extraction:
+def extract(text: str, strict_box: bool = False, prompt_opens_thinking: bool = False) -> Extraction:
     """Find the final answer of a reply or of a bare answer; with `strict_box` only a closed box counts.
 
-    A reply whose only boxes never close was cut off: it has no answer.
+    A reply whose last box never closes was cut off: it has no answer, for that box retracts the earlier ones.
+    With `prompt_opens_thinking` the prompt's template ended inside the thinking part, which the reply has to close.
     """
-    if "</think>" in text:
-        text = text.rsplit("</think>", 1)[1]
-    elif "<think>" in text:
+    said = spoken(text, prompt_opens_thinking)
+    if said is None:
         return Extraction("", "reply ends while thinking")
-    text = _window(text)
+    text = _window(said)
     boxed = last_boxed(text)
     if boxed is not None:
-        return Extraction(boxed, "last box")
+        return Extraction(boxed, "last box", _choice_after_box(text))
     if strict_box or _BOX.search(text):
         return Extraction("", "no closed box")
     return _without_box(text)
+
+
+def _choice_after_box(text: str) -> str:
+    """The letter that a line of its own states after the last box: "**Answer: D**"."""
+    stated = _CHOICE_LINE.findall(text[text.rfind("\\boxed") :])
+    return str(stated[-1]) if stated else ""
 
 
 @lru_cache(maxsize=4_096)
@@ -97,7 +127,7 @@ def _opened_box(box: re.Match[str]) -> str:
 def _window(text: str) -> str:
     """The last 64 KB, moved back to the last box where that stands before them."""
     start = max(0, len(text) - LONGEST_REPLY)
-    box = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    box = max(text.rfind("\\boxed"), text.rfind("\\fbox"), text.rfind("\\framebox"))
     return text[start:] if box < 0 or box >= start else text[box : box + LONGEST_REPLY]
 
 
@@ -134,7 +164,7 @@ def _closing_braces(text: str) -> dict[int, int]:
 def last_boxed(text: str) -> str | None:
     """Return the content of the last closed box, joined by commas with the boxes of the same answer beside it."""
     found = boxes(text)
-    if not found:
+    if not found or _is_retracted(text, found[-1][0], found[-1][1]):
         return None
     start, _, content = found[-1]
     contents = [content]
@@ -144,6 +174,12 @@ def last_boxed(text: str) -> str | None:
         contents.insert(0, before)
         start = before_start
     return ", ".join(dict.fromkeys(contents))
+
+
+def _is_retracted(text: str, start: int, end: int) -> bool:
+    """Whether a box that never closes follows the last closed one, or opens right before it."""
+    later = [box for box in _BOX.finditer(text, end) if box[1] == "{"]
+    return bool(later) or _OPEN_BEFORE.search(text, 0, start) is not None
 
 
 def _belong_together(between: str) -> bool:
@@ -158,7 +194,12 @@ def _belong_together(between: str) -> bool:
 
 def _without_box(text: str) -> Extraction:
     text = _TAIL.sub("", shorten_spaces(text)).strip()
-    text = _CONNECTIVE.sub("", _answer_before_qualifier(text) or text)
+    keyed = _JSON_ANSWER.search(text)
+    if keyed is not None:
+        return Extraction(str(json.loads(keyed[1], strict=False)), "answer in JSON")
+    text = _CONNECTIVE.sub("", text)
+    if _is_qualified_answer(text):
+        return Extraction(text, "whole text")
     announced = _announced_formula(text)
     if announced:
         return Extraction(announced, "last formula")
@@ -187,15 +228,15 @@ def _announced_formula(text: str) -> str:
     return "" if _NOT_PROSE.search(words) or _BOUNDED.search(words) else formula.strip()
 
 
-def _answer_before_qualifier(text: str) -> str:
-    """ "f(x) = ax, where a is an integer": the part before "where" when that is no prose."""
+def _is_qualified_answer(text: str) -> bool:
+    """ "f(x) = ax, where a is an integer": an answer under a condition, although words follow."""
     qualifier = _QUALIFIER.search(text)
-    before = text[: qualifier.start()] if qualifier else ""
-    return before if re.search(r"[\d=]", before) and not _is_prose(before) else ""
+    before = re.sub(r"\\text\s*\{\s*$", "", text[: qualifier.start()]) if qualifier else ""
+    return bool(re.search(r"[\d=]", before)) and not _is_prose(before)
 
 
 def _first_sentence(text: str) -> str:
-    text = text.strip().strip("*").strip()
+    text = _BOLD.sub(r"\1", text.strip()).strip("*").strip()
     line = re.split(r"\n\s*\n|\n(?=[A-Z])", text, maxsplit=1)[0] if not text.startswith(("\\[", "$$")) else text
     sentence = re.split(r"(?<=[^\s.])\.(?:\s+(?=[A-Z])|\s*$)", line, maxsplit=1)[0].lstrip("}").strip().rstrip("*")
     return (_REASON.sub("", sentence) or sentence).strip()
@@ -269,7 +310,8 @@ def _last_number(text: str) -> str:
         for pattern in (_AFTER_EQUALS, _CURRENCY, _NUMBER):
             found = list(pattern.finditer(spaced))
             if found:
-                bounded = _BOUNDED.search(spaced[: found[-1].start()]) is not None
+                before, after = spaced[: found[-1].start()], spaced[found[-1].end() :]
+                bounded = _BOUNDED.search(before) or _DENIED.match(after)
                 return "" if bounded else next(group for group in found[-1].groups() if group).strip()
     return ""
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from .number_words import part_size, read_number_words
 from .scanning import matching_brace, shorten_spaces, unwrap_command, word_set
 from .spellings import (
     BASE_NAME,
@@ -37,7 +38,7 @@ _EATEN = re.compile(
 _EATEN_LETTER = {"\x0c": "\\f", "\x08": "\\b", "\x0b": "\\v", "\t": "\\t", "\r": "\\r", "\x07": "\\a"}
 
 _COMMANDS_DROPPED = re.compile(
-    r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|hfill"
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|hfill"
     r"|allowbreak|nonumber|notag|ensuremath|bm|boldsymbol|mathbf|mathit|mathsf|mathcal|pmb|bf|rm|it|centering"
     r"|tiny|small|normalsize|large|Large|LARGE|huge|Huge)(?![a-zA-Z])"
 )
@@ -67,6 +68,7 @@ _PLAIN_NAMES = re.compile(
     r"|(?P<constant>pi|alpha|beta|gamma|delta|theta|lambda|omega|sigma|phi|infty)(?![a-zA-Z])"
     r"|(?P<infinity>[iI]nfinity|oo|inf)(?![a-zA-Z]))"
 )
+_PLAIN_SUBSCRIPT = re.compile(r"(?<![\\a-zA-Z_\d{])([A-Za-z])(\d{1,2})(?![\d.a-zA-Z(^_{])")  # C1*exp(x)
 _PLAIN_CALL = re.compile(r"\\(sqrt|abs|floor|ceil|cbrt)\s*\(")
 _PERCENT_WORDS = re.compile(
     r"(?<=[\d}])\s*(?:\\text\{\s*)?(?:percentage|percent|pct)\.?\s*\}?(?![a-zA-Z])", re.IGNORECASE
@@ -94,11 +96,32 @@ def normalize(answer: str) -> str:
     text = _unicode_to_latex(repair_escapes(answer))
     refuse_control_characters(text)
     _refuse_deep_nesting(text)
-    text = shorten_spaces(_strip_layout(shorten_spaces(text)))
+    text = shorten_spaces(_strip_layout(_spelled_out(shorten_spaces(text))))
     text = shorten_spaces(_unwrap_text_commands(text))
     text = _plain_to_latex(_trim(text))
     text = _brace_arguments(text)
     return _trim(_IDLE_SPACE.sub("", re.sub(r"\s+", " ", text)))
+
+
+_SPELLED = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}")
+_NUMBER_IN_WORDS = re.compile(r"(?P<digits>\d[\d,]*)\s*\(\s*(?P<words>[a-zA-Z -]+)\s*\)$")
+_PARTS_OF = re.compile(r"(?P<count>-?\d{1,6})[\s-]+(?P<part>[a-z]+)")
+_MINUS_WORD = re.compile(r"^(?:minus|negative)\s+(?=[\d\\.])", re.IGNORECASE)
+
+
+def _spelled_out(text: str) -> str:
+    """Number words as digits: "eighty", "minus 5", "3 (three)"; other words stay."""
+    opened = " ".join(_SPELLED.sub(r" \1 ", text).split()).strip("$*. ")
+    number = read_number_words(opened)
+    if number is not None:
+        return str(number)
+    twice = _NUMBER_IN_WORDS.fullmatch(opened)
+    if twice is not None and read_number_words(twice["words"]) == int(twice["digits"].replace(",", "")):
+        return twice["digits"]
+    part = _PARTS_OF.fullmatch(opened)
+    if part is not None and (size := part_size(part["part"])) is not None:
+        return f"{part['count']}/{size}"
+    return _MINUS_WORD.sub("-", opened) if _MINUS_WORD.match(opened) else text
 
 
 def repair_escapes(text: str) -> str:
@@ -247,7 +270,7 @@ def _text_content(command: str, content: str) -> str:
         return f"\\{stripped} "
     if command in ("mathrm", "operatorname", "mathbf", "boxed", "fbox", "mathop", "underline", "boldsymbol", "bm"):
         return f"\\\ue000{{{content}}}" if re.fullmatch(r"[a-zA-Z]{2,}[. ]*", stripped) else stripped
-    if re.fullmatch(r"[a-zA-Z][a-zA-Z .,'-]+", stripped):
+    if re.fullmatch(r"[a-zA-Z][a-zA-Z .,'-]+(?:[:=]|\\ge|\\le)?", stripped):
         return f"\\\ue000{{{content}}}"
     return f" {content} "
 
@@ -267,6 +290,7 @@ def _plain_to_latex(text: str) -> str:
     text = BASE_NAME.sub(base_subscript, text)
     text = _PERCENT_WORDS.sub(r"\\%", text)
     text = _SCALE_WORDS.sub(lambda match: f" \\times 10^{{{_SCALES[match[1].lower()]}}} ", text)
+    text = _PLAIN_SUBSCRIPT.sub(r"\1_{\2}", text) if "*" in text or "\\" not in text else text
     text = text.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")
     text = (
         text.replace("<>", "\\ne ").replace("==", "=").replace("+-", "\\pm ") if "=" in text or "+-" in text else text
@@ -339,6 +363,7 @@ def _trim(text: str) -> str:
     while previous != text:
         previous = text
         text = text.strip().strip('`"').strip()
+        text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" and "'" not in text[1:-1] else text
         text = re.sub(r"^\*\*|\*\*$|^\\\\|\\\\$|(?<!\\)\\$|^&", "", text).strip()
         text = re.sub(r"(?<!\.)[.?;,]$|^[,;]", "", text).strip()
         text = unwrap_command(text)

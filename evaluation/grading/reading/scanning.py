@@ -84,7 +84,7 @@ def unwrap_command(text: str) -> str:
     """Take off braces that group the whole text and hold no comma, and a \\text round the whole."""
     pair = enclosed(text)
     if pair is not None and pair[0] == "{" and pair[2] == "}" and len(parts(pair[1], ",")) == 1:
-        return pair[1]
+        return f"\\{{{pair[1]}\\}}" if pair[1] == "\\emptyset" else pair[1]
     return text
 
 

@@ -20,6 +20,25 @@ UNICODE = {
     **{"°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∛": "\\sqrt[3] ", "′": "'", "’": "'", "‘": "'"},
     **{"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℚ": "\\mathbb{Q}", "ℕ": "\\mathbb{N}", "ℂ": "\\mathbb{C}"},
     **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "…": "\\ldots "},
+    **{
+        "≧": "\\ge ",
+        "≦": "\\le ",
+        "∕": "/",
+        "＝": "=",
+        "➗": "\\div ",
+        "✕": "\\times ",
+        "✖": "\\times ",
+        "⋃": "\\cup ",
+    },
+    **{
+        "⋂": "\\cap ",
+        "ℵ": "\\aleph ",
+        "≅": "\\cong ",
+        "≲": "\\le ",
+        "≳": "\\ge ",
+        "⇒": "\\Rightarrow ",
+        "∀": "\\forall ",
+    },
     **{"→": "\\to ", "∧": "\\land ", "∨": "\\lor ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "“": '"', "”": '"'},
     **{"。": ".", "、": ",", "△": "\\triangle ", "∶": ":", "∓": "\\mp ", "∣": "|", "≡": "\\equiv ", "⟨": "(", "⟩": ")"},
     **{"‐": "-", "‑": "-", "‒": "-", "⋯": "\\ldots ", "∘": "\\circ ", "⊂": "\\subset ", "⊆": "\\subseteq ", "ı": "i"},
@@ -59,8 +78,68 @@ SYNONYMS = {
 }
 SYNONYM = re.compile(r"\\(" + "|".join(sorted(map(re.escape, SYNONYMS), key=len, reverse=True)) + r")(?![a-zA-Z])")
 
+_UNIT_COMMANDS = {"meter": "m", "metre": "m", "second": "s", "kilogram": "kg", "gram": "g", "kilo": "k", "centi": "c"}
+_UNIT_COMMANDS |= {"milli": "m", "hour": "h", "minute": "min", "degree": "degrees", "newton": "N", "joule": "J"}
+_UNIT_COMMANDS |= {"watt": "W", "volt": "V", "kelvin": "K", "per": "/", "squared": "^2", "cubed": "^3", "percent": "%"}
+_UNIT_COMMANDS |= {"mega": "M", "micro": "u", "nano": "n", "pascal": "Pa", "hertz": "Hz", "ohm": "ohm", "liter": "L"}
+_UNIT_COMMANDS |= {"litre": "L", "mole": "mol", "ampere": "A", "celsius": "celsius", "day": "days", "coulomb": "C"}
+
+
+def _quantity(match: re.Match[str]) -> str:
+    """\\qty{5}{\\meter\\per\\second}: the number and its unit as plain text."""
+    unit = re.sub(r"\\([a-zA-Z]+)\s*", lambda name: _UNIT_COMMANDS.get(name[1], name[1]), match[2]).replace(".", " ")
+    return (
+        f"{match[1]} \\text{{{unit.strip()}}}"
+        if "^" not in unit
+        else f"{match[1]} \\text{{{unit[: unit.index('^')]}}}{unit[unit.index('^') :]}"
+    )
+
+
 # Replaced first, while layout, dollar signs and font switches still stand.
+_COMPARED = {"greater": ">", "more": ">", "less": "<", "smaller": "<"}
+
+
+def _comparison(match: re.Match[str]) -> str:
+    """ "x is greater than or equal to" as its sign; "all real numbers less than" as that of x."""
+    sign = _COMPARED[match["word"].lower()]
+    if match["equal"]:
+        sign = {">": "\\ge", "<": "\\le"}[sign]
+    return f"{match['name'] or 'x'} {sign} "
+
+
 LAYOUT_NOTATIONS = (
+    (
+        re.compile(
+            r"(?:^(?:\\text\s*\{)?\s*(?:the set of )?(?:all|any) (?:real )?numbers\s+"
+            r"|(?<![a-zA-Z\\])\$?(?P<name>[a-z])\$?\s+(?:\\text\s*\{\s*)?(?:(?:is|must be)\s+)?)"
+            r"(?:strictly\s+)?(?P<word>greater|more|less|smaller)\s+than(?P<equal>\s+or\s+equal\s+to)?\s*\}?\s*(?=[$\d\\-])"
+        ),
+        _comparison,
+    ),
+    (re.compile(r"(?<=,)\s*\.\.\.\s*(?=,|$)"), r"\\ldots "),
+    (
+        re.compile(
+            r"\\(?:(?:mathbf|boldsymbol|bm)(?=.*\\(?:mathbf|boldsymbol|bm)\s*\{?\s*[jk]|\s*\{?\s*(?:[jk]|\\hat))|vec|hat|overrightarrow)\s*\{?\s*(?:\\hat\s*\{?\s*)?\\?([ijk])(?:math)?\s*\}{0,2}(?![a-zA-Z])"
+        ),
+        r"\\vec{\1}",
+    ),
+    (re.compile(r"(?<=%)\s*\\text\{\s*increase\s*\}$"), ""),
+    (re.compile(r"\\(?:SI|qty)\s*(?:\[[^\[\]]*\])?\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), _quantity),
+    (re.compile(r"\\(?:num|unit|si)\s*\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"\\ang\s*\{([^{};]*)\}"), r"\1^{\\circ}"),
+    (
+        re.compile(
+            r"\\[dt]?frac\s*\{\s*\\(?:text|mathrm)\s*\{\s*~?\s*([a-zA-Z]+)\s*\}\s*\}\s*"
+            r"\{\s*\\(?:text|mathrm)\s*\{\s*~?\s*([a-zA-Z]+)\s*\}\s*((?:\^\s*\{?\s*\d\s*\}?)?)\s*\}"
+        ),
+        r"\\text{\1/\2\3}",
+    ),
+    (re.compile(r"\\begin\s*\{array\}\s*\{[clr|]\}((?:(?!\\\\|&|\\begin).)*)\\end\s*\{array\}"), r"\1"),
+    (re.compile(r"\(\s*mod\s+([^()]*)\)|(?<![a-zA-Z\\])mod(?=\s+\d)"), r"\\mod \1"),
+    (re.compile(r"(?<=[)\]}])\s*(?:\\text\{\s*)?union\s*\}?\s*(?=[(\[\\{])"), r"\\cup "),
+    (re.compile(r"\s*(?:或者?|または|또는|或是)\s*(?=\S)"), r" \\text{ or } "),
+    (re.compile(r"\s*(?:且|并且|和|与|及|かつ|그리고)\s*(?=[\w\\$(\[-])"), r" \\text{ and } "),
+    (re.compile(r"^第\s*(\d+)"), r"\1"),
     (re.compile(r"&lt;"), "<"),
     (re.compile(r"&gt;"), ">"),
     (re.compile(r"&amp;"), "&"),
@@ -91,6 +170,12 @@ def base_subscript(name: re.Match[str]) -> str:
     return f"_{{{_BASES.get(base, base)}}}"
 
 
+def _arrangements(match: re.Match[str]) -> str:
+    """A_5^2, ordered choices of 2 of 5, as the quotient of factorials."""
+    of, chosen = int(match[1]), int(match[2])
+    return f"\\frac{{{of}!}}{{{of - chosen}!}}" if of >= chosen else match[0]
+
+
 _ORDINAL = "(?:st|nd|rd|th)"
 NOTATIONS = (
     (
@@ -107,7 +192,14 @@ NOTATIONS = (
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\text\{)?\s*F\s*\}?$"), r"\\text{fahrenheit}"),
     (re.compile(r"(?:\{\s*\}\s*)?[_^]\{?(\d+)\}?\s*C\s*_\{?(\d+)\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![\w.{}])(\d{1,3})C(\d{1,3})(?![\w.])"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?:\{\s*\}\s*)?[_^]\{?(\d{1,4})\}?\s*P\s*_\{?(\d{1,4})\}?"), _arrangements),
     (re.compile(r"(?<![a-zA-Z\\])C_\{?(\d+|[a-z])\}?\^\{?(\d+|[a-z])\}?"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?<![a-zA-Z\\])[AP]_\{?(\d{1,4})\}?\^\{?(\d{1,4})\}?(?!\d)"), _arrangements),
+    (
+        re.compile(r"(?<![\w.])(\d{1,4}|[a-z])\s*(?:\\text\{\s*choose\s*\}|choose)\s*(\d{1,4}|[a-z])(?![\w.])"),
+        r"\\binom{\1}{\2}",
+    ),
+    (re.compile(r"(?<=\d)\s*(?:\\text\{\s*out of\s*\}|out of)\s*(?=\d)"), "/"),
 )
 SYMPY_CALLS = (
     (re.compile(r"(?<![a-zA-Z])Interval\.Lopen\(([^(),]*),([^(),]*)\)"), r"(\1,\2]"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from .scanning import word_set
+from .vocabulary import announces, counts
 
 _NAMES = {
     "m": "m meter meters metre metres",
@@ -82,6 +82,7 @@ _CURRENCIES |= {code: code for code in ("CAD", "AUD", "CHF", "HKD", "NZD", "SGD"
 _CURRENCIES |= {"₦": "naira", "₱": "peso", "₺": "lira", "₪": "shekel", "฿": "baht", "₴": "hryvnia"}
 _SIGNS = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
 _CURRENCY = re.compile(rf"^([-+]?)\s*(?P<sign>{_SIGNS})\s*(?=[\d.\\-])")
+_TEXT_CURRENCY = re.compile(rf"\\text\s*\{{\s*({_SIGNS})\s*\}}")
 _CURRENCY_AFTER = re.compile(rf"(?P<before>.*?)\s*(?P<sign>{_SIGNS})$")
 # Written as a formula: kg\cdot m/s^2, \text{km}/\text{h}, erg s^{-1}, \mu m. One letter alone may be a variable.
 _SYMBOL = (
@@ -95,18 +96,14 @@ _FORMULA_TAIL = re.compile(
 )
 _OPENED = re.compile(r"\\text\{([^{}]*)\}")
 _IN_BRACKETS = re.compile(r"(?P<value>.*[\d}])\s*\((?P<words>[a-zA-Z][a-zA-Z ]{2,})\)$")
-# Words that turn a number into a statement about it: "7 or 8", "not 7", "7 is wrong".
-_STATEMENT = word_set(
-    "or and not is are was were no non if then else isn't aren't than wrong incorrect mod when where for from "
-    "to but only unless except less more greater least most at in terms true false"
-)
 _LEADING_WORDS = re.compile(r"\\text\{([^{}]*)\}\s*(?=[\d\\.(\[-])(?!\\text)")
-_BOUNDING = word_set(
-    "not no or and than least most less more greater fewer isn't wrong incorrect never under over between "
-    "january february march april may june july august september october november december"
-)
 _GLUED_LETTERS = frozenset("sghl")  # 2h is rather a product than two hours
 LONGEST_UNIT = 5  # words, ours
+
+
+def unit_name(word: str) -> str:
+    """A known unit's one name, "" for any other word."""
+    return _CANONICAL.get(word, "")
 
 
 @lru_cache(maxsize=16_384)
@@ -116,7 +113,7 @@ def split_unit(text: str) -> tuple[str, str]:
     The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" for other words.
     """
     value = _LEADING.sub("", without_leading_words(text))
-    value, currency = _without_currency(value)
+    value, currency = _without_currency(_TEXT_CURRENCY.sub(r"\1 ", value))
     bracketed = _IN_BRACKETS.match(value)
     if bracketed is not None and (name := _unit_name(bracketed["words"], "", inside_text=False)) is not None:
         return bracketed["value"], name
@@ -151,11 +148,9 @@ def _formula_unit(text: str) -> tuple[str, str] | None:
 
 
 def without_leading_words(text: str) -> str:
-    """\\text{The area is } 12: the value after words that do not deny or bound it."""
+    """\\text{The area is } 12: the value after words that only announce it."""
     words = _LEADING_WORDS.match(text)
-    if words is None or _BOUNDING.intersection(words[1].lower().split()):
-        return text
-    return text[words.end() :]
+    return text[words.end() :] if words is not None and announces(words[1]) else text
 
 
 def units_differ(first: str, second: str) -> bool:
@@ -179,7 +174,9 @@ def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
     names = [word for word in re.split(r"[\s.,/]+|\bper\b|\bof\b|\bthe\b", words.lower()) if word]
     if not names:
         return ""
-    if len(names) > LONGEST_UNIT or _STATEMENT.intersection(names) - ({"in"} if names == ["in"] else set()):
+    if inside_text and re.fullmatch(rf"{_SYMBOL}|C", words.strip()) and not power:
+        return _CANONICAL.get(words.strip().lower(), words.strip())
+    if len(names) > LONGEST_UNIT:
         return None
     digits = re.sub(r"\D", "", power) or next((_POWERS[name] for name in names if name in _POWERS), "")
     bare = [name for name in names if name not in _POWERS]
@@ -187,5 +184,5 @@ def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
     if len(known) == len(bare) and known:
         return "/".join(known) + (f"^{digits}" if digits and digits != "1" else "")
     if inside_text or all(len(name) > 2 or not name.isascii() for name in bare if name not in _CANONICAL):
-        return "?"
+        return "?" if counts([name for name in names if name not in _CANONICAL]) else None
     return None

@@ -63,6 +63,15 @@ def choice_of_gold(gold: str) -> str | None:
     return (label[1] or label[2]) if label else None
 
 
+_LABEL = re.compile(r"(?:\\text\{\s*)?(?:\(\s*[A-H]\s*\)|[A-H]\)|[A-H][.:])\s*[.:]?\s*\}?\s*(?=[^\s),;}])")
+
+
+def without_choice_label(answer: str) -> str:
+    """ "(C) 12": the value beside a choice letter; any other answer as it is."""
+    label = _LABEL.match(answer)
+    return answer[label.end() :] if label is not None else answer
+
+
 def choice_of_prediction(prediction: str) -> str | None:
     """The one choice letter that a prediction settles on, or None: a leading label, else the only letter not denied."""
     text = prediction.strip().strip("*$ ")

@@ -1,0 +1,91 @@
+"""Chat templates: what a model's recipe says of its template, and the prompt that comes of it.
+
+What the recipe says is written into the template itself, so that it travels with the tokenizer from the base model to
+every run and snapshot. A template that asks for the date gets the recipe's: the clock is no input of a run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from entrobench.config import setting
+from entrobench.errors import InputError, unknown
+
+CLOCK = re.compile(r"strftime_now\s*\(")  # how templates ask for the date (Llama 3.1 and its like)
+CALL = re.compile(r"""strftime_now\s*\(\s*(["'])(.*?)\1\s*\)""")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """The key `chat` of a base model's recipe."""
+
+    template: str | None = setting(None, source="null: the default; the name of one of the tokenizer's templates")
+    arguments: dict[str, Any] = setting({}, source="the template's own: enable_thinking, …")
+    date: str | None = setting(None, source="YYYY-MM-DD, which a template that asks for the date is told")
+
+    def __post_init__(self) -> None:
+        for name in self.arguments:
+            if not str(name).isidentifier():
+                raise ValueError(f"arguments: {name!r} cannot name a template's argument")
+        if self.date is not None:
+            date.fromisoformat(self.date)
+
+
+def write_template(tokenizer: Any, chat: Chat, folder: Path, where: str) -> None:
+    """Write the template, with what the recipe says of it, as <folder>/chat_template.jinja.
+
+    Raises InputError where the tokenizer has no template, or none of that name.
+    """
+    known = tokenizer.chat_template
+    if not known:
+        raise InputError(f"{where}: chat: the model's tokenizer has no chat template")
+    named = known if isinstance(known, dict) else {"default": known}
+    name = chat.template or "default"
+    if name not in named:
+        raise unknown("template", name, named, f"{where}: chat")
+    text = named[name]
+    if chat.date is not None:
+        day = date.fromisoformat(chat.date)
+        text = CALL.sub(lambda call: json.dumps(day.strftime(call[2])), text)
+    arguments = [f"{{%- set {key} = {_jinja(value)} %}}" for key, value in chat.arguments.items()]
+    path = folder / "chat_template.jinja"
+    path.unlink(missing_ok=True)  # a link to the user's own file
+    path.write_text("".join(arguments) + text, encoding="utf-8")
+
+
+def _jinja(value: Any) -> str:
+    """A YAML value as Jinja has it."""
+    return {True: "true", False: "false", None: "none"}[value] if value in (True, False, None) else json.dumps(value)
+
+
+def refuse_clock(template: Any, folder: Path) -> None:
+    """Raise InputError where a template reads the clock: the same run would have other prompts on another day."""
+    texts = template.values() if isinstance(template, dict) else [template or ""]
+    if any(CLOCK.search(text) for text in texts):
+        cure = "add `chat: {date: 2024-07-26}` (the day it is to name) to the model's recipe in config/models"
+        raise InputError(f"{folder}: the chat template asks for today's date (strftime_now); {cure}")
+
+
+def chat_prompt(tokenizer: Any, text: str) -> list[int]:
+    """Tokens of a prompt in the model's chat template. Raises InputError, one line, where the template fails."""
+    from jinja2 import TemplateError
+
+    message = [{"role": "user", "content": text}]
+    try:
+        encoded = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=True)
+    except (TemplateError, TypeError) as error:
+        raise InputError(f"{tokenizer.name_or_path}: the chat template fails: {error}") from error
+    return list(encoded["input_ids"])
+
+
+def opens_thinking(tokenizer: Any) -> bool:
+    """Whether the template itself begins the reply's thinking part: a reply that is cut holds no answer then."""
+    if not tokenizer.chat_template:
+        return False
+    end = tokenizer.decode(chat_prompt(tokenizer, "?"), skip_special_tokens=False).rstrip()
+    return bool(re.search(r"(<think(ing)?>|\[THINK\])$", end))
