@@ -11,28 +11,36 @@ rule all:
     input:
         FILES.report,
         FILES.tracking,
-        FILES.reference_lines if WORKFLOW.reference_scores else [],
-        WORKFLOW.steps, # named here, or a deleted run would not be missed
-        WORKFLOW.grades,
+        WORKFLOW.goals,
     default_target: True
     message:
         "all files of the study are there"
 
 
-include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/tune.smk"
-include: "workflow/rules/compare.smk"
+if KIND == "theory":
+
+    include: "workflow/rules/theory.smk"
+
+else:
+
+    include: "workflow/rules/data.smk"
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/evaluate.smk"
+    include: "workflow/rules/tune.smk"
+    include: "workflow/rules/compare.smk"
+
+    localrules: # on a cluster: too short for a job of their own
+        lock,
+        lock_evaluation,
+        check,
+
+
 include: "workflow/rules/track.smk"
 
 
-localrules: # on a cluster: too short for a job of their own
+localrules:
     all,
-    lock,
-    lock_evaluation,
     mlflow_ready,
-    check,
     track,
 
 

@@ -47,6 +47,12 @@ def named_files(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted((CONFIG / kind).glob("*.yaml"))}
 
 
+def study_kind(name_or_path: str) -> str:
+    """What a study's file says it is: `theory`, or `training` where it does not say or cannot be read."""
+    path = named_files("studies").get(name_or_path, Path(name_or_path))
+    return str(read_yaml(path).get("kind", "training")) if path.is_file() else "training"
+
+
 def check_schema(content: Mapping[str, Any], schema: str, where: str) -> None:
     """Check structure against workflow/schemas/<schema>.schema.yaml; raises InputError for the first fault."""
     from jsonschema import Draft202012Validator

@@ -230,10 +230,6 @@ class StudyFolder(Folder):
         """The folder of a run, by its key."""
         return RunFolder(self.folder / "runs" / key)
 
-    def base(self, model: str) -> AnswersFolder:
-        """What an untrained base model answered."""
-        return self.answers(str(Subject(model=model)))
-
     def answers(self, subject: str) -> AnswersFolder:
         """What a subject answered."""
         return AnswersFolder(self.folder / subject)
@@ -252,6 +248,13 @@ class StudyFolder(Folder):
     statistics = Inside("statistics.json")
     evaluations = Inside("evaluations.parquet")  # the scores along the way
     paper_comparison = Inside("paper_comparison.csv")
+    findings = Inside("findings.txt")  # of a study of kind theory, as what follows
+    provenance = Inside("provenance.json")
+    laws = Inside("laws")
+
+    def numbers(self, name: str, ending: str) -> Path:
+        """A tidy table, csv or parquet."""
+        return self.folder / f"{name}.{ending}"
 
     def table(self, ending: str) -> Path:
         """Ending: md, csv or tex."""
@@ -315,6 +318,7 @@ class ReferenceFolder(Folder):
 
     scores = Inside("scores.csv")
     sweep = Inside("sweep.csv")
+    synthetic_process = Inside("synthetic_process.csv")  # the paper's figure 1
 
     def published_tables(self) -> list[Path]:
         """The published numbers by setting, method and benchmark."""

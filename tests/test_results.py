@@ -50,7 +50,7 @@ def test_a_subject_is_read_from_its_text_and_its_answers_from_their_files(
     own = study.run(str(key))
     assert study.answers(str(run)).folder == own.folder
     assert study.answers(str(snapshot)) == own.evaluation(step_name(step))
-    assert study.answers(str(base)) == study.base(model)
+    assert study.answers(str(base)).folder == study.folder / "base" / model
     assert step_of(step_name(step)) == step
 
 
@@ -64,7 +64,7 @@ def test_other_texts_are_neither_run_nor_subject(text: str) -> None:
 def test_what_lies_on_the_disk_is_found(tmp_path: Path) -> None:
     root = Results(tmp_path)
     study, key = root.study("one"), "m/d/grpo/seed0"
-    places = [study.run(key), study.trials.run(key), study.run(key).evaluation("step000002"), study.base("m")]
+    places = [study.run(key), study.trials.run(key), study.run(key).evaluation("step000002"), study.answers("base/m")]
     for place in places:
         for file in (place.grades("chain2"), place.generations("chain2")):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def test_what_lies_on_the_disk_is_found(tmp_path: Path) -> None:
     root.data_root.mkdir()
     assert list(root.studies()) == [study]
     assert list(study.runs()) == [study.run(key)]
-    assert list(study.bases()) == [("m", study.base("m"))]
+    assert list(study.bases()) == [("m", study.answers("base/m"))]
     assert len(results.generations_below(study.folder)) == len(places)
 
 

@@ -7,14 +7,15 @@ YAML file. Bad input is one line and exit status 2.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
 from entrobench.errors import InputError
 
-from . import answers, comparison, inputs, machine, methods, studies, tracking, training
+from . import answers, comparison, inputs, machine, methods, studies, theory, tracking, training
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "grade": answers.grade,
     "audit-grader": answers.audit_grader,
     "compare": comparison.compare,
@@ -37,6 +38,9 @@ COMMANDS = {
     "lock-evaluation": studies.lock_evaluation,
     "base-model": inputs.base_model,
     "prepare-data": inputs.prepare_data,
+    "theory": theory.theory,
+    "clamp-law": theory.clamp_law,
+    "reward-law": theory.reward_law,
 }
 
 app = typer.Typer(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from entrobench.documents import study_kind
 from entrobench.errors import InputError
 from entrobench.results import RESULTS
 
@@ -32,6 +33,11 @@ def track(
         return
     if study is None:
         raise InputError("entrobench track: name a STUDY, or give --initialise or --follow")
+    if study_kind(study) == "theory":
+        from .theory import track_theory
+
+        track_theory(study, RESULTS.database, rebuild)
+        return
     from entrobench.studies.lock import with_derived_values
     from entrobench.studies.study import load_study
 

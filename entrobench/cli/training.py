@@ -21,7 +21,8 @@ def hardware_options() -> Iterator[inspect.Parameter]:
     """A parameter of a command for each field of `Hardware`."""
     hints = typing.get_type_hints(Hardware)
     for field in dataclasses.fields(Hardware):
-        hint, name = hints[field.name], launch.option(field.name)
+        hint: Any = hints[field.name]
+        name = launch.option(field.name)
         names = f"{name}/{launch.option('no_' + field.name)}" if hint is bool else name
         default = None if field.default is dataclasses.MISSING else field.default  # a list: its option may be left out
         kind = Annotated[hint, typer.Option(names, help=field.metadata["help"])]

@@ -70,6 +70,10 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
         allowed = f"letters, digits, '_', '-' and '.' only, and none of {', '.join(NO_STUDY)}"
         raise InputError(f"{path}: {path.stem!r} cannot name a study: {allowed}")
     content = read_yaml(path)
+    if content.get("kind", "training") != "training":
+        raise InputError(
+            f"{path}: is of kind {content['kind']} and trains no models: run `entrobench {content['kind']} {path.stem}`"
+        )
     check_schema(content, "study", str(path))
     included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]
     return _study(content, included, path)

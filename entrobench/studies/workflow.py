@@ -275,6 +275,12 @@ class Workflow:
         return list(dict.fromkeys(str(path) for place in places for path in published.files(place)))
 
     @property
+    def goals(self) -> list[str]:
+        """What a finished study holds beside report and tracking; runs, too, or a deleted one would not be missed."""
+        check = [str(self.files.reference_lines)] if self.reference_scores else []
+        return [*check, *self.steps, *self.grades]
+
+    @property
     def reference_scores(self) -> list[str]:
         """Committed scores to check against, where there are any."""
         return _existing(RESULTS.reference(self.study.name).scores)

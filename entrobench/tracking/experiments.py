@@ -45,17 +45,23 @@ def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> 
     Flat runs (tag kind=run) with every step's metrics and the final scores, base models (kind=base), means over seeds
     (kind=summary), tables, figures and report (kind=study). `rebuild` first deletes the study's experiment.
     """
-    described = mlflow_runs(study, folder)
+    project(study.name, study.description, mlflow_runs(study, folder), folder, database, rebuild)
+
+
+def project(
+    name: str, description: str, described: list[MlflowRun], folder: Path, database: Path, rebuild: bool = False
+) -> None:
+    """Make the experiment `name` hold these runs and nothing else, and say so in <folder>/tracking.json."""
     with one_writer(database):
         client = open_client(database)
         if rebuild:
-            _delete_experiment(client, study.name)
-        experiment = study_experiment(client, study.name, database)
-        client.set_experiment_tag(experiment, NOTE, study.description)
+            _delete_experiment(client, name)
+        experiment = study_experiment(client, name, database)
+        client.set_experiment_tag(experiment, NOTE, description)
         written, removed = _import(client, experiment, described)
-    _write_summary(study, described, experiment, StudyFolder(folder).tracking)
+    _write_summary(name, described, experiment, StudyFolder(folder).tracking)
     same = len(described) - written
-    print(f"MLflow experiment {study.name}: {written} runs written, {same} as before, {removed} removed")
+    print(f"MLflow experiment {name}: {written} runs written, {same} as before, {removed} removed")
 
 
 @contextmanager
@@ -181,10 +187,10 @@ def _delete_experiment(client: MlflowClient, name: str) -> None:
         client._tracking_client.store._hard_delete_experiment(found.experiment_id)
 
 
-def _write_summary(study: Study, described: list[MlflowRun], experiment: str, path: Path) -> None:
+def _write_summary(name: str, described: list[MlflowRun], experiment: str, path: Path) -> None:
     """Write to tracking.json what MLflow now holds of the study."""
     content = {
-        "experiment": study.name,
+        "experiment": name,
         "experiment_id": experiment,
         "runs": {kind: sum(entry.kind == kind for entry in described) for kind in ("run", "base", "summary", "study")},
         "metrics": sum(len(entry.metrics) for entry in described),

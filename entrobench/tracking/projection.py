@@ -67,7 +67,7 @@ def mlflow_runs(study: Study, folder: Path) -> list[MlflowRun]:
         *runs,
         *_base_model_runs(study, scores, moment),
         *_summary_runs(study, files, scores, moment),
-        _study_run(study, files, moment),
+        study_run(study.name, study.description, folder, moment),
     ]
 
 
@@ -212,15 +212,17 @@ def _differences(path: Path) -> dict[tuple[str, str, str], dict[str, float]]:
     return found
 
 
-def _study_run(study: Study, files: StudyFolder, moment: int) -> MlflowRun:
+def study_run(study: str, description: str, folder: Path, moment: int) -> MlflowRun:
+    """The study itself: its tables, figures and report as artifacts, its main table as the note."""
+    files = StudyFolder(folder)
     table = files.table("md")
     return MlflowRun(
         key="study",
-        name=f"{study.name} (tables, figures, report)",
+        name=f"{study} (tables, figures, report)",
         kind="study",
         started=moment,
         ended=moment,
-        tags={"study": study.name, NOTE: _shorten(table.read_text()) if table.is_file() else study.description},
+        tags={"study": study, NOTE: _shorten(table.read_text()) if table.is_file() else description},
         artifacts=dict(files.artifacts()),
     )
 

@@ -80,10 +80,10 @@ def write_figures(
         drawings["evaluations"] = lambda: curve_figure(evaluated, "score", f"mean {primary}")
     if sweep is not None:
         drawings["sweep"] = lambda: sweep_figure(sweep, used)
-    return [file for name, draw in drawings.items() for file in _save(draw, name, folder)]
+    return [file for name, draw in drawings.items() for file in save(draw, name, folder)]
 
 
-def _save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
+def save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
     """Draw under our style and write SVG and PNG without dates, versions or random ids."""
     import matplotlib
 
@@ -234,7 +234,7 @@ def sweep_figure(sweep: DataFrame, used: UsedValues) -> Figure:
 
 def write_sweep_figure(sweep: DataFrame, used: UsedValues, folder: Path) -> list[Path]:
     """Draw a sweep alone as sweep.svg and sweep.png into `folder`; returns the files."""
-    return _save(lambda: sweep_figure(sweep, used), "sweep", folder)
+    return save(lambda: sweep_figure(sweep, used), "sweep", folder)
 
 
 def _value_axis(axes: Axes, values: Floats) -> None:

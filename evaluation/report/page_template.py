@@ -87,7 +87,7 @@ for (const head of document.querySelectorAll("table.sortable th")) {
 }
 """
 
-PAGE = """\
+MACROS = """\
 {%- macro entry_text(entry, column) -%}
   {%- if column == "method" and entry.text in colours -%}
     <span class="dot" style="background: {{ colours[entry.text] }}"></span>
@@ -121,7 +121,11 @@ PAGE = """\
 <img src="{{ figure.source }}" alt="{{ figure.title }}">
 </figure>
 {%- endmacro -%}
+"""
 
+PAGE = (
+    MACROS
+    + """
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -224,3 +228,4 @@ PAGE = """\
 </body>
 </html>
 """
+)

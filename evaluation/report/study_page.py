@@ -92,8 +92,8 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         ],
         "tables": [*read_tables(folder)[1], *clamp_tables(study, folder)],
         "reference": compare_with_reference(folder, reference.folder) if reference.scores.is_file() else [],
-        "figures": _figures(folder, FIGURES),
-        "curves": _figures(folder, CURVES),
+        "figures": embedded_figures(folder, FIGURES),
+        "curves": embedded_figures(folder, CURVES),
         "sweep": _sweep(study, folder),
         "settings": _settings(study),
         "overlap": _overlap(study),
@@ -129,7 +129,7 @@ def _statement(row: Mapping[str, Any], baseline: str) -> dict[str, str]:
     return {"method": row["method"], "text": text, "verdict": row["verdict"]}
 
 
-def _figures(folder: Path, wanted: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+def embedded_figures(folder: Path, wanted: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
     """The figures that exist, as images inside the page."""
     figures = []
     for name, (title, text) in wanted.items():
@@ -163,7 +163,7 @@ def _sweep(study: Study, folder: Path) -> dict[str, Any] | None:
     columns = [*groups, "seeds", f"validation {metric}", "final entropy (nats/token)"]
     return {
         "lines": [*_sweep_lines(means, used_values(study), metric), *(tuning_lines(folder) if study.tuning else [])],
-        "figures": _figures(folder, SWEEP),
+        "figures": embedded_figures(folder, SWEEP),
         "table": Table("sweep", "Sweep", columns, rows, "Means over the tuning seeds."),
     }
 

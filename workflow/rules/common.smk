@@ -3,6 +3,7 @@ import os
 import sys
 from pathlib import Path
 
+from entrobench.documents import study_kind
 from entrobench.errors import InputError
 from entrobench.results import EVALUATION, RESULTS, RUN, SUBJECT
 from entrobench.studies.workflow import Workflow, load_workflow
@@ -10,8 +11,14 @@ from entrobench.studies.workflow import Workflow, load_workflow
 # jobs find the entrobench of this environment, activated or not
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
+KIND = study_kind(str(config.get("study", "")))
 try:
-    WORKFLOW = load_workflow(config)
+    if KIND == "theory":
+        from entrobench.theory.study import load_workflow as load_theory
+
+        WORKFLOW = load_theory(config)
+    else:
+        WORKFLOW = load_workflow(config)
 except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2)

@@ -68,3 +68,6 @@ rule report:
     threads: 1
     shell:
         f"entrobench report {ARGUMENT} > {{log}} 2>&1"
+
+
+TRACKED = [rules.compare.output, WORKFLOW.steps, WORKFLOW.provenance, rules.report.output]

@@ -18,10 +18,7 @@ rule mlflow_ready:
 
 rule track:
     input:
-        rules.compare.output,
-        WORKFLOW.steps,
-        WORKFLOW.provenance,
-        rules.report.output,
+        TRACKED,
         ancient(RESULTS.database_ready),
     output:
         FILES.tracking,
