@@ -9,8 +9,8 @@ include: "workflow/rules/common.smk"
 
 rule all:
     input:
-        f"{FOLDER}/report.html",
-        f"{FOLDER}/tracking.json",
+        FILES.report,
+        FILES.tracking,
         WORKFLOW.goals,
     default_target: True
     message:
@@ -45,7 +45,7 @@ localrules:
 
 
 onsuccess:
-    print(f"study {STUDY.name} is done\n  report: {FOLDER}/report.html\n  tables: {FOLDER}/table.md, .csv, .tex")
+    print(f"study {STUDY.name} is done\n  report: {FILES.report}\n  tables: {FILES.table('md')}, .csv, .tex")
     print("  runs:   make ui   (the MLflow UI)")
 
 

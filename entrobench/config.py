@@ -26,12 +26,14 @@ def setting(
     choices: Sequence[str] | None = None,
     source: str = "ours",
     added: bool = False,
+    help: str = "",
 ) -> Any:
     """Declare a settings field: its default, its inclusive range or choices, and the source of the default.
 
+    `help` says what it is, where it is an option of a command.
     `added`: the field was added after runs were made, with a default that means what they did; see `stored`.
     """
-    metadata = {"low": low, "high": high, "choices": choices, "source": source, "added": added}
+    metadata = {"low": low, "high": high, "choices": choices, "source": source, "added": added, "help": help}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -88,8 +90,9 @@ def _check(value: Any, hint: Any, declared: dataclasses.Field[Any], where: str) 
 
 def _about(declared: dataclasses.Field[Any]) -> str:
     """What is known of a field beside its range: its default, and the default's source or meaning."""
-    source = declared.metadata.get("source", "ours")
-    return "" if source == "ours" else f" (default {declared.default}: {source})"
+    source, meaning = declared.metadata.get("source", "ours"), declared.metadata.get("help", "")
+    said = "; ".join(text for text in (source if source != "ours" else "", meaning) if text)
+    return f" (default {declared.default}: {said})" if said else ""
 
 
 def _plain_types(hint: Any) -> tuple[type, ...]:
@@ -237,23 +240,32 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and how a run is computed; never part of a hash, never changes the mathematics."""
+    """Where and how a run is computed; never part of a hash, never changes the mathematics.
 
-    device: str = setting("auto", choices=("auto", "cpu", "cuda"))
-    micro_batch: int = setting(64, low=1, source="ours; sequences per forward, fastest for the embedded models")
-    head_chunk: int = setting(4096, low=1, source="ours; tokens per chunk of the output layer")
-    rollout_rows: int = setting(256, low=8, source="ours; answers decoded side by side")
-    checkpoint_every: int = setting(20, low=1, source="ours; steps")
-    clamp_diagnostics: list[float] = setting([], source="ours; shares p at which steps.parquet says what clamping does")
-    micro_batch_tokens: int = setting(0, low=0, source="ours; tokens with padding per forward, 0: no limit")
-    activation_checkpointing: bool = setting(False, source="ours; recompute each layer in the backward pass")
-    processes: int = setting(1, low=1, source="ours; processes that train one run together, one device each")
-    weights: str = setting("whole", choices=("whole", "sharded"), source="ours; sharded: layers cut among processes")
-    engine_memory: float = setting(0.3, low=0.01, high=1.0, source="TRL's default; share of a GPU that vLLM takes")
-    engine_devices: int = setting(1, low=1, source="ours; GPUs among which vLLM cuts each layer (tensor parallel)")
-    engine_resident: bool = setting(False, source="ours; vLLM keeps its memory while the trainer updates")
-    engine_address: str = setting("http://127.0.0.1:8000", source="vLLM's default; where engine vllm_server listens")
-    snapshot_every: int = setting(0, low=0, source="off: ours; steps; a study says it as evaluate_every")
+    Its fields are the options of `entrobench train`. A study says `snapshot_every` as evaluate_every.
+    """
+
+    device: str = setting("auto", choices=("auto", "cpu", "cuda"), help="auto, cpu or cuda")
+    micro_batch: int = setting(
+        64, low=1, source="ours; fastest for the embedded models", help="sequences per forward; never changes a result"
+    )
+    head_chunk: int = setting(4096, low=1, help="tokens per chunk of the output layer")
+    rollout_rows: int = setting(256, low=8, help="answers decoded side by side")
+    checkpoint_every: int = setting(20, low=1, help="steps")
+    clamp_diagnostics: list[float] = setting([], help="log what clamping at p would change")
+    micro_batch_tokens: int = setting(0, low=0, help="tokens with padding per forward; 0: no limit")
+    activation_checkpointing: bool = setting(False, help="recompute each layer in the backward pass")
+    processes: int = setting(1, low=1, help="processes on this machine, one device each")
+    weights: str = setting(
+        "whole", choices=("whole", "sharded"), help="whole, or sharded: layers cut among the processes"
+    )
+    engine_memory: float = setting(
+        0.3, low=0.01, high=1.0, source="TRL's default", help="share of a GPU that vLLM takes"
+    )
+    engine_devices: int = setting(1, low=1, help="GPUs among which vLLM cuts each layer")
+    engine_resident: bool = setting(False, help="vLLM keeps its memory during updates")
+    engine_address: str = setting("http://127.0.0.1:8000", source="vLLM's default", help="of the vLLM server")
+    snapshot_every: int = setting(0, low=0, help="steps between weights kept for evaluation; 0: none")
 
     def __post_init__(self) -> None:
         for clamp in self.clamp_diagnostics:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .errors import InputError, nearest
+from .errors import InputError, nearest, unknown
 
 CONFIG = Path("config")
 SCHEMAS = Path("workflow/schemas")
@@ -69,6 +69,28 @@ def check_schema(content: Mapping[str, Any], schema: str, where: str) -> None:
     if fault is not None:
         place = _place(fault.absolute_path)
         raise InputError(f"{where}: {place}{_sentence(fault)}")
+
+
+def with_preset(values: Mapping[str, Any], kind: str, allowed: Iterable[str], where: str) -> dict[str, Any]:
+    """Values of a study file; `use: NAME` among them takes over config/<kind>/NAME.yaml, and the values beside it win.
+
+    `where` names the file and the section. Raises InputError for a name or a key of the preset that does not exist.
+    """
+    own = {key: value for key, value in values.items() if key != "use"}
+    if "use" not in values:
+        return own
+    files = named_files(kind)
+    if values["use"] not in files:
+        raise unknown("preset", str(values["use"]), files, f"{where}: use")
+    path, allowed = files[values["use"]], list(allowed)
+    content = read_yaml(path)
+    check_schema(content, "preset", str(path))
+    for key in content["values"]:
+        if key not in allowed:
+            raise InputError(
+                f"{path}: values: unknown key {key!r} (allowed: {', '.join(allowed)}){nearest(key, allowed)}"
+            )
+    return {**content["values"], **own}
 
 
 def _place(path: Iterable[str | int]) -> str:

@@ -11,7 +11,7 @@ import runpy
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from .config import stored
-from .run_config import RunConfig
+from .errors import InputError
+from .results import Results, RunFolder
+from .run_config import MATHEMATICS, RunConfig, of_this_mathematics
 
 VLLM = "0.32.0"  # the version that the engines were tested against
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
@@ -40,6 +42,7 @@ def collect(
     commit, dirty = git_state(Path(__file__).resolve())
     return {
         "package_version": package_version(),
+        "mathematics": MATHEMATICS,
         "git_commit": commit,
         "git_dirty": dirty,
         "method": {
@@ -128,31 +131,47 @@ def peak_memory_bytes() -> int:
 
 
 def find_twin(
-    results_root: Path,
+    results: Results,
     config_hash: str,
     method_sha256: str,
     package: str,
     besides: Path | None = None,
     snapshots: Sequence[str] = (),
 ) -> Path | None:
-    """Folder of a finished run of any study with the same settings, method source and package version, or None.
+    """Folder of a finished run of any study with the same settings, method, package version and mathematics, or None.
 
     `besides` names a folder that does not count: the one about to be made; `snapshots` what its snapshots/ must hold.
     """
     identity = (config_hash, method_sha256, package)
-    places = ("*/runs", "*/tuning/runs")  # of studies, and of the trials of tuned ones
-    for path in sorted(path for place in places for path in results_root.glob(f"{place}/*/*/*/seed*/provenance.json")):
-        folder = path.parent
-        kept = all((folder / "snapshots" / name).is_dir() for name in snapshots)
-        if kept and (besides is None or folder.resolve() != besides.resolve()) and _finished(folder):
-            found = json.loads(path.read_text())
-            if (found["config_hash"], found["method"]["source_sha256"], found["package_version"]) == identity:
-                return folder
+    folders = [folder for study in results.studies() for folder in (study, study.trials)]
+    for run in (run for folder in folders for run in folder.runs()):
+        kept = all(run.snapshot(name).is_dir() for name in snapshots)
+        if kept and (besides is None or run.folder.resolve() != besides.resolve()) and _finished(run):
+            found = json.loads(run.provenance.read_text())
+            same = (found["config_hash"], found["method"]["source_sha256"], found["package_version"]) == identity
+            if same and of_this_mathematics(found):
+                return run.folder
     return None
 
 
-def _finished(folder: Path) -> bool:
-    return (folder / "steps.parquet").is_file() and any((folder / "final").glob("*.safetensors"))
+def made_otherwise(runs: Iterable[RunFolder]) -> list[RunFolder]:
+    """The finished ones of these runs that other mathematics made."""
+    finished = [run for run in runs if run.provenance.is_file()]
+    return [run for run in finished if not of_this_mathematics(json.loads(run.provenance.read_text()))]
+
+
+def check_mathematics(runs: Iterable[RunFolder], where: str) -> None:
+    """Raise InputError where a finished run was made by other mathematics: its numbers do not stand beside new ones."""
+    if older := made_otherwise(runs):
+        number = json.loads(older[0].provenance.read_text()).get("mathematics", "unknown")
+        raise InputError(
+            f"{where}: {len(older)} runs were trained by mathematics {number}, this version's is {MATHEMATICS} "
+            f"(CHANGELOG), first {older[0].folder}; make study trains them anew"
+        )
+
+
+def _finished(run: RunFolder) -> bool:
+    return run.provenance.is_file() and run.steps.is_file() and any(run.final.glob("*.safetensors"))
 
 
 def lock_file() -> Path:

@@ -10,6 +10,9 @@ from typing import Any
 
 from .config import TrainerConfig, canonical_hash, parse, setting, stored
 from .errors import InputError
+from .results import RunFolder
+
+MATHEMATICS = 1  # raised by each change that moves the numbers of a run whose settings stay; CHANGELOG has its history
 
 Declarations = dict[str, dict[str, Any]]  # of values that runs decide, by the method's key
 
@@ -61,9 +64,12 @@ class RunConfig:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What config.json holds: the values and, last, their hash."""
+        """What config.json holds: the values, their hash and, beside the hash, MATHEMATICS.
+
+        A new number is new content, so that the pipeline trains the run anew.
+        """
         values = stored(self)
-        return {**values, "hash": canonical_hash(values)}
+        return {**values, "hash": canonical_hash(values), "mathematics": MATHEMATICS}
 
     @property
     def hash(self) -> str:
@@ -72,18 +78,28 @@ class RunConfig:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """Read a run's config.json. Raises InputError if it is missing, was edited after locking, or is another version's.
+    """Read a run's config.json.
+
+    Raises InputError if it is missing, was edited after locking, or is of another version or of other mathematics.
 
     What is read is what was locked: written again, it has the same bytes.
     """
-    path = folder / "config.json"
+    path = RunFolder(folder).config
     if not path.is_file():
         raise InputError(f"{path}: missing; `entrobench lock STUDY RUN` writes it")
     content: Mapping[str, Any] = json.loads(path.read_text())
-    values = {key: value for key, value in content.items() if key != "hash"}
+    values = {key: value for key, value in content.items() if key not in ("hash", "mathematics")}
     if canonical_hash(values) != content.get("hash"):
         raise InputError(f"{path}: its content does not match its hash; change the study file and lock again")
+    if not of_this_mathematics(content):
+        number = content.get("mathematics", "unknown")
+        raise InputError(f"{path}: written for mathematics {number}, this version's is {MATHEMATICS}: lock it again")
     config = parse(RunConfig, values, str(path))
     if config.hash != content["hash"]:
         raise InputError(f"{path}: another version of entrobench wrote it; lock the run again")
     return config
+
+
+def of_this_mathematics(record: Mapping[str, Any]) -> bool:
+    """Whether a record (provenance.json, config.json, …) bears MATHEMATICS; one without a number is of none known."""
+    return record.get("mathematics") == MATHEMATICS

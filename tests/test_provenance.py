@@ -13,7 +13,9 @@ import pytest
 
 from entrobench import provenance
 from entrobench.config import TrainerConfig
-from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+from entrobench.errors import InputError
+from entrobench.results import Results, RunFolder
+from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
 
 CONFIG = RunConfig(
     RunModel("tiny", "m"),
@@ -99,22 +101,36 @@ def finished_run(folder: Path, config_hash: str = "c", method: str = "m", packag
     (folder / "final/model.safetensors").write_bytes(b"")
     (folder / "steps.parquet").write_bytes(b"")
     content = {"config_hash": config_hash, "method": {"source_sha256": method}, "package_version": package}
+    content["mathematics"] = MATHEMATICS
     (folder / "provenance.json").write_text(json.dumps(content))
     return folder
 
 
 def test_a_twin_is_found_in_any_study_by_settings_method_and_version(tmp_path: Path) -> None:
     twin = finished_run(tmp_path / "other/runs/tiny/chain2/aent/seed0")
-    assert provenance.find_twin(tmp_path, "c", "m", "1") == twin
-    assert provenance.find_twin(tmp_path, "x", "m", "1") is None
-    assert provenance.find_twin(tmp_path, "c", "x", "1") is None
-    assert provenance.find_twin(tmp_path, "c", "m", "2") is None
-    assert provenance.find_twin(tmp_path, "c", "m", "1", besides=twin) is None
-    assert provenance.find_twin(tmp_path / "nowhere", "c", "m", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1") == twin
+    assert provenance.find_twin(Results(tmp_path), "x", "m", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "x", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "2") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1", besides=twin) is None
+    assert provenance.find_twin(Results(tmp_path / "nowhere"), "c", "m", "1") is None
+
+
+@pytest.mark.parametrize("number", [None, MATHEMATICS - 1, MATHEMATICS + 1])
+def test_a_run_of_other_mathematics_is_no_twin_and_is_not_compared(tmp_path: Path, number: int | None) -> None:
+    twin = finished_run(tmp_path / "other/runs/tiny/chain2/aent/seed0")
+    run, known = RunFolder(twin), "unknown" if number is None else number
+    provenance.check_mathematics([run], "here")
+    content = json.loads(run.provenance.read_text()) | {"mathematics": number}
+    run.provenance.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1") is None
+    assert provenance.made_otherwise([run, RunFolder(tmp_path / "not trained")]) == [run]
+    with pytest.raises(InputError, match=rf"here: 1 runs were trained by mathematics {known}, .*aent/seed0"):
+        provenance.check_mathematics([run], "here")
 
 
 @pytest.mark.parametrize("missing", ["steps.parquet", "final/model.safetensors", "provenance.json"])
 def test_an_unfinished_run_is_no_twin(tmp_path: Path, missing: str) -> None:
     twin = finished_run(tmp_path / "other/runs/tiny/chain2/aent/seed0")
     (twin / missing).unlink()
-    assert provenance.find_twin(tmp_path, "c", "m", "1") is None
+    assert provenance.find_twin(Results(tmp_path), "c", "m", "1") is None

@@ -10,7 +10,7 @@ import pytest
 
 from entrobench.config import canonical_hash, parse
 from entrobench.errors import InputError
-from entrobench.run_config import RunConfig, read_config
+from entrobench.run_config import MATHEMATICS, RunConfig, read_config
 from entrobench.studies.study import load_study
 
 PLAIN = """{
@@ -59,7 +59,7 @@ PLAIN = """{
   },
   "hash": "HASH"
 }
-"""  # as versions before the typed config wrote it
+"""  # as versions before the typed config wrote it; MATHEMATICS came later and stands beside the hash
 HASH = "bc7d071a82b30f6cb1433e3240394768af9528cf14319751095eb791a1a78265"
 
 
@@ -69,7 +69,7 @@ def changed(**sections: Any) -> dict[str, Any]:
     for name, more in sections.items():
         content[name] = {**content.get(name, {}), **more} if isinstance(more, dict) else more
     del content["hash"]
-    return {**content, "hash": canonical_hash(content)}
+    return {**content, "hash": canonical_hash(content), "mathematics": MATHEMATICS}
 
 
 def write(folder: Path, content: dict[str, Any]) -> str:
@@ -79,7 +79,7 @@ def write(folder: Path, content: dict[str, Any]) -> str:
 
 
 def test_what_earlier_versions_wrote_is_read_and_written_back_byte_for_byte(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(PLAIN.replace('"HASH"', f'"{HASH}"'))
+    (tmp_path / "config.json").write_text(PLAIN.replace('"HASH"', f'"{HASH}",\n  "mathematics": {MATHEMATICS}'))
     config = read_config(tmp_path)
     assert config.hash == HASH
     assert (config.trainer.steps, config.method.values["warmup"], config.dataset.prompt) == (2, 9, "{problem}")

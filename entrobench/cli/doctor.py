@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from entrobench.provenance import VLLM, lock_file, vllm_version
+from entrobench.results import RESULTS
 
 Line = tuple[str, str, str]  # state, what, fix
 
-DATABASE = Path("results/mlflow.db")
+DATABASE = RESULTS.database
 GIB = 2**30
 
 

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-theory_commands = typer.Typer()
+from entrobench.results import RESULTS
 
-FOLDER = Path("results/theory")  # where laws are collected for the page of the study `theory`
+FOLDER = RESULTS.study("theory").folder  # where laws are collected for the page of the study `theory`
 
 
-@theory_commands.command()
 def theory(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="name or path, of kind theory")] = "theory",
 ) -> None:
@@ -25,10 +24,9 @@ def theory(
 
     loaded = load(study)
     page = run_theory(loaded)
-    print((loaded.folder / "findings.txt").read_text() + f"wrote {page}, {loaded.folder}/table.md, .csv, .tex")
+    print(loaded.files.findings.read_text() + f"wrote {page}, {loaded.files.table('md')}, .csv, .tex")
 
 
-@theory_commands.command("clamp-law")
 def clamp_law(
     model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="folder of a model")],
     prompts: Annotated[Path, typer.Argument(help="parquet with a column problem, or a text file, one prompt per line")],
@@ -62,7 +60,6 @@ def clamp_law(
     print(f"wrote {write_law(rows, output, f'clamp-{model.name}')}")
 
 
-@theory_commands.command("reward-law")
 def reward_law(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="results folder of a finished study")],
     output: Annotated[Path, typer.Option(help="results folder whose report shows it")] = FOLDER,
@@ -86,7 +83,7 @@ def track_theory(study: str, database: Path, rebuild: bool) -> None:
     from entrobench.tracking.theory_runs import theory_runs
 
     loaded = load(study)
-    if not (loaded.folder / "provenance.json").is_file():
+    if not loaded.files.provenance.is_file():
         raise InputError(f"entrobench track: {loaded.folder} is not computed yet; run `entrobench theory {study}`")
     described = theory_runs(loaded, loaded.folder)
     project(loaded.name, loaded.description, described, loaded.folder, database, rebuild)

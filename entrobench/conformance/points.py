@@ -28,6 +28,7 @@ from entrobench.catalogue.registry import load_method, method_infos
 from entrobench.config import parse
 from entrobench.errors import InputError
 from entrobench.models.language_model import make_deterministic
+from entrobench.results import RESULTS
 from entrobench.training.hook_checks import HookError
 from entrobench.training.micro_batches import ForwardLimits
 
@@ -39,7 +40,6 @@ from .watchers import Watch, cuts_graph
 
 SLOPE = 1e-5  # point 5, relative; central differences with steps of 1e-6 reach about 1e-8
 UNREASONED = Method.neutral
-LOGS = Path("results/logs/check_method")
 
 
 def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
@@ -76,8 +76,8 @@ def _logged(name: str, error: HookError) -> str:
     """Where the traceback of an exception inside a hook is kept; "" where a hook returned what it must not."""
     if error.__cause__ is None:
         return ""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / f"{name}.log"
+    log = RESULTS.log(f"check_method/{name}")
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("".join(traceback.format_exception(error.__cause__)))
     return f"; traceback in {log}"
 

@@ -20,6 +20,7 @@ from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.files import replacing
 from entrobench.provenance import sha256_file
+from entrobench.results import DataFolder
 
 from .fetch import UNKNOWN, FilePin, Source, check_source, fetch
 from .foreign_tasks import task_pairs
@@ -232,21 +233,22 @@ def write_splits(
     folder: Path, splits: Mapping[str, list[Row]], manifest: dict[str, Any], duplicates: Mapping[str, int]
 ) -> dict[str, Any]:
     """Write the splits and, last, manifest.json with their counts and hashes; delete other splits in the folder."""
+    files = DataFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
         if split in splits:
-            _write_parquet(splits[split], folder / f"{split}.parquet")
+            _write_parquet(splits[split], files.split(split))
         else:
-            (folder / f"{split}.parquet").unlink(missing_ok=True)  # left by an earlier recipe
+            files.split(split).unlink(missing_ok=True)  # left by an earlier recipe
     manifest["splits"] = {
         split: {
             "rows": len(rows),
-            "sha256": sha256_file(folder / f"{split}.parquet"),
+            "sha256": sha256_file(files.split(split)),
             "duplicates": duplicates[split],
         }
         for split, rows in sorted(splits.items())
     }
-    with replacing(folder / "manifest.json") as draft:
+    with replacing(files.manifest) as draft:
         draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     return manifest
 
@@ -255,9 +257,10 @@ def load_rows(folder: Path, split: str) -> list[Row]:
     """Read one prepared split. Raises InputError if it is missing or differs from the manifest."""
     import pyarrow.parquet
 
-    path, manifest_path = folder / f"{split}.parquet", folder / "manifest.json"
+    files = DataFolder(folder)
+    path, manifest_path = files.split(split), files.manifest
     if not path.is_file() or not manifest_path.is_file():
-        there = sorted(found.stem for found in folder.glob("*.parquet"))
+        there = files.splits()
         raise InputError(f"{path}: no such split (prepared: {', '.join(there) or 'none'}){nearest(split, there)}")
     listed = json.loads(manifest_path.read_text())["splits"].get(split, {}).get("sha256")
     if listed != sha256_file(path):
@@ -291,7 +294,7 @@ def _folder_of(name: str, spec: JsonlDataset, file: SplitFile, where: str) -> Pa
     source = Source(
         "datasets", name, spec.repository or "", spec.revision or "", {file.file: FilePin(sha256=file.sha256)}
     )
-    return fetch(source)[file.file].parents[len(Path(file.file).parts) - 1]
+    return Path(str(fetch(source)[file.file]).removesuffix(file.file))
 
 
 def data_folder(where: str) -> Path:

@@ -17,8 +17,8 @@ from typing import Any
 from entrobench.config import parse, setting
 from entrobench.errors import InputError
 from entrobench.provenance import sha256_file
+from entrobench.results import RESULTS
 
-DOWNLOADS = Path("results/downloads")
 UNKNOWN = "UNKNOWN"  # a revision that is not known yet; `entrobench pin` writes it
 VARIABLES = {"models": "ENTROBENCH_MODELS", "datasets": "ENTROBENCH_DATA"}
 SAFE_SUFFIXES = (
@@ -70,7 +70,7 @@ class Source:
     @property
     def folder(self) -> Path:
         """The folder for downloads."""
-        return DOWNLOADS / self.kind / self.name
+        return RESULTS.downloads / self.kind / self.name
 
 
 def check_source(

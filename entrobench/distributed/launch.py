@@ -12,16 +12,20 @@ from entrobench.config import Hardware, TrainerConfig
 from entrobench.errors import InputError
 
 
+def option(name: str) -> str:
+    """The option of `entrobench train` that sets a field of `Hardware`."""
+    return f"--{name.replace('_', '-')}"
+
+
 def options(hardware: Hardware) -> list[str]:
     """The settings as options of the command line; a switch that is off is left out, a list repeats its option."""
     named: list[str] = []
     for name, value in dataclasses.asdict(hardware).items():
-        option = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
-            named += [option] if value else []
+            named += [option(name)] if value else []
         else:
             for item in value if isinstance(value, list) else [value]:
-                named += [option, str(item)]
+                named += [option(name), str(item)]
     return named
 
 

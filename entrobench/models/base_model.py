@@ -11,6 +11,7 @@ from typing import Any
 
 from entrobench.config import parse
 from entrobench.data.hub import HubModel, fetch_model
+from entrobench.results import ModelFolder
 
 from .chat import Chat, write_template
 from .embedded_stages import train_stages
@@ -41,7 +42,7 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     if not isinstance(recipe, EmbeddedModel) and recipe.chat:
         _write_chat_template(recipe, draft, f"config/models/{name}.yaml")
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
-    (draft / "model.json").write_text(json.dumps(about, indent=2) + "\n")
+    ModelFolder(draft).about.write_text(json.dumps(about, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from entrobench.config import canonical_hash
 from entrobench.files import replacing
 from entrobench.provenance import sha256_file
+from entrobench.results import RESULTS
 
-CACHE = Path("results/.model-contents.json")  # hashes by path, size and time of change, so that planning stays fast
+CACHE = RESULTS.model_contents  # hashes by path, size and time of change, so that planning stays fast
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "additional_chat_templates/*.jinja")
 NO_INPUT = ("model.json",)  # ours, written when a base model is made
 

@@ -19,6 +19,7 @@ from entrobench.config import canonical_hash
 from entrobench.data.datasets import ChainDataset, check_spec, load_rows, write_splits
 from entrobench.data.rows import Row
 from entrobench.errors import InputError
+from entrobench.results import DataFolder
 from entrobench.run_config import RunDataset
 
 from .named_inputs import Recipe
@@ -58,7 +59,7 @@ def training_folder(root: Path, dataset: RunDataset) -> Path:
 
 def reduced_folder(root: Path, name: str, compared: Mapping[str, Any]) -> Path:
     """The folder of a training set without the rows that match; `compared` is the result of `compared_with`."""
-    return root / name / f"without-{canonical_hash(compared)[:12]}"
+    return DataFolder(root / name).without(canonical_hash(compared)[:12]).folder
 
 
 def decontaminate(name: str, compared: Mapping[str, Any], root: Path) -> dict[str, Any]:

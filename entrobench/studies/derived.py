@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from entrobench.catalogue.registry import load_method
 from entrobench.config import canonical_hash, parse, stored
 from entrobench.errors import InputError, unknown
-from entrobench.run_config import RunConfig, read_config
+from entrobench.provenance import check_mathematics
+from entrobench.results import RunFolder
+from entrobench.run_config import RunConfig, of_this_mathematics, read_config
 
 if TYPE_CHECKING:
     from .runs import Run, Study
-
-TUNING = "tuning/tuning.json"  # in a study's folder: what its trials found
 
 
 def tuned(runs: Sequence[Run], where: str) -> dict[str, tuple[str, list[float]]]:
@@ -94,12 +94,15 @@ def _sources(run: Run, key: str, runs: Sequence[Run], where: str) -> dict[str, A
 
 def source_files(run: Run) -> list[Path]:
     """The files that decide the declared values of a run."""
-    files = [run.folder.parents[4] / TUNING] if _declared(run, "tune") else []
+    files = [run.files.study.trials.tuned] if _declared(run, "tune") else []
     for key in _declared(run, "time_mean"):
-        declaration = run.config.method.derived[key]
-        folders = [run.folder.parent.with_name(declaration["time_mean"]) / f"seed{k}" for k in declaration["seeds"]]
-        files += [folder / "steps.parquet" for folder in folders]
+        files += [source.steps for source in _arm(run, run.config.method.derived[key])]
     return files
+
+
+def _arm(run: Run, declaration: Mapping[str, Any]) -> list[RunFolder]:
+    """The runs whose mean a declaration asks for."""
+    return [run.files.beside(declaration["time_mean"], seed) for seed in declaration["seeds"]]
 
 
 def resolve(run: Run) -> RunConfig:
@@ -114,8 +117,11 @@ def resolve(run: Run) -> RunConfig:
     for file in source_files(run):
         if not file.is_file():
             raise InputError(f"{run.key}: {file} is missing, which decides its values; the study's other jobs write it")
+    check_mathematics(
+        (source for key in _declared(run, "time_mean") for source in _arm(run, method.derived[key])), run.key
+    )
     found = {key: _value(run, key, declaration) for key, declaration in method.derived.items()}
-    where = f"{run.folder}/config.json: {run.method}"
+    where = f"{run.files.config}: {run.method}"
     values = stored(parse(load_method(method.use).Config, {**method.values, **found}, where))
     derived = {key: {**declaration, "value": found[key]} for key, declaration in method.derived.items()}
     method = replace(method, values=values, derived=derived)
@@ -124,21 +130,22 @@ def resolve(run: Run) -> RunConfig:
 
 def _value(run: Run, key: str, declaration: Mapping[str, Any]) -> float:
     if "tune" in declaration:
-        tuning = json.loads((run.folder.parents[4] / TUNING).read_text())
+        file = run.files.study.trials.tuned
+        tuning = json.loads(file.read_text())
+        if not of_this_mathematics(tuning.get("provenance", {})):
+            raise InputError(f"{file}: chosen from trials of other mathematics; make study makes it anew")
         value: float = tuning["methods"][run.method]["value"]
         return value
-    means = []
-    for seed in declaration["seeds"]:
-        folder = run.folder.parent.with_name(declaration["time_mean"]) / f"seed{seed}"
-        means.append(_time_mean(folder, key, declaration["from_step"], declaration["to_step"]))
+    steps = declaration["from_step"], declaration["to_step"]
+    means = [_time_mean(source, key, *steps) for source in _arm(run, declaration)]
     return sum(means) / len(means)
 
 
-def _time_mean(folder: Path, key: str, first: int, last: int) -> float:
+def _time_mean(source: RunFolder, key: str, first: int, last: int) -> float:
     """Mean of the values used in the steps `first` to `last`; the row of a step holds what the next step uses."""
     import pyarrow.parquet
 
-    initial = read_config(folder).method.values[key]
-    rows = pyarrow.parquet.read_table(folder / "steps.parquet", columns=["step", f"method/{key}"]).to_pylist()
+    initial = read_config(source.folder).method.values[key]
+    rows = pyarrow.parquet.read_table(source.steps, columns=["step", f"method/{key}"]).to_pylist()
     used = {1: initial} | {int(row["step"]) + 1: row[f"method/{key}"] for row in rows}
     return float(sum(used[step] for step in range(first, last + 1)) / (last + 1 - first))

@@ -13,6 +13,7 @@ from typing import Any
 
 from entrobench.errors import InputError, unknown
 from entrobench.files import replacing
+from entrobench.results import Checkpoint
 from entrobench.run_config import read_config
 
 from . import derived
@@ -27,10 +28,10 @@ def lock_run(run: Run, replace: bool = False) -> None:
     Checkpoints of another config are kept, so that `train` refuses them; with `replace` they are deleted.
     """
     config = derived.resolve(run)
-    states = sorted((run.folder / "checkpoints").glob("step*/state.json"))
-    if replace and states and json.loads(states[-1].read_text())["identity"]["config_hash"] != config.hash:
-        shutil.rmtree(run.folder / "checkpoints")
-    _write(run.folder / "config.json", config.content)
+    complete = Checkpoint.complete(run.files.checkpoints)
+    if replace and complete and json.loads(complete[-1].state.read_text())["identity"]["config_hash"] != config.hash:
+        shutil.rmtree(run.files.checkpoints)
+    _write(run.files.config, config.content)
 
 
 def lock_evaluation(study: Study, only: str | None = None) -> None:
@@ -38,11 +39,12 @@ def lock_evaluation(study: Study, only: str | None = None) -> None:
 
     `only` names one of the files.
     """
-    files = {study.evaluation_file(model).name: evaluation for model, evaluation in study.evaluations.items()}
+    files = {file.name: file for file in map(study.evaluation_file, study.evaluations)}
+    evaluations = {study.evaluation_file(model).name: evaluation for model, evaluation in study.evaluations.items()}
     if only is not None and only not in files:
         raise unknown("evaluation file", only, files, str(study.path))
     for name in files if only is None else [only]:
-        _write(study.folder / name, files[name].file_content)
+        _write(files[name], evaluations[name].file_content)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -54,8 +56,8 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def with_derived_values(study: Study) -> Study:
     """The study with the values in its runs' config.json in place of the declarations."""
-    files = {run.key: run.folder / "config.json" for run in study.runs if run.config.method.derived}
-    there = {key: read_config(file.parent) for key, file in files.items() if file.is_file()}
+    found = [run for run in study.runs if run.config.method.derived and run.files.config.is_file()]
+    there = {run.key: read_config(run.folder) for run in found}
     runs = [dataclasses.replace(run, config=there.get(run.key, run.config)) for run in study.runs]
     return dataclasses.replace(study, runs=runs)
 
@@ -66,11 +68,11 @@ def different_configs(study: Study) -> list[Run]:
 
 
 def _holds_other_work(run: Run) -> bool:
-    path = run.folder / "config.json"
+    path = run.files.config
     stored = json.loads(path.read_text()) if path.is_file() else {}
     if not stored or stored.get("declared", stored.get("hash")) == run.config.hash:
         return False
-    return (run.folder / "checkpoints").is_dir() or (run.folder / "final").is_dir()
+    return run.files.checkpoints.is_dir() or run.files.final.is_dir()
 
 
 def unlock() -> None:

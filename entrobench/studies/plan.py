@@ -15,10 +15,12 @@ from entrobench.data.hub import ModelSizes
 from entrobench.models.cost import SAMPLED_SHARE, SPREAD, cost, training_share, training_tokens
 from entrobench.models.footprint import GIB, Peak, parameters, peak_memory, refuse_too_small
 from entrobench.models.model_recipes import sizes_of_recipe
+from entrobench.provenance import made_otherwise
+from entrobench.results import RESULTS
 
 from .headline import ENOUGH_SEEDS
 from .named_inputs import benchmark_split
-from .runs import RESULTS, subjects
+from .runs import subjects
 from .schedule import Schedule, study_jobs
 
 if TYPE_CHECKING:
@@ -83,14 +85,16 @@ def study_sizes(study: Study) -> dict[str, ModelSizes]:
 
 def stage(run: Run, benchmarks: Collection[str]) -> str:
     """How far a run has come: one of STAGES."""
-    places = [run.folder, *(run.folder / "evaluations" / name for name in run.snapshots)]
-    if all((place / "grades" / f"{name}.parquet").exists() for place in places for name in benchmarks):
+    if made_otherwise([run.files]):
+        return "waiting"
+    places = [run.files, *map(run.files.evaluation, run.snapshots)]
+    if all(place.grades(name).exists() for place in places for name in benchmarks):
         return "graded"
-    if all((place / "generations" / f"{name}.jsonl.zst").exists() for place in places for name in benchmarks):
+    if all(place.generations(name).exists() for place in places for name in benchmarks):
         return "answered"
-    if (run.folder / "provenance.json").exists():
+    if run.files.provenance.exists():
         return "trained"
-    return "started" if (run.folder / "checkpoints").is_dir() else "waiting"
+    return "started" if run.files.checkpoints.is_dir() else "waiting"
 
 
 def benchmark_tokens(study: Study) -> dict[str, int] | None:
@@ -117,7 +121,7 @@ def _answering(study: Study) -> list[str]:
 
 def _rows(study: Study, dataset: str, split: str) -> int | None:
     """The size of a split: of the prepared data, else what the recipe states."""
-    manifest = RESULTS / "data" / dataset / "manifest.json"
+    manifest = RESULTS.data(dataset).manifest
     if manifest.exists():
         return int(json.loads(manifest.read_text())["splits"][split]["rows"])
     stated = study.datasets[dataset].spec.get("splits", {}).get(split, {})
@@ -205,7 +209,7 @@ def as_text(study: Study, plan: Plan) -> str:
     if plan.unpinned:
         rows.append(("not pinned yet", f"{', '.join(plan.unpinned)}: run `entrobench pin {study.name}` with network"))
     rows += [
-        ("report", str(study.folder / "report.html")),
+        ("report", str(study.files.report)),
         ("start it", f"make study STUDY={study.path if study.path.parent != Path('config/studies') else study.name}"),
     ]
     width = max(len(name) for name, _ in rows) + 2

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from entrobench.errors import InputError, unknown
+from entrobench.results import RESULTS
 
-REFERENCE = Path("results/reference")
 CURVES = ("average_scores.csv", "benchmark_scores.csv")
 UNKNOWN = "UNKNOWN"
 
@@ -24,23 +24,23 @@ UNKNOWN = "UNKNOWN"
 def check_published(place: str, where: str) -> None:
     """Raise InputError unless `place` is <folder>/<setting> of published numbers."""
     folder, _, setting = place.partition("/")
-    known = {path.parent.name for path in REFERENCE.glob("*/table*.csv")}
+    known = RESULTS.references()
     if folder not in known:
         raise unknown("folder of results/reference", folder, known, where)
     settings = {row["setting"] for path in tables(place) for row in _rows(path)}
     if setting not in settings:
-        raise unknown(f"setting of {REFERENCE / folder}", setting, settings, where)
+        raise unknown(f"setting of {RESULTS.reference(folder).folder}", setting, settings, where)
 
 
 def files(place: str) -> list[Path]:
     """The files of a folder of published numbers."""
-    folder = REFERENCE / place.partition("/")[0]
+    folder = RESULTS.reference(place.partition("/")[0]).folder
     return [*tables(place), *(path for path in _further(folder) if path.is_file())]
 
 
 def tables(place: str) -> list[Path]:
     """The files table<n>.csv of published scores, sorted; `place` is <folder>/<setting>."""
-    return sorted((REFERENCE / place.partition("/")[0]).glob("table*.csv"))
+    return RESULTS.reference(place.partition("/")[0]).published_tables()
 
 
 def _further(folder: Path) -> Iterator[Path]:
@@ -50,7 +50,7 @@ def _further(folder: Path) -> Iterator[Path]:
 def rows(place: str, name: str) -> list[dict[str, str]]:
     """The rows of one file that belong to this setting; none where the file does not exist."""
     folder, _, setting = place.partition("/")
-    path = REFERENCE / folder / name
+    path = RESULTS.reference(folder).folder / name
     return [row for row in _rows(path) if row["setting"] == setting] if path.is_file() else []
 
 
@@ -69,7 +69,7 @@ def settings(place: str) -> dict[str, dict[str, Any]]:
     `value` holds for all settings that the file names. In a setting that it never names, everything is UNKNOWN.
     """
     folder, _, setting = place.partition("/")
-    path = REFERENCE / folder / "settings.yaml"
+    path = RESULTS.reference(folder).folder / "settings.yaml"
     content = yaml.safe_load(path.read_text()) if path.is_file() else {}
     names = {name for values in content.values() for said in values.values() for name in said}
     shared = "value" if names <= {"value", "grade"} or setting in names else setting

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from entrobench import provenance
 from entrobench.catalogue.registry import method_infos
+from entrobench.results import RESULTS, RunFolder, step_name
 from entrobench.run_config import RunConfig
-from entrobench.training.snapshots import snapshot_name, snapshot_steps
-
-from .runs import RESULTS
+from entrobench.training.snapshots import snapshot_steps
 
 
 def reuse_finished_run(config: RunConfig, folder: Path, snapshot_every: int = 0) -> Path | None:
@@ -24,16 +23,16 @@ def reuse_finished_run(config: RunConfig, folder: Path, snapshot_every: int = 0)
     """
     method = provenance.sha256_file(method_infos()[config.method.use].source)
     identity = config.hash, method, provenance.package_version()
-    snapshots = [snapshot_name(step) for step in snapshot_steps(config.trainer.steps, snapshot_every)]
+    snapshots = [step_name(step) for step in snapshot_steps(config.trainer.steps, snapshot_every)]
     source = provenance.find_twin(RESULTS, *identity, besides=folder, snapshots=snapshots)
     if source is not None:
         if snapshot_every:
-            (folder / "snapshots").mkdir(exist_ok=True)
-        _link(source, folder, ["final", *(f"snapshots/{name}" for name in snapshots)])
+            RunFolder(folder).snapshots.mkdir(exist_ok=True)
+        _link(RunFolder(source), RunFolder(folder), snapshots)
     return source
 
 
-def _link(source: Path, folder: Path, weights: Sequence[str]) -> None:
+def _link(source: RunFolder, target: RunFolder, snapshots: Sequence[str]) -> None:
     """Take over a run's outputs; provenance.json comes last, for it marks the end.
 
     Weights are hard links: finished files are never changed in place. Single files are copies: Snakemake renews the
@@ -41,8 +40,8 @@ def _link(source: Path, folder: Path, weights: Sequence[str]) -> None:
     changed.
     """
     mark = shutil.ignore_patterns(".snakemake_timestamp")
-    for place in weights:
-        shutil.copytree(source / place, folder / place, copy_function=os.link, ignore=mark)
-    shutil.copy(source / "steps.parquet", folder / "steps.parquet")
-    record = json.loads((source / "provenance.json").read_text())
-    (folder / "provenance.json").write_text(json.dumps({**record, "reused_from": str(source)}, indent=2) + "\n")
+    for own, other in [(source.final, target.final), *((source.snapshot(n), target.snapshot(n)) for n in snapshots)]:
+        shutil.copytree(own, other, copy_function=os.link, ignore=mark)
+    shutil.copy(source.steps, target.steps)
+    record = {**json.loads(source.provenance.read_text()), "reused_from": str(source.folder)}
+    target.provenance.write_text(json.dumps(record, indent=2) + "\n")

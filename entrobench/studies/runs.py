@@ -10,8 +10,9 @@ from typing import Any
 from entrobench.config import Hardware
 from entrobench.errors import unknown
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
+from entrobench.results import RESULTS, RunFolder, RunKey, StudyFolder, Subject, step_name
 from entrobench.run_config import RunConfig
-from entrobench.training.snapshots import snapshot_name, snapshot_steps
+from entrobench.training.snapshots import snapshot_steps
 
 from . import decontamination, named_inputs
 from .headline import Headline, metric_names
@@ -36,12 +37,16 @@ class Run:
     def snapshots(self) -> list[str]:
         """The folders below snapshots/ and evaluations/, one for each step evaluated before the last."""
         steps = snapshot_steps(self.config.trainer.steps, self.hardware.snapshot_every)
-        return [snapshot_name(step) for step in steps]
+        return [step_name(step) for step in steps]
 
     @property
     def key(self) -> str:
         """The run's place below results/<study>/runs: model/dataset/method/seed<k>."""
-        return f"{self.model}/{self.dataset}/{self.method}/seed{self.seed}"
+        return str(RunKey(self.model, self.dataset, self.method, self.seed))
+
+    @property
+    def files(self) -> RunFolder:
+        return RunFolder(self.folder)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,11 @@ class Study:
 
     @property
     def folder(self) -> Path:
-        return RESULTS / self.name
+        return self.files.folder
+
+    @property
+    def files(self) -> StudyFolder:
+        return RESULTS.study(self.name)
 
     @property
     def benchmarks(self) -> list[str]:
@@ -86,7 +95,7 @@ class Study:
         """The file that `generate` reads for this base model: evaluation.json, or one per model where they differ."""
         first, *others = self.evaluations.values()
         alike = all(other == first for other in others)
-        return self.folder / ("evaluation.json" if alike else f"evaluation-{model}.json")
+        return self.files.evaluation("" if alike else model)
 
     @property
     def compared(self) -> dict[str, dict[str, Any]]:
@@ -102,7 +111,7 @@ class Study:
         needed = list(self.compared.items())
         datasets = [run.config.dataset for run in self.runs]
         needed += [(data.name, data.decontaminated) for data in datasets if data.decontaminated]
-        root = RESULTS / "data"
+        root = RESULTS.data_root
         own = {decontamination.reduced_folder(root, name, compared): (name, compared) for name, compared in needed}
         return own | (self.tuning.reduced_data if self.tuning else {})
 
@@ -116,10 +125,7 @@ class Study:
 
 def subjects(run: Run) -> list[str]:
     """What answers the benchmarks for a run: its last step, then its snapshots; folders below results/<study>."""
-    return [f"runs/{run.key}", *(f"runs/{run.key}/evaluations/{name}" for name in run.snapshots)]
-
-
-RESULTS = Path("results")
+    return [str(Subject(run.key, snapshot)) for snapshot in ("", *run.snapshots)]
 
 
 def benchmark_splits(benchmarks: Iterable[str], dataset: Callable[[str], Recipe]) -> list[tuple[Recipe, str]]:

@@ -7,17 +7,18 @@ that neither train nor sample start as soon as their inputs exist.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from entrobench.models.cost import SAMPLED_SHARE, Cost, cost, training_tokens
+from entrobench.results import RESULTS, Subject
 
 from .decontamination import training_folder
 from .derived import source_files
 from .named_inputs import benchmark_split
-from .runs import RESULTS, subjects
+from .runs import subjects
 
 if TYPE_CHECKING:
     from entrobench.data.hub import ModelSizes
@@ -72,15 +73,16 @@ def study_jobs(
     jobs = list(_jobs(study, sizes, evaluation_tokens))
     if study.tuning is None:
         return jobs
-    trials = list(_trial_jobs(_jobs(study.tuning, sizes, trial_tokens or {})))
+    trials = list(_trial_jobs(_jobs(study.tuning, sizes, trial_tokens or {}), study.tuning.base_models))
     graded = tuple(job.name for job in trials if job.rule == "tuning_grade")
     data = tuple(f"prepare_data {name}" for name in study.datasets)
     return [*jobs, *trials, Job("tune", "tune", FIXED["tune"], False, (*graded, *data))]
 
 
-def _trial_jobs(jobs: Iterator[Job]) -> Iterator[Job]:
+def _trial_jobs(jobs: Iterator[Job], base_models: Iterable[str]) -> Iterator[Job]:
     """The jobs of the trials under their names in the graph; data and base models are the study's."""
-    own = {job.name: job for job in jobs if job.rule in TRIAL_RULES and " base/" not in job.name}
+    bases = {f"{rule} {Subject(model=model)}" for rule in TRIAL_RULES for model in base_models}
+    own = {job.name: job for job in jobs if job.rule in TRIAL_RULES and job.name not in bases}
     for name, job in own.items():
         inputs = tuple(f"tuning_{other}" if other in own else other for other in job.inputs)
         yield replace(job, name=f"tuning_{name}", rule=f"tuning_{job.rule}", inputs=inputs)
@@ -88,8 +90,8 @@ def _trial_jobs(jobs: Iterator[Job]) -> Iterator[Job]:
 
 def _decided_by(study: Study, run: Run) -> list[str]:
     """The jobs that decide the declared values of a run."""
-    trained = {other.folder: f"train {other.key}" for other in study.runs}
-    return [trained.get(file.parent, "tune") for file in source_files(run)]
+    trained = {other.files.steps: f"train {other.key}" for other in study.runs}
+    return [trained.get(file, "tune") for file in source_files(run)]
 
 
 def _jobs(study: Study, sizes: Mapping[str, ModelSizes], evaluation_tokens: Mapping[str, int]) -> Iterator[Job]:
@@ -99,7 +101,6 @@ def _jobs(study: Study, sizes: Mapping[str, ModelSizes], evaluation_tokens: Mapp
     def timed(rule: str, name: str, found: Cost, *inputs: str) -> Job:
         return Job(f"{rule} {name}", rule, found.seconds, True, inputs)
 
-    root = RESULTS
     for name in study.datasets:
         yield plain("prepare_data", name)
     for folder, (dataset, compared) in study.reduced_data.items():
@@ -111,10 +112,10 @@ def _jobs(study: Study, sizes: Mapping[str, ModelSizes], evaluation_tokens: Mapp
         yield plain("lock_evaluation", name)
     yield plain("mlflow_ready", "")
     benchmark_data = list(dict.fromkeys(f"prepare_data {benchmark_split(name)[0]}" for name in study.benchmarks))
-    answering = [(f"base/{name}", name, f"base_model {name}") for name in study.base_models]
+    answering = [(str(Subject(model=name)), name, f"base_model {name}") for name in study.base_models]
     for run in study.runs:
         yield plain("lock", run.key, *_decided_by(study, run))
-        data = training_folder(root / "data", run.config.dataset)
+        data = training_folder(RESULTS.data_root, run.config.dataset)
         made = f"decontaminate {data}" if data in study.reduced_data else f"prepare_data {run.dataset}"
         found = cost(sizes[run.model], training_tokens(run.config.trainer))
         inputs = (f"lock {run.key}", f"base_model {run.model}", made, "mlflow_ready")
@@ -131,7 +132,7 @@ def _jobs(study: Study, sizes: Mapping[str, ModelSizes], evaluation_tokens: Mapp
     overlaps = [f"decontaminate {folder}" for folder in study.reduced_data]
     yield plain("report", "", "compare", *trained, *overlaps)
     yield plain("track", "", "compare", "report", "mlflow_ready")
-    if (root / "reference" / study.name / "scores.csv").exists():
+    if RESULTS.reference(study.name).scores.exists():
         yield plain("check", "", "compare")
 
 

@@ -18,19 +18,19 @@ from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks
 from entrobench.models.model_recipes import window_of_recipe
+from entrobench.results import NO_STUDY, RESULTS
 from entrobench.run_config import RunConfig, RunDataset, RunModel
 
 from . import decontamination, derived, named_inputs
 from .headline import headline_of
 from .named_inputs import Recipe, Recipes
 from .published import check_published
-from .runs import RESULTS, Run, Study, benchmark_splits
-from .trials import trial_content
+from .runs import Run, Study, benchmark_splits
+from .trials import trainer_values, trial_content
 
 OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
-TAKEN = ("data", "models", "downloads", "logs", "reference")  # folders of results/ that are no study
 GRADERS = ("entrobench", "paper", "chain")  # `entrobench` gives the scores, the others are shown beside it
 
 
@@ -67,8 +67,8 @@ def _find(name_or_path: str, where: str) -> Path:
 def _load(path: Path, including: tuple[Path, ...]) -> Study:
     if path in including:
         raise InputError(f"{including[-1]}: include: the study {path.stem!r} includes itself")
-    if path.stem in TAKEN or not NAME.fullmatch(path.stem):
-        allowed = f"letters, digits, '_', '-' and '.' only, and none of {', '.join(TAKEN)}"
+    if path.stem in NO_STUDY or not NAME.fullmatch(path.stem):
+        allowed = f"letters, digits, '_', '-' and '.' only, and none of {', '.join(NO_STUDY)}"
         raise InputError(f"{path}: {path.stem!r} cannot name a study: {allowed}")
     content = read_yaml(path)
     if content.get("kind", "training") != "training":
@@ -118,9 +118,9 @@ def _tuning(content: Mapping[str, Any], own: list[Run], included: list[Study], p
     made = trial_content(content, str(path))
     if made is None:
         return None
-    trials, name = _study(made, [], path), f"{path.stem}/tuning"
-    runs = [dataclasses.replace(run, folder=RESULTS / name / "runs" / run.key) for run in trials.runs]
-    return dataclasses.replace(trials, name=name, runs=runs)
+    trials, place = _study(made, [], path), RESULTS.study(path.stem).trials
+    runs = [dataclasses.replace(run, folder=place.run(run.key).folder) for run in trials.runs]
+    return dataclasses.replace(trials, name=place.name, runs=runs)
 
 
 def _check_parts(content: Mapping[str, Any], path: Path) -> None:
@@ -155,7 +155,7 @@ def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Map
 
 
 def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Recipes, path: Path) -> Iterator[Run]:
-    shared = content.get("trainer", {})
+    shared = trainer_values(content.get("trainer"), f"{path}: trainer")
     parse(TrainerConfig, shared, f"{path}: trainer")
     if "snapshot_every" in content.get("hardware", {}):
         raise InputError(f"{path}: hardware: snapshot_every is said by the study's key evaluate_every")
@@ -165,7 +165,8 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
         raise unknown("value", handling, decontamination.CHOICES, f"{path}: decontaminate")
     sources = benchmark_splits(benchmarks, found.dataset) if handling == "remove" else []
     for where, setting in _settings(content, path):
-        trainer = parse(TrainerConfig, {**shared, **setting.get("trainer", {})}, f"{where}: trainer")
+        own = trainer_values(setting.get("trainer"), f"{where}: trainer")
+        trainer = parse(TrainerConfig, {**shared, **own}, f"{where}: trainer")
         named_inputs.check_reward(trainer.reward, where)
         check_processes(hardware.processes, trainer, f"{path}: hardware")
         evaluate_every, published = _evaluation_schedule({**content, **setting}, where)
@@ -194,7 +195,7 @@ def _check_window(model: Recipe, trainer: TrainerConfig, where: str) -> None:
 
 def _place(run: Run, path: Path) -> Run:
     """Give a run its folder in this file's study."""
-    return dataclasses.replace(run, folder=RESULTS / path.stem / "runs" / run.key)
+    return dataclasses.replace(run, folder=RESULTS.study(path.stem).run(run.key).folder)
 
 
 def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:

@@ -6,14 +6,22 @@ Every tuned method runs once per value of its grid and tuning seed; validation s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from entrobench.catalogue import declarations
+from entrobench.config import TrainerConfig
+from entrobench.documents import with_preset
 from entrobench.errors import InputError
 
 from . import named_inputs
 
 SHARED = ("description", "models", "datasets", "trainer", "hardware", "evaluation")  # with the study itself
+
+
+def trainer_values(values: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    """What a `trainer:` block says, with the preset of config/trainer that its `use` names."""
+    return with_preset(values or {}, "trainer", (field.name for field in fields(TrainerConfig)), where)
 
 
 def trial_name(method: str, value: float) -> str:
@@ -38,7 +46,8 @@ def trial_content(content: Mapping[str, Any], where: str) -> dict[str, Any] | No
         return None
     _check(own, content, f"{where}: tuning")
     made = {key: content[key] for key in SHARED if key in content} | {"decontaminate": "remove", **own}
-    made["trainer"] = {**content.get("trainer", {}), **own.get("trainer", {})}
+    shared = trainer_values(content.get("trainer"), f"{where}: trainer")
+    made["trainer"] = shared | trainer_values(own.get("trainer"), f"{where}: tuning: trainer")
     kept = ("name", "model", "dataset", "trainer", "methods")
     parts = [{key: part[key] for key in kept if key in part} for part in settings if part["methods"]]
     return made | ({"settings": parts} if parts else {"methods": methods})

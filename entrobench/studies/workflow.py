@@ -15,11 +15,14 @@ from entrobench.config import canonical_hash
 from entrobench.distributed.launch import options
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError, nearest
+from entrobench.provenance import made_otherwise
+from entrobench.results import RESULTS, DataFolder, StudyFolder, Subject
+from entrobench.run_config import MATHEMATICS
 
 from . import derived, named_inputs, published
 from .decontamination import reduced_folder, training_folder
 from .lock import different_configs
-from .runs import RESULTS, Run, Study, subjects
+from .runs import Run, Study, subjects
 from .study import load_part
 
 DEFAULT_STUDY = "quickstart"
@@ -46,7 +49,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     if config.get("changed") != "rerun":
         _check_results(study)
     _check_snapshots(study)
-    for warning in study.warnings:
+    for warning in [*study.warnings, *_retrained(study)]:
         print(f"warning: {warning}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
     argument = study.path.stem if named else shlex.quote(argument)
@@ -65,7 +68,7 @@ def _check_sources(study: Study) -> None:
     from entrobench.data import datasets
 
     for name, recipe in study.datasets.items():
-        if not (RESULTS / "data" / name / "manifest.json").exists():
+        if not RESULTS.data(name).manifest.exists():
             datasets.verify(name, recipe.spec)
 
 
@@ -78,15 +81,22 @@ def _check_results(study: Study) -> None:
         )
 
 
+def _retrained(study: Study) -> list[str]:
+    """A line where finished runs are of other mathematics: the new number in config.json trains them anew."""
+    older = made_otherwise(run.files for run in study.runs)
+    said = f"were trained by other mathematics than this version's {MATHEMATICS} (CHANGELOG): they are trained anew"
+    return [f"{study.path}: {len(older)} runs {said}"] if older else []
+
+
 def _check_snapshots(study: Study) -> None:
     """Refuse to evaluate snapshots that a finished run did not keep; those already evaluated may be deleted."""
     for run in study.runs:
-        kept, evaluated = run.folder / "snapshots", run.folder / "evaluations"
-        missing = [name for name in run.snapshots if not ((kept / name).is_dir() or (evaluated / name).is_dir())]
-        if missing and kept.is_dir():
+        folders = {name: (run.files.snapshot(name), run.files.evaluation(name).folder) for name in run.snapshots}
+        missing = [name for name, places in folders.items() if not any(place.is_dir() for place in places)]
+        if missing and run.files.snapshots.is_dir():
             raise InputError(
-                f"{study.path}: {kept} has no {missing[0]}: the run was trained with another evaluate_every; "
-                f"restore it, or delete {run.folder} to train the run again"
+                f"{study.path}: {run.files.snapshots} has no {missing[0]}: the run was trained with another "
+                f"evaluate_every; restore it, or delete {run.folder} to train the run again"
             )
 
 
@@ -105,11 +115,15 @@ class Workflow:
     def runs(self) -> dict[str, Run]:
         return {run.key: run for run in self.study.runs}
 
+    @property
+    def files(self) -> StudyFolder:
+        """Where the study's files are."""
+        return self.study.files
+
     @cached_property
     def subjects(self) -> list[str]:
-        return [subject for run in self.study.runs for subject in subjects(run)] + [
-            f"base/{model}" for model in self.study.base_models
-        ]
+        bases = [str(Subject(model=model)) for model in self.study.base_models]
+        return [subject for run in self.study.runs for subject in subjects(run)] + bases
 
     @property
     def keeps_snapshots(self) -> bool:
@@ -130,31 +144,33 @@ class Workflow:
 
     def manifests(self, datasets: Iterable[str]) -> list[str]:
         """The manifests of prepared datasets."""
-        return [f"results/data/{dataset}/manifest.json" for dataset in datasets]
+        return [str(RESULTS.data(dataset).manifest) for dataset in datasets]
 
     def training_inputs(self, key: str) -> list[str]:
         """Base model, data and the method's source file, so that editing it re-runs its own runs alone."""
         run = self.runs[key]
         source = method_infos()[run.config.method.use].source
-        data = training_folder(RESULTS / "data", run.config.dataset)
-        return [f"results/models/{run.model}/model.json", f"{data}/manifest.json", str(source)]
+        data = DataFolder(training_folder(RESULTS.data_root, run.config.dataset))
+        return [str(file) for file in (RESULTS.model(run.model).about, data.manifest, source)]
 
-    def compared_inputs(self, folder: str) -> list[str]:
+    def compared_inputs(self, dataset: str, key: str) -> list[str]:
         """The prepared data from which a training set without benchmark rows is made."""
-        dataset, compared = self.study.reduced_data[Path(folder)]
+        compared = self._compared(dataset, key)
         sources = [dataset, *(place.partition("/")[0] for place in compared["against"])]
         return self.manifests(dict.fromkeys(sources))
 
-    def compared_options(self, folder: str) -> str:
+    def compared_options(self, dataset: str, key: str) -> str:
         """Options of `entrobench prepare-data` that name the benchmark rows to leave out."""
-        _, compared = self.study.reduced_data[Path(folder)]
-        return " ".join(f"--without {place}" for place in compared["against"])
+        return " ".join(f"--without {place}" for place in self._compared(dataset, key)["against"])
+
+    def _compared(self, dataset: str, key: str) -> dict[str, Any]:
+        return self.study.reduced_data[RESULTS.data(dataset).without(key).folder][1]
 
     @property
     def overlaps(self) -> list[str]:
         """The manifests that list the training rows which the study's benchmarks also ask."""
-        root = RESULTS / "data"
-        return [f"{reduced_folder(root, *item)}/manifest.json" for item in self.study.compared.items()]
+        folders = [reduced_folder(RESULTS.data_root, *item) for item in self.study.compared.items()]
+        return [str(DataFolder(folder).manifest) for folder in folders]
 
     def hardware_options(self, key: str) -> str:
         """Options of `entrobench train` for a run's hardware."""
@@ -176,10 +192,10 @@ class Workflow:
 
     def _first_run(self, subject: str) -> Run:
         """The run of a subject, or the first one of a base model."""
-        kind, _, name = subject.partition("/")
-        if kind == "runs":
-            return self.runs[name.partition("/evaluations/")[0]]
-        return next(run for run in self.study.runs if run.model == name)
+        found = Subject.read(subject)
+        if found.run:
+            return self.runs[found.run]
+        return next(run for run in self.study.runs if run.model == found.model)
 
     def stream(self, subject: str) -> str:
         """What names the random numbers of a subject's answers: its place without the method.
@@ -200,18 +216,19 @@ class Workflow:
 
     def weights(self, subject: str) -> str:
         """The input of a job that stands for a subject's weights."""
-        folder = self.model_folder(subject)
-        if subject.startswith("base/"):
-            return f"{folder}/model.json"
-        return folder.partition("/snapshots/")[0] + "/snapshots" if "/evaluations/" in subject else folder
+        found = Subject.read(subject)
+        if found.model:
+            return str(RESULTS.model(found.model).about)
+        run = self.files.run(found.run)
+        return str(run.snapshots if found.snapshot else run.final)
 
     def model_folder(self, subject: str) -> str:
         """The folder with the weights of a subject."""
-        kind, _, name = subject.partition("/")
-        if kind == "base":
-            return f"results/models/{name}"
-        run, _, snapshot = name.partition("/evaluations/")
-        return f"{self.study.folder}/runs/{run}/" + (f"snapshots/{snapshot}" if snapshot else "final")
+        found = Subject.read(subject)
+        if found.model:
+            return str(RESULTS.model(found.model).folder)
+        run = self.files.run(found.run)
+        return str(run.snapshot(found.snapshot) if found.snapshot else run.final)
 
     def evaluation(self, subject: str) -> str:
         """The file that says how a subject is sampled."""
@@ -233,27 +250,35 @@ class Workflow:
         return canonical_hash(study.evaluations[model].file_content)
 
     @property
+    def mathematics(self) -> int:
+        """A change of the mathematics trains all runs anew, and samples the untrained base models anew."""
+        return MATHEMATICS
+
+    @property
     def grader_version(self) -> str:
         """The grader's version: where it changes, answers are graded again, and none is sampled."""
         return named_inputs.grader_version()
 
     @property
     def grades(self) -> list[str]:
-        folder, benchmarks = self.study.folder, self.study.benchmarks
-        return [f"{folder}/{subject}/grades/{name}.parquet" for subject in self.subjects for name in benchmarks]
+        return self._grades(self.subjects)
 
     @property
     def steps(self) -> list[str]:
-        return [str(run.folder / "steps.parquet") for run in self.study.runs]
+        return [str(run.files.steps) for run in self.study.runs]
 
     @property
     def provenance(self) -> list[str]:
-        return [str(run.folder / "provenance.json") for run in self.study.runs]
+        return [str(run.files.provenance) for run in self.study.runs]
 
     @property
     def run_grades(self) -> list[str]:
         """The grades of the runs, without those of the untrained base models."""
-        return [path for path in self.grades if path.startswith(f"{self.study.folder}/runs/")]
+        return self._grades(subject for subject in self.subjects if Subject.read(subject).run)
+
+    def _grades(self, of: Iterable[str]) -> list[str]:
+        places = map(self.files.answers, of)
+        return [str(place.grades(name)) for place in places for name in self.study.benchmarks]
 
     @property
     def published(self) -> list[str]:
@@ -264,25 +289,25 @@ class Workflow:
     @property
     def goals(self) -> list[str]:
         """What a finished study holds beside report and tracking; runs, too, or a deleted one would not be missed."""
-        check = [f"{self.study.folder}/reference_check.txt"] if self.reference_scores else []
+        check = [str(self.files.reference_lines)] if self.reference_scores else []
         return [*check, *self.steps, *self.grades]
 
     @property
     def reference_scores(self) -> list[str]:
         """Committed scores to check against, where there are any."""
-        return self._reference("scores.csv")
+        return _existing(RESULTS.reference(self.study.name).scores)
 
     @property
     def reference_sweep(self) -> list[str]:
         """The sweep that tables and figures show, if any: of the study's own trials, or a committed one."""
-        own = [f"{self.study.folder}/tuning/sweep.csv"] if self.study.tuning else []
-        return own or self._reference("sweep.csv")
+        own = [str(self.files.trials.sweep)] if self.study.tuning else []
+        return own or _existing(RESULTS.reference(self.study.name).sweep)
 
     @property
     def statistics_audit(self) -> list[str]:
         """The committed audit that decides which interval may give a verdict."""
-        return self._reference("audit.csv", "statistics")
+        return _existing(RESULTS.statistics(committed=True).audit)
 
-    def _reference(self, name: str, folder: str | None = None) -> list[str]:
-        path = RESULTS / "reference" / (folder or self.study.name) / name
-        return [str(path)] if path.exists() else []
+
+def _existing(path: Path) -> list[str]:
+    return [str(path)] if path.exists() else []

@@ -6,7 +6,9 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-FILE = Path("results/reference/paper/synthetic_process.csv")
+from entrobench.results import RESULTS
+
+FILE = RESULTS.reference("paper").synthetic_process
 LAST = 4000  # the figure's last step
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from entrobench.errors import InputError
+from entrobench.results import StudyFolder
 
 LEVEL = 0.95
 FAR = 0.1  # ours: share of the range of R by which the law's second half may miss when fitted to the first
@@ -105,14 +106,13 @@ def fit_runs(study_folder: Path) -> list[dict[str, Any]]:
     """A row per run below results/<study>/runs: its key and its fit; raises InputError where there is no run."""
     import pandas
 
-    files = sorted((study_folder / "runs").glob("*/*/*/seed*/steps.parquet"))
-    if not files:
+    runs = [run for run in StudyFolder(study_folder).runs() if run.steps.is_file()]
+    if not runs:
         raise InputError(f"{study_folder}/runs: no finished run; make study STUDY={study_folder.name} trains them")
     rows = []
-    for file in files:
-        model, dataset, method, seed = file.parts[-5:-1]
-        steps = pandas.read_parquet(file, columns=["entropy", "reward"])
-        key = {"study": study_folder.name, "model": model, "dataset": dataset, "method": method, "seed": int(seed[4:])}
+    for run in runs:
+        steps = pandas.read_parquet(run.steps, columns=["entropy", "reward"])
+        key = {"study": study_folder.name, **vars(run.key)}
         try:
             rows.append(key | asdict(fit(steps["entropy"], steps["reward"])))
         except ValueError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.documents import check_schema, named_files, read_yaml, study_kind
 from entrobench.errors import InputError, unknown
+from entrobench.results import RESULTS, StudyFolder
 
 from .ascent import Controller
 from .constructions import Construction
@@ -19,17 +20,8 @@ from .one_step import OneStep
 from .published import FILE
 
 KIND = "theory"
-RESULTS = Path("results")
 TABLES = ("grid", "points", "one_step", "closed_forms", "bounds")  # .csv each
 CURVES = ("curves", "trees")  # .parquet each
-FILES = (
-    *(f"{name}.csv" for name in TABLES),
-    *(f"{name}.parquet" for name in CURVES),
-    "table.csv",
-    "table.tex",
-    "findings.txt",
-    "provenance.json",
-)
 
 
 @dataclass(frozen=True)
@@ -64,8 +56,12 @@ class TheoryStudy:
     settings: dict[str, Any] = field(repr=False)  # the file's content
 
     @property
+    def files(self) -> StudyFolder:
+        return RESULTS.study(self.name)
+
+    @property
     def folder(self) -> Path:
-        return RESULTS / self.name
+        return self.files.folder
 
     @property
     def hash(self) -> str:
@@ -93,9 +89,18 @@ class TheoryWorkflow:
         return [str(FILE)]
 
     @property
-    def files(self) -> list[str]:
+    def files(self) -> StudyFolder:
+        """Where the study's files are."""
+        return self.study.files
+
+    @property
+    def written(self) -> list[str]:
         """What the study writes beside report, table.md and figures/."""
-        return [str(self.study.folder / name) for name in FILES]
+        files = self.files
+        numbers = [*(files.numbers(name, "csv") for name in TABLES), *(files.numbers(n, "parquet") for n in CURVES)]
+        return [
+            str(file) for file in (*numbers, files.table("csv"), files.table("tex"), files.findings, files.provenance)
+        ]
 
 
 def load_workflow(config: Mapping[str, Any]) -> TheoryWorkflow:

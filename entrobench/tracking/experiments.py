@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
 from entrobench.files import replacing
+from entrobench.results import Results, StudyFolder
 
 from .projection import NOTE, MlflowRun, mlflow_runs
 
@@ -58,7 +59,7 @@ def project(
         experiment = study_experiment(client, name, database)
         client.set_experiment_tag(experiment, NOTE, description)
         written, removed = _import(client, experiment, described)
-    _write_summary(name, described, experiment, folder / "tracking.json")
+    _write_summary(name, described, experiment, StudyFolder(folder).tracking)
     same = len(described) - written
     print(f"MLflow experiment {name}: {written} runs written, {same} as before, {removed} removed")
 
@@ -67,7 +68,7 @@ def project(
 def one_writer(database: Path) -> Iterator[None]:
     """Let one process at a time write: MLflow's migrations race, and a run must not be created twice."""
     database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(".mlflow.lock").open("w") as file:
+    with Results.of_database(database).database_lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # released by the system when the process ends, however it ends
         yield
 
@@ -88,7 +89,7 @@ def study_experiment(client: MlflowClient, study: str, database: Path) -> str:
     Raises InputError if the results were moved since, because MLflow cannot change where artifacts are.
     """
     # without a location, artifacts would land in ./mlruns of whoever came first
-    location = (database.resolve().parent / "mlflow-artifacts" / study).as_uri()
+    location = Results.of_database(database.resolve()).mlflow_artifacts(study).as_uri()
     found = client.get_experiment_by_name(study)
     if found is None:
         return str(client.create_experiment(study, location))

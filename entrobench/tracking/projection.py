@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.config import canonical_hash, stored
 from entrobench.provenance import sha256_file
+from entrobench.results import RunFolder, StudyFolder, Subject
 from entrobench.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 NOTE = "mlflow.note.content"  # shown as the description in the UI
 NOTE_LENGTH = 8000  # MLflow's limit for a tag
-STUDY_ARTIFACTS = ("report.html", "table.md", "table.csv", "paper_comparison.csv", "statistics.json", "figures/*")
 COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes")
 
 Metric = tuple[str, float, int, int]  # name, value, time (unix milliseconds), step
@@ -57,14 +57,16 @@ class MlflowRun:
 
 def mlflow_runs(study: Study, folder: Path) -> list[MlflowRun]:
     """Everything finished in a study's folder; a run that is still training is left out."""
-    scores = _read_scores(folder / "scores.parquet")
-    evaluations = _read_evaluations(folder / "evaluations.parquet")
-    runs = [_training_run(study, run, folder, scores, evaluations) for run in study.runs if _finished(run, folder)]
+    files = StudyFolder(folder)
+    scores = _read_scores(files.scores)
+    evaluations = _read_evaluations(files.evaluations)
+    finished = [(run, files.run(run.key)) for run in study.runs if _finished(files.run(run.key))]
+    runs = [_training_run(study, run, place, scores, evaluations) for run, place in finished]
     moment = max((run.ended for run in runs), default=0)
     return [
         *runs,
         *_base_model_runs(study, scores, moment),
-        *_summary_runs(study, folder, scores, moment),
+        *_summary_runs(study, files, scores, moment),
         study_run(study.name, study.description, folder, moment),
     ]
 
@@ -74,12 +76,8 @@ def metric_name(name: str) -> str:
     return name.replace("@", "_at_").replace("(", "").replace(")", "")
 
 
-def _run_folder(run: Run, folder: Path) -> Path:
-    return folder / "runs" / run.key
-
-
-def _finished(run: Run, folder: Path) -> bool:
-    return all((_run_folder(run, folder) / name).is_file() for name in ("steps.parquet", "provenance.json"))
+def _finished(run: RunFolder) -> bool:
+    return run.steps.is_file() and run.provenance.is_file()
 
 
 def _read_scores(path: Path) -> Scores:
@@ -103,10 +101,9 @@ def _read_evaluations(path: Path) -> Evaluations:
     return found
 
 
-def _training_run(study: Study, run: Run, folder: Path, scores: Scores, evaluations: Evaluations) -> MlflowRun:
-    place = _run_folder(run, folder)
-    provenance = json.loads((place / "provenance.json").read_text())
-    steps = step_metrics(_read_steps(place / "steps.parquet"))
+def _training_run(study: Study, run: Run, files: RunFolder, scores: Scores, evaluations: Evaluations) -> MlflowRun:
+    provenance = json.loads(files.provenance.read_text())
+    steps = step_metrics(_read_steps(files.steps))
     ended, last = max((time, step) for _, _, time, step in steps)
     moments = {step: time for _, _, time, step in steps}
     identity = (run.model, run.dataset, run.method, run.seed)
@@ -145,7 +142,7 @@ def _tags(study: Study, model: str, dataset: str, method: str) -> dict[str, str]
 
 def run_identity(key: str, config: RunConfig) -> str:
     """The key of a training run in MLflow: its place in the study and the hash of its config."""
-    return f"runs/{key}#{config.hash}"
+    return f"{Subject(key)}#{config.hash}"
 
 
 def step_metrics(rows: Iterable[Mapping[str, Any]]) -> list[Metric]:
@@ -168,7 +165,7 @@ def _base_model_runs(study: Study, scores: Scores, moment: int) -> Iterator[Mlfl
     for model, recipe in study.base_models.items():
         final = scores.get((model, "none", "base", 0), {})
         yield MlflowRun(
-            key=f"base/{model}#{recipe.recipe_hash}",
+            key=f"{Subject(model=model)}#{recipe.recipe_hash}",
             name=f"{model}/base",
             kind="base",
             started=moment,
@@ -179,10 +176,10 @@ def _base_model_runs(study: Study, scores: Scores, moment: int) -> Iterator[Mlfl
         )
 
 
-def _summary_runs(study: Study, folder: Path, scores: Scores, moment: int) -> Iterator[MlflowRun]:
+def _summary_runs(study: Study, files: StudyFolder, scores: Scores, moment: int) -> Iterator[MlflowRun]:
     """Means over seeds, and the difference to the baseline with its interval where statistics.json has one."""
     seeds = Counter((model, dataset, method) for model, dataset, method, _ in scores if method != "base")
-    differences = _differences(folder / "statistics.json")
+    differences = _differences(files.statistics)
     for (model, dataset, method), count in seeds.items():
         values = defaultdict(list)
         for (*cell, _), run_scores in scores.items():
@@ -217,8 +214,8 @@ def _differences(path: Path) -> dict[tuple[str, str, str], dict[str, float]]:
 
 def study_run(study: str, description: str, folder: Path, moment: int) -> MlflowRun:
     """The study itself: its tables, figures and report as artifacts, its main table as the note."""
-    artifacts = {path: "" for pattern in STUDY_ARTIFACTS for path in sorted(folder.glob(pattern)) if path.is_file()}
-    table = folder / "table.md"
+    files = StudyFolder(folder)
+    table = files.table("md")
     return MlflowRun(
         key="study",
         name=f"{study} (tables, figures, report)",
@@ -226,7 +223,7 @@ def study_run(study: str, description: str, folder: Path, moment: int) -> Mlflow
         started=moment,
         ended=moment,
         tags={"study": study, NOTE: _shorten(table.read_text()) if table.is_file() else description},
-        artifacts={path: "figures" if path.parent.name == "figures" else "" for path in artifacts},
+        artifacts=dict(files.artifacts()),
     )
 
 

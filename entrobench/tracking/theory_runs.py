@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrobench.results import StudyFolder
 from entrobench.theory.study import TheoryStudy
 
 from .projection import Metric, MlflowRun, flatten, study_run
@@ -22,10 +23,10 @@ def theory_runs(study: TheoryStudy, folder: Path) -> list[MlflowRun]:
     """Describe what `entrobench theory` wrote; times come from its provenance, so a re-import changes nothing."""
     import pandas
 
-    made = json.loads((folder / "provenance.json").read_text())
+    made = json.loads(StudyFolder(folder).provenance.read_text())
     started = int(datetime.fromisoformat(made["started"]).timestamp() * 1000)
     ended = started + int(made["seconds"] * 1000)
-    curves = pandas.read_parquet(folder / "curves.parquet")
+    curves = pandas.read_parquet(StudyFolder(folder).curves)
     tags = {"study": study.name, "config_hash": study.hash, **flatten(made, "provenance.")}
     runs = []
     for (optimal, method), own in curves.groupby(["optimal", "method"], sort=False):

@@ -18,6 +18,7 @@ from torch import Tensor
 from entrobench.distributed.sharding import full, like
 from entrobench.errors import InputError
 from entrobench.models.weights import model_tensors, restore_model
+from entrobench.results import Checkpoint, RunFolder, step_name
 
 from .assembly import Parts
 
@@ -41,15 +42,18 @@ def keep(parts: Parts, position: Position, identity: Mapping[str, str]) -> None:
         tensors["reference"] = model_tensors(parts.reference)
     state = {"identity": dict(identity), **vars(position), "method": dataclasses.asdict(parts.method.state)}
     if parts.ranks.first:
-        save(parts.folder / "checkpoints", position.step, tensors, state)
+        save(RunFolder(parts.folder).checkpoints, position.step, tensors, state)
     parts.ranks.wait()
 
 
 def resume(parts: Parts, identity: Mapping[str, str]) -> Position | None:
-    """Bring the parts to the newest checkpoint, None where there is none; one of an older method goes."""
-    folder = parts.folder / "checkpoints"
+    """Bring the parts to the newest checkpoint, None where there is none.
+
+    One of another method's source or of other mathematics is of no use and goes.
+    """
+    folder = RunFolder(parts.folder).checkpoints
     if stale(folder, identity):
-        print("the method's source has changed since the last checkpoint: starting afresh", flush=True)
+        print("the method's source or the mathematics has changed: starting afresh", flush=True)
         discard(folder)
     found = latest(folder, identity)
     state: dict[str, Any] = {"step": 0} if found is None else load_state(found)
@@ -72,16 +76,16 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
 
     The checkpoint appears whole or not at all: it is written beside its place, synchronised and renamed.
     """
-    final, draft = folder / f"step{step:06d}", folder / f".step{step:06d}.part"
+    final, draft = folder / step_name(step), folder / f".{step_name(step)}.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for name, group in tensors.items():
         # clones: tensors that share storage (tied weights) are stored once by the caller, views are cut out here
         save_file(
             {key: value.detach().cpu().contiguous().clone() for key, value in group.items()},
-            draft / f"{name}.safetensors",
+            Checkpoint(draft).tensors(name),
         )
-    (draft / "state.json").write_text(json.dumps(state))
+    Checkpoint(draft).state.write_text(json.dumps(state))
     put_in_place(draft, final)
     for old in _complete(folder)[:-KEPT]:
         shutil.rmtree(old)
@@ -129,26 +133,25 @@ def latest(folder: Path, identity: Mapping[str, str]) -> Path | None:
 
 
 def stale(folder: Path, identity: Mapping[str, str]) -> bool:
-    """Whether the newest checkpoint has the same config but was made by another version of the method's source."""
+    """Whether the newest checkpoint is of the same config, but not of the same method's source or mathematics."""
     complete = _complete(folder)
     stored = load_state(complete[-1])["identity"] if complete else identity
-    same_config = stored["config_hash"] == identity["config_hash"]
-    return bool(same_config and stored["method_source"] != identity["method_source"])
+    return bool(stored["config_hash"] == identity["config_hash"] and stored != dict(identity))
 
 
 def _complete(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step*") if (path / "state.json").exists())
+    return [found.folder for found in Checkpoint.complete(folder)]
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
     """The JSON state of a checkpoint."""
-    state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
+    state: dict[str, Any] = json.loads(Checkpoint(checkpoint).state.read_text())
     return state
 
 
 def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
     """One group of tensors of a checkpoint, on the CPU."""
-    return load_file(checkpoint / f"{name}.safetensors")
+    return load_file(Checkpoint(checkpoint).tensors(name))
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-LIVE = "live.jsonl"
+from entrobench.results import RunFolder
 
 
 class LiveRows:
@@ -19,9 +19,10 @@ class LiveRows:
 
     def __init__(self, folder: Path, rows: Iterable[Mapping[str, float]]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{LIVE}.part"
+        path = RunFolder(folder).live
+        draft = path.with_name(f".{path.name}.part")
         draft.write_text("".join(map(_line, rows)))
-        self.file = draft.rename(folder / LIVE).open("a")
+        self.file = draft.rename(path).open("a")
 
     def __enter__(self) -> LiveRows:
         return self

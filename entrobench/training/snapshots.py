@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from entrobench.errors import InputError
+from entrobench.results import RunFolder, step_name
 
 
 def snapshot_steps(steps: int, every: int) -> range:
@@ -20,29 +21,24 @@ def snapshot_steps(steps: int, every: int) -> range:
     return range(every, steps, every) if every else range(0)
 
 
-def snapshot_name(step: int) -> str:
-    """The folder name of a step's snapshot, and of its answers and grades."""
-    return f"step{step:06d}"
-
-
 class Snapshots:
     """The snapshots of one run in training; `folder` is the run's."""
 
     def __init__(self, folder: Path, steps: int, every: int) -> None:
         self.every, self.steps = every, snapshot_steps(steps, every)
-        self.kept, self.published = folder / "checkpoints" / "snapshots", folder / "snapshots"
+        self.kept, self.published = RunFolder(folder).kept_snapshots, RunFolder(folder).snapshots
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
         """Call `write` with the snapshot's folder, if this step is one of `steps`."""
         if step in self.steps:
-            write(self.kept / snapshot_name(step))
+            write(self.kept / step_name(step))
 
     def resume(self, step: int) -> None:
         """Keep what belongs to a checkpoint of this step (0: there is none) and drop what came after it.
 
         Raises InputError where the checkpoint's run kept no snapshots, or other ones.
         """
-        wanted = [snapshot_name(s) for s in self.steps if s <= step]
+        wanted = [step_name(s) for s in self.steps if s <= step]
         missing = [name for name in wanted if not (self.kept / name).is_dir()]
         if missing:
             raise InputError(

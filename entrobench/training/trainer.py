@@ -23,14 +23,15 @@ from entrobench.errors import InputError
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.progress import StepProgress
 from entrobench.provenance import collect, sha256_file
-from entrobench.run_config import RunConfig
+from entrobench.results import RunFolder
+from entrobench.run_config import MATHEMATICS, RunConfig
 
 from . import checkpoint, hook_checks
 from .answers import Prompt, Reward
 from .assembly import Parts, assemble
 from .checkpoint import Position
 from .experience import Experience, draw_prompts, minibatches
-from .live import LIVE, LiveRows, write_steps
+from .live import LiveRows, write_steps
 from .rows import Updates, step_row, summarise
 from .update import Measures, accumulate_gradients, keyed_generator
 
@@ -48,22 +49,23 @@ def train(
     `reward` is what the config's `trainer: reward` names. A run that was killed goes on from its newest checkpoint.
     Raises InputError where the folder holds another run, the data are too few or the model has no tokenizer.
     """
-    started = time.time()
+    started, files = time.time(), RunFolder(folder)
     method = method_infos()[config.method.use]
-    identity = {"config_hash": config.hash, "method_source": sha256_file(method.source)}
+    source = sha256_file(method.source)
+    identity = {"config_hash": config.hash, "method_source": source, "mathematics": str(MATHEMATICS)}
     parts = assemble(config, folder, model_folder, data_folder, hardware, reward)
     trainer = Trainer(parts, identity)
     rows = trainer.run()
-    trainer.save_weights(folder / "final")
+    trainer.save_weights(files.final)
     if not parts.ranks.first:
         return
     parts.snapshots.publish()
-    write_steps(rows, folder / "steps.parquet")
+    write_steps(rows, files.steps)
     used = {**vars(hardware), "device": parts.accelerator.device.type, "processes": parts.ranks.count}
     provenance = collect(config, method.source, used, started, method.origin)
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
-    (folder / LIVE).unlink()
-    checkpoint.discard(folder / "checkpoints")
+    files.provenance.write_text(json.dumps(provenance, indent=2) + "\n")
+    files.live.unlink()
+    checkpoint.discard(files.checkpoints)
 
 
 class Trainer:

@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from entrobench.config import EvaluationConfig, parse, stored
-from entrobench.documents import check_schema, named_files, read_yaml
-from entrobench.errors import InputError, nearest, unknown
+from entrobench.documents import with_preset
+from entrobench.errors import InputError, nearest
 
 PER_BENCHMARK = ("samples", "temperature", "top_p", "top_k", "max_tokens", "problems")
 
@@ -93,7 +93,10 @@ def resolve_benchmarks(
 ) -> dict[str, dict[str, Any]]:
     """A study's `benchmarks`, a list of names or {name: values}, as {name: what differs from `evaluation`}."""
     entries = dict(benchmarks) if isinstance(benchmarks, Mapping) else dict.fromkeys(benchmarks)
-    own = {name: _with_preset(values or {}, f"{where}: {name}") for name, values in entries.items()}
+    own = {
+        name: with_preset(values or {}, "evaluation", PER_BENCHMARK, f"{where}: {name}")
+        for name, values in entries.items()
+    }
     for name, values in own.items():
         for key in values:
             if key not in PER_BENCHMARK:
@@ -112,16 +115,4 @@ def configs_by_benchmark(
 
 
 def _with_preset(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    own = {key: value for key, value in values.items() if key != "use"}
-    if "use" not in values:
-        return own
-    files = named_files("evaluation")
-    if values["use"] not in files:
-        raise unknown("preset", str(values["use"]), files, f"{where}: use")
-    path = files[values["use"]]
-    content = read_yaml(path)
-    check_schema(content, "evaluation", str(path))
-    for key in content["values"]:
-        if key not in PER_BENCHMARK:
-            raise InputError(f"{path}: values: unknown key {key!r} (allowed: {', '.join(PER_BENCHMARK)})")
-    return {**content["values"], **own}
+    return with_preset(values, "evaluation", PER_BENCHMARK, where)

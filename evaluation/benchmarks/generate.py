@@ -13,6 +13,8 @@ from entrobench.config import EvaluationConfig, parse
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError
 from entrobench.files import replacing
+from entrobench.results import AnswersFolder
+from entrobench.run_config import MATHEMATICS
 
 from .evaluation import configs_by_benchmark
 from .task_files import Benchmark, load_benchmark
@@ -61,11 +63,12 @@ def generate(
                 "benchmark_version": benchmark.version,
                 "evaluation": dict(evaluation),
                 "model_weights_sha256": weights,
+                "mathematics": MATHEMATICS,
                 "seed": values[benchmark.name].seed,
                 "stream": stream,
             }
             lines = [{"header": header}, *_records(requests, responses)]
-            _write(lines, output_folder / "generations" / f"{benchmark.name}.jsonl.zst")
+            _write(lines, AnswersFolder(output_folder).generations(benchmark.name))
 
 
 def _values_by_benchmark(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:

@@ -21,6 +21,7 @@ from entrobench.data.rows import problem_id
 from entrobench.engines.rollout import Sampling
 from entrobench.errors import InputError, unknown
 from entrobench.evaluation.grading.grader import grade, with_tolerance
+from entrobench.results import RESULTS
 
 from .task_files import TASKS
 
@@ -40,7 +41,7 @@ LONGEST = 256  # tokens of an answer where neither task nor command line says; l
 
 
 def task_rows(
-    dataset: str, split: str, data_root: str = "results/data", problems: int | None = None, **_: Any
+    dataset: str, split: str, data_root: str = str(RESULTS.data_root), problems: int | None = None, **_: Any
 ) -> dict[str, Any]:
     """Return {"test": rows} of a benchmark in memory: what the task files name as `custom_dataset`.
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from entrobench.errors import InputError
 from entrobench.files import replacing
+from entrobench.results import GENERATIONS, AnswersFolder
 
 from .grader import GRADER_VERSION, OUTCOMES, Verdict, grade, is_known, remember, warm_up, with_tolerance
 
 _REQUIRED = ("problem_id", "draw", "gold", "response", "tokens", "finish")
 _ESSENTIAL = ("gold", "response")  # of a file that the pipeline did not write
-ENDINGS = (".jsonl.zst", ".jsonl")
+ENDINGS = (GENERATIONS, ".jsonl")
 
 
 def grade_file(generations: Path, output: Path, progress: bool) -> None:
@@ -44,9 +45,8 @@ def output_of(generations: Path) -> Path:
     name = next((generations.name.removesuffix(end) for end in ENDINGS if generations.name.endswith(end)), None)
     if name is None:
         raise InputError(f"{generations}: a generations file ends in {' or '.join(ENDINGS)}")
-    if generations.parent.name == "generations":
-        return generations.parent.parent / "grades" / f"{name}.parquet"
-    return generations.with_name(f"{name}.grades.parquet")
+    place = AnswersFolder.of_generations(generations)
+    return place.grades(name) if place else generations.with_name(f"{name}.grades.parquet")
 
 
 def read_generations(path: Path) -> list[dict[str, Any]]:

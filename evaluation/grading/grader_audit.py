@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entrobench.errors import InputError
+from entrobench.results import generations_below
 from entrobench.text import excerpt, table
 
 from .grade_files import ENDINGS, grade_pairs, read_generations
@@ -47,7 +48,7 @@ def generation_files(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    files = sorted(file for file in path.glob("**/generations/*") if file.name.endswith(ENDINGS))
+    files = [file for file in generations_below(path) if file.name.endswith(ENDINGS)]
     if not files:
         raise InputError(f"{path}: no generations/*.jsonl.zst in or below it; run `entrobench generate` first")
     return files

@@ -23,13 +23,13 @@ from entrobench.evaluation.statistics.scores import (
 from entrobench.evaluation.tables.study_tables import write_tables
 from entrobench.evaluation.tables.table_formats import show
 from entrobench.evaluation.tables.wide_table import accuracy_metrics
+from entrobench.provenance import check_mathematics
+from entrobench.results import RESULTS, StudyFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from entrobench.studies.runs import Study
-
-REFERENCE = Path("results/reference")
 
 
 def compare(study: Study, folder: Path) -> None:
@@ -37,10 +37,11 @@ def compare(study: Study, folder: Path) -> None:
 
     Where runs are evaluated along the way, evaluations.parquet is written as well; where there are published numbers,
     paper_comparison.csv. Reads the grades and steps.parquet of the study's runs below `folder`, and prints the tables
-    to the terminal. Raises InputError if a run is not trained or not graded yet.
+    to the terminal. Raises InputError if a run is not trained or not graded yet, or was trained by other mathematics.
     """
     from .figures import write_figures
 
+    check_mathematics((StudyFolder(folder).run(run.key) for run in study.runs), str(study.path))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "pass@")  # said below in a line of our own, and in the table
         problems = _graded(study, folder)
@@ -50,17 +51,18 @@ def compare(study: Study, folder: Path) -> None:
     statistics = analyse(problems, declared(study, problems, scores), read_audit())
     primary = statistics["metric"]
     statistics["marks"] = {f"{run.model}/{run.dataset}/{run.method}": method_marks(run.config) for run in study.runs}
-    scores.to_parquet(folder / "scores.parquet", index=False)
-    problems.to_parquet(folder / "problems.parquet", index=False)
-    curves.to_parquet(folder / "curves.parquet", index=False)
-    evaluated = _write_evaluations(study, folder, problems, curves, column)
-    (folder / "statistics.json").write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
+    files = StudyFolder(folder)
+    scores.to_parquet(files.scores, index=False)
+    problems.to_parquet(files.problems, index=False)
+    curves.to_parquet(files.curves, index=False)
+    evaluated = _write_evaluations(study, files, problems, curves, column)
+    files.statistics.write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
-    write_figures(curves, scores, primary, folder / "figures", read_sweep(study), used_values(study), evaluated)
+    write_figures(curves, scores, primary, files.figures, read_sweep(study), used_values(study), evaluated)
     show(tables[: 1 + len(statistics["metrics"])])
     for warning in noisy_pass_k(scores):
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"All tables: {folder / 'table.md'}; figures: {folder / 'figures'}")
+    print(f"All tables: {files.table('md')}; figures: {files.figures}")
 
 
 def declared(study: Study, problems: DataFrame, scores: DataFrame) -> Declared:
@@ -73,20 +75,20 @@ def declared(study: Study, problems: DataFrame, scores: DataFrame) -> Declared:
 
 
 def _write_evaluations(
-    study: Study, folder: Path, problems: DataFrame, curves: DataFrame, column: str
+    study: Study, files: StudyFolder, problems: DataFrame, curves: DataFrame, column: str
 ) -> DataFrame | None:
     """Write evaluations.parquet and paper_comparison.csv, or remove those of an earlier version of the study."""
     from entrobench.evaluation.tables import evaluations, paper_comparison
 
-    for name in (evaluations.FILE, paper_comparison.FILE):
-        (folder / name).unlink(missing_ok=True)
+    for file in (files.evaluations, files.paper_comparison):
+        file.unlink(missing_ok=True)
     if not any(run.hardware.snapshot_every for run in study.runs):
         return None
-    evaluated = evaluations.collect_evaluations(study, folder, problems, curves, column)
-    evaluated.to_parquet(folder / evaluations.FILE, index=False)
+    evaluated = evaluations.collect_evaluations(study, files.folder, problems, curves, column)
+    evaluated.to_parquet(files.evaluations, index=False)
     if any(run.published for run in study.runs):
         compared = paper_comparison.compare_with_published(study, evaluated, problems)
-        compared.to_csv(folder / paper_comparison.FILE, index=False)
+        compared.to_csv(files.paper_comparison, index=False)
     return evaluated
 
 
@@ -110,7 +112,7 @@ def read_curves(study: Study, folder: Path) -> DataFrame:
 
     frames = []
     for run in study.runs:
-        file = folder / "runs" / run.model / run.dataset / run.method / f"seed{run.seed}" / "steps.parquet"
+        file = StudyFolder(folder).run(run.key).steps
         if not file.is_file():
             raise InputError(f"{file}: missing; train this run first")
         key: dict[str, Any] = {
@@ -129,7 +131,7 @@ def read_sweep(study: Study) -> DataFrame | None:
     """The sweep behind the study's values, of its own trials or committed; None where the study has none."""
     import pandas
 
-    file = study.folder / "tuning" / "sweep.csv" if study.tuning else REFERENCE / study.name / "sweep.csv"
+    file = study.files.trials.sweep if study.tuning else RESULTS.reference(study.name).sweep
     return pandas.read_csv(file) if file.is_file() else None
 
 

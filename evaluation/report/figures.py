@@ -11,6 +11,7 @@ from entrobench.evaluation.statistics.scores import RUN
 from entrobench.evaluation.tables.budgets import spending
 from entrobench.evaluation.tables.evaluations import averages
 from entrobench.evaluation.tables.wide_table import FINAL_STEPS, run_costs
+from entrobench.results import FIGURES
 from entrobench.studies.headline import ENOUGH_SEEDS, baseline_of
 
 from .curve_figures import curve_figure
@@ -59,7 +60,7 @@ def write_figures(
     the scores of earlier steps or None. The coefficient is drawn only where a method adapts one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in [*folder.glob("*.svg"), *folder.glob("*.png")]:
+    for stale in (file for ending in FIGURES for file in folder.glob(f"*.{ending}")):
         stale.unlink()
     totals = _totals(curves)
     drawings: dict[str, Callable[[], Figure]] = {
@@ -86,7 +87,7 @@ def save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
     """Draw under our style and write SVG and PNG without dates, versions or random ids."""
     import matplotlib
 
-    files = [folder / f"{name}.svg", folder / f"{name}.png"]
+    files = [folder / f"{name}.{ending}" for ending in FIGURES]
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = draw()
         figure.savefig(files[0], metadata={"Date": None, "Creator": None}, dpi=DPI)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
 from entrobench.evaluation.statistics.intervals import LEVEL
+from entrobench.results import ReferenceFolder, StudyFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -29,8 +30,8 @@ def check(study_folder: Path, reference_folder: Path) -> list[str]:
     """Compare, print the lines and a summary, and write them to `study_folder`/reference_check.json."""
     lines = compare_with_reference(study_folder, reference_folder)
     counts = {state: sum(line.startswith(state) for line in lines) for state in ("ok", "OUTSIDE", "MISSING")}
-    summary = f"{counts['ok']} of {len(lines)} scores within tolerance of {reference_folder / 'scores.csv'}"
-    (study_folder / "reference_check.json").write_text(json.dumps({**counts, "lines": lines}, indent=1) + "\n")
+    summary = f"{counts['ok']} of {len(lines)} scores within tolerance of {ReferenceFolder(reference_folder).scores}"
+    StudyFolder(study_folder).reference_check.write_text(json.dumps({**counts, "lines": lines}, indent=1) + "\n")
     print("\n".join([*lines, summary]))
     return lines
 
@@ -42,13 +43,13 @@ def compare_with_reference(study_folder: Path, reference_folder: Path) -> list[s
     """
     import pandas
 
-    file = reference_folder / "scores.csv"
+    file = ReferenceFolder(reference_folder).scores
     if not file.is_file():
         raise InputError(f"{file}: missing; this study has no reference")
     reference = pandas.read_csv(file, keep_default_na=False)
     if missing := [column for column in COLUMNS if column not in reference.columns]:
         raise InputError(f"{file}: the column {missing[0]!r} is missing (needed: {', '.join(COLUMNS)})")
-    means = pandas.read_parquet(study_folder / "scores.parquet").groupby(KEY)["value"].mean()
+    means = pandas.read_parquet(StudyFolder(study_folder).scores).groupby(KEY)["value"].mean()
     return [_line(row, means.get(tuple(row[name] for name in KEY))) for row in reference.to_dict("records")]
 
 
@@ -71,12 +72,13 @@ def write_reference(study_folder: Path, reference_folder: Path, metrics: list[st
     """
     import pandas
 
-    scores = pandas.read_parquet(study_folder / "scores.parquet")
+    scores = pandas.read_parquet(StudyFolder(study_folder).scores)
     values = scores[scores["metric"].isin(metrics)].groupby(KEY, sort=False)["value"].agg(["mean", "std", "size"])
     reference = values.assign(tolerance=_tolerance(values)).reset_index()[COLUMNS]
     reference_folder.mkdir(parents=True, exist_ok=True)
-    reference.to_csv(reference_folder / "scores.csv", index=False, float_format="%.6f")
-    return reference_folder / "scores.csv"
+    file = ReferenceFolder(reference_folder).scores
+    reference.to_csv(file, index=False, float_format="%.6f")
+    return file
 
 
 def _tolerance(values: DataFrame) -> Floats:

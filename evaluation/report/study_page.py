@@ -16,9 +16,10 @@ from entrobench.evaluation.tables.clamps import clamp_tables
 from entrobench.evaluation.tables.entries import p_text, signed
 from entrobench.evaluation.tables.study_tables import read_tables
 from entrobench.evaluation.tables.table_formats import Entry, Table, new_block
+from entrobench.results import RESULTS, DataFolder, StudyFolder
 from entrobench.studies.decontamination import reduced_folder
 
-from .compare import REFERENCE, read_sweep, used_values
+from .compare import read_sweep, used_values
 from .figure_style import colour
 from .page_template import PAGE, SCRIPT, STYLE
 from .reference_check import compare_with_reference
@@ -65,20 +66,22 @@ def write_report(study: Study, folder: Path) -> Path:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    if not (folder / "statistics.json").is_file():
-        raise InputError(f"{folder / 'statistics.json'}: missing; run `entrobench compare {study.name}` first")
+    files = StudyFolder(folder)
+    if not files.statistics.is_file():
+        raise InputError(f"{files.statistics}: missing; run `entrobench compare {study.name}` first")
     page = Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
-    file = folder / "report.html"
-    file.write_text(page.render(_content(study, folder), style=Markup(STYLE), script=Markup(SCRIPT)), encoding="utf-8")
-    return file
+    content = _content(study, folder)
+    files.report.write_text(page.render(content, style=Markup(STYLE), script=Markup(SCRIPT)), encoding="utf-8")
+    return files.report
 
 
 def _content(study: Study, folder: Path) -> dict[str, Any]:
     """Everything the page shows, as plain values."""
-    statistics = json.loads((folder / "statistics.json").read_text())
-    provenance = [json.loads((_run_folder(run, folder) / "provenance.json").read_text()) for run in study.runs]
+    files = StudyFolder(folder)
+    statistics = json.loads(files.statistics.read_text())
+    provenance = [json.loads(files.run(run.key).provenance.read_text()) for run in study.runs]
     methods = list(dict.fromkeys(run.method for run in study.runs))
-    reference = REFERENCE / study.name
+    reference = RESULTS.reference(study.name)
     return {
         "study": study.name,
         "description": study.description,
@@ -88,7 +91,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         "starts_block": lambda table, row: row > 0 and new_block(table, table.rows[row - 1], table.rows[row]),
         "statements": [_statement(row, statistics) for row in statistics["comparisons"] if row["scope"] == "study"],
         "tables": [*read_tables(folder)[1], *clamp_tables(study, folder)],
-        "reference": compare_with_reference(folder, reference) if (reference / "scores.csv").is_file() else [],
+        "reference": compare_with_reference(folder, reference.folder) if reference.scores.is_file() else [],
         "figures": embedded_figures(folder, FIGURES),
         "curves": embedded_figures(folder, CURVES),
         "sweep": _sweep(study, folder),
@@ -99,10 +102,6 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         "runs": _run_table(study, provenance),
         "commands": _commands(study, provenance),
     }
-
-
-def _run_folder(run: Any, folder: Path) -> Path:
-    return folder / "runs" / run.model / run.dataset / run.method / f"seed{run.seed}"
 
 
 def _facts(study: Study, statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -138,7 +137,7 @@ def embedded_figures(folder: Path, wanted: Mapping[str, tuple[str, str]]) -> lis
     """The figures that exist, as images inside the page."""
     figures = []
     for name, (title, text) in wanted.items():
-        file = folder / "figures" / f"{name}.svg"
+        file = StudyFolder(folder).figure(name)
         if file.is_file():
             data = base64.b64encode(file.read_bytes()).decode()
             figures.append({"title": title, "text": text, "source": f"data:image/svg+xml;base64,{data}"})
@@ -215,8 +214,8 @@ def _overlap(study: Study) -> dict[str, Any]:
     """The training rows that the study's benchmarks also ask, and what became of them."""
     lines, rows = [], []
     for name, compared in study.compared.items():
-        folder = reduced_folder(study.folder.parent / "data", name, compared)
-        found = json.loads((folder / "manifest.json").read_text())["decontamination"]
+        manifest = DataFolder(reduced_folder(RESULTS.data_root, name, compared)).manifest
+        found = json.loads(manifest.read_text())["decontamination"]
         used = [run.config.dataset.decontaminated for run in study.runs if run.dataset == name]
         removed = set.intersection(*(set(section.get("against", ())) for section in used))
         counts = f"{name}: {found['matching']} of {found['rows']} training rows match"
@@ -305,6 +304,7 @@ def _provenance(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     versions = [", ".join(f"{name} {version}" for name, version in run["versions"].items()) for run in runs]
     return [
         ("entrobench", different(run["package_version"] for run in runs)),
+        ("mathematics", different(run.get("mathematics", "unknown") for run in runs)),
         ("commit", different(map(state, runs))),
         ("lock file (sha256)", different(run["lock_sha256"] for run in runs)),
         ("hardware", different(hardware)),

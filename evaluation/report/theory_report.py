@@ -47,22 +47,22 @@ FIGURES = {
 def run_theory(study: TheoryStudy) -> Path:
     """Compute everything and write results/<study>/: parquet, csv, table.*, figures/, provenance.json, report.html."""
     started = time.time()
-    folder = study.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    files = study.files
+    files.folder.mkdir(parents=True, exist_ok=True)
     results = compute(study)
     for name in CURVES:
-        results[name].assign(study=study.name).to_parquet(folder / f"{name}.parquet", index=False)
+        results[name].assign(study=study.name).to_parquet(files.numbers(name, "parquet"), index=False)
     for name in TABLES:
-        results[name].to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
+        results[name].to_csv(files.numbers(name, "csv"), index=False, float_format="%.10g")
     tables = all_tables(study, results)
-    (folder / "table.md").write_text("\n".join(markdown(table) for table in tables.values()))
-    (folder / "table.tex").write_text("\n".join(latex(table) for table in tables.values()))
-    results["points"].to_csv(folder / "table.csv", index=False, float_format="%.6g")
-    write_figures(folder / "figures", all_figures(results))
+    files.table("md").write_text("\n".join(markdown(table) for table in tables.values()))
+    files.table("tex").write_text("\n".join(latex(table) for table in tables.values()))
+    results["points"].to_csv(files.table("csv"), index=False, float_format="%.6g")
+    write_figures(files.figures, all_figures(results))
     found = list(findings(study, results))
-    (folder / "findings.txt").write_text("\n".join(found) + "\n")
+    files.findings.write_text("\n".join(found) + "\n")
     made = provenance(study, started)
-    (folder / "provenance.json").write_text(json.dumps(made, indent=1) + "\n")
+    files.provenance.write_text(json.dumps(made, indent=1) + "\n")
     return write_page(study, results, tables, found, made)
 
 
@@ -199,7 +199,7 @@ def write_page(
         "starts_block": lambda table, row: False,
     }
     page = Environment(autoescape=True, trim_blocks=True).from_string(THEORY_PAGE)
-    file = study.folder / "report.html"
+    file = study.files.report
     file.write_text(page.render(content, style=Markup(STYLE), script=Markup(SCRIPT)), encoding="utf-8")
     return file
 

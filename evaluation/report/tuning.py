@@ -19,6 +19,8 @@ from entrobench.evaluation.statistics.scores import RUN, problem_table, read_gra
 from entrobench.evaluation.tables.sweep import COLUMNS
 from entrobench.evaluation.tables.wide_table import run_costs
 from entrobench.files import replacing
+from entrobench.results import StudyFolder
+from entrobench.run_config import MATHEMATICS
 from entrobench.studies import derived
 from entrobench.studies.decontamination import training_folder
 from entrobench.studies.named_inputs import benchmark_split
@@ -43,13 +45,14 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
     trials, methods = study.tuning, derived.tuned(study.runs, str(study.path))
     if trials is None:
         raise InputError(f"{study.path}: no method has a value {{tune: [...]}}, so there is nothing to choose")
-    place = folder / "tuning"
-    grades = read_grades(place)
+    place = StudyFolder(folder).trials
+    provenance.check_mathematics((place.run(run.key) for run in trials.runs), f"{study.path}: tuning")
+    grades = read_grades(place.folder)
     seen = _seen_problems(study, trials, data)
     unseen = grades[~grades["problem_id"].isin(seen)]
     if unseen.empty:
         raise InputError(f"{study.path}: tuning: every validation problem is a training or a test problem as well")
-    costs = run_costs(read_curves(trials, place))
+    costs = run_costs(read_curves(trials, place.folder))
     sweep = _sweep(methods, unseen, costs)
     chosen = {method: _best(sweep[sweep["method"] == method], key, grid) for method, (key, grid) in methods.items()}
     tuning = {
@@ -59,12 +62,16 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
         "benchmarks": list(trials.benchmarks),
         "problems": {"judged": unseen["problem_id"].nunique(), "left_out": len(seen & {*grades["problem_id"]})},
         "cost": _cost(costs, grades),
-        "provenance": {"package_version": provenance.package_version(), "grader_version": GRADER_VERSION},
+        "provenance": {
+            "package_version": provenance.package_version(),
+            "mathematics": MATHEMATICS,
+            "grader_version": GRADER_VERSION,
+        },
     }
-    sweep.to_csv(place / "sweep.csv", index=False, float_format="%.6g")
+    sweep.to_csv(place.sweep, index=False, float_format="%.6g")
     used = {(method, found["key"]): [found["value"]] for method, found in chosen.items()}
-    write_sweep_figure(sweep, used, place)
-    with replacing(place / "tuning.json") as draft:
+    write_sweep_figure(sweep, used, place.folder)
+    with replacing(place.tuned) as draft:
         draft.write_text(json.dumps(tuning, indent=2) + "\n")
     return tuning
 
@@ -118,7 +125,7 @@ def _cost(costs: DataFrame, grades: DataFrame) -> dict[str, Any]:
 
 def tuning_lines(folder: Path) -> list[str]:
     """The report's lines about the tuning in a study's `folder`; none where nothing is tuned."""
-    file = folder / derived.TUNING
+    file = StudyFolder(folder).trials.tuned
     if not file.is_file():
         return []
     tuning = json.loads(file.read_text())

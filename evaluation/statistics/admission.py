@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
+from entrobench.results import RESULTS
 
 from .intervals import LEVEL
 
-FILE = Path("results/reference/statistics/audit.csv")
+FILE = RESULTS.statistics(committed=True).audit
 PRIMARY = "paired t"  # the interval that verdicts rest on, where the audit admits it
 ERRORS = 3  # Monte-Carlo standard errors of tolerance: among many exact intervals hardly one is refused by chance
 NUMBERS = ("seeds", "cells", "false_positives", "coverage", "power", "simulations")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import OUTCOMES
+from entrobench.results import StudyFolder
 
 from .votes import majority
 
@@ -27,43 +27,29 @@ SECOND = {"paper_correct": "(paper grader)", "chain_correct": "(verified)"}
 BASE = {"dataset": "none", "method": "base", "seed": 0}
 
 
-def collect_scores(study_folder: Path) -> DataFrame:
-    """Score every graded run and base model of a study.
-
-    Returns the tidy table model, dataset, method, seed, benchmark, metric, value. Metrics: avg@n, maj@n, pass@k for
-    each locked k, avg@n (paper grader), avg@n and pass@k (verified) where the grades have them, length (tokens),
-    truncated and outcome_<name> (shares of the answers). n is read from the grades.
-    """
-    return score_table(problem_table(read_grades(study_folder), study_pass_k(study_folder)))
-
-
-def study_pass_k(study_folder: Path) -> list[int]:
-    """The k of pass@k that `entrobench lock` wrote beside the study's results."""
-    return list(json.loads((study_folder / "evaluation.json").read_text())["pass_k"])
-
-
 def read_grades(study_folder: Path) -> DataFrame:
     """Read every grades file of a study: one row per run x benchmark x problem x draw. InputError if there is none."""
     import pandas
     from pyarrow import parquet
 
     frames = []
-    for key, file in _grade_files(study_folder):
+    for key, benchmark, file in _grade_files(StudyFolder(study_folder)):
         there = parquet.read_schema(file).names
         frame = parquet.read_table(file, columns=[*COLUMNS, *(c for c in SECOND if c in there)]).to_pandas()
         _check_draws(frame, file)
-        frames.append(frame.assign(**key, benchmark=file.stem))
+        frames.append(frame.assign(**key, benchmark=benchmark))
     if not frames:
         raise InputError(f"{study_folder}: no grades below runs/ or base/; run `entrobench grade` first")
     return pandas.concat(frames, ignore_index=True)
 
 
-def _grade_files(study_folder: Path) -> Iterator[tuple[dict[str, object], Path]]:
-    for file in sorted(study_folder.glob("base/*/grades/*.parquet")):
-        yield {"model": file.parts[-3], **BASE}, file
-    for file in sorted(study_folder.glob("runs/*/*/*/seed*/grades/*.parquet")):
-        model, dataset, method, seed = file.parts[-6:-2]
-        yield {"model": model, "dataset": dataset, "method": method, "seed": int(seed.removeprefix("seed"))}, file
+def _grade_files(study: StudyFolder) -> Iterator[tuple[dict[str, object], str, Path]]:
+    """(columns of RUN, benchmark, file)."""
+    subjects = [({"model": model, **BASE}, place) for model, place in study.bases()]
+    for run in study.runs():
+        subjects.append((vars(run.key), run))
+    for key, place in subjects:
+        yield from ((key, benchmark, file) for benchmark, file in place.all_grades().items())
 
 
 def _check_draws(frame: DataFrame, file: Path) -> None:

@@ -16,6 +16,7 @@ from entrobench.evaluation.statistics.admission import ERRORS, JUDGING, PRIMARY,
 from entrobench.evaluation.statistics.audit import DIFFERENCES, REPLICATES, SINGLE, audit_intervals
 from entrobench.evaluation.statistics.intervals import LEVEL
 from entrobench.evaluation.statistics.simulation import EFFECT, SCENARIOS, SEEDS, SIMULATED
+from entrobench.results import StatisticsFolder
 
 from .table_formats import Entry, Table, markdown
 
@@ -24,12 +25,13 @@ def run_audit(simulations: int, seed: int, folder: Path, progress: bool) -> list
     """Measure every interval and write `folder`/audit.csv, audit.md and provenance.json; returns the tables to show."""
     started, content = time.time(), _provenance(simulations, seed)  # the code's state now, not when it has ended
     rates = audit_intervals(simulations, seed, progress)
+    files = StatisticsFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rates.to_csv(folder / "audit.csv", index=False, float_format="%.6g")
+    rates.to_csv(files.audit, index=False, float_format="%.6g")
     tables = audit_tables(rates.to_dict("records"), seed)
-    (folder / "audit.md").write_text("\n".join(map(markdown, tables)))
+    files.page.write_text("\n".join(map(markdown, tables)))
     content["seconds"] = round(time.time() - started, 1)
-    (folder / "provenance.json").write_text(json.dumps(content, indent=2) + "\n")
+    files.provenance.write_text(json.dumps(content, indent=2) + "\n")
     return tables
 
 

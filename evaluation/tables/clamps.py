@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrobench.entropy.selection import removed_count
+from entrobench.results import StudyFolder
 from entrobench.studies.plan import study_sizes
 
 from .table_formats import Entry, Table
@@ -27,7 +29,7 @@ def clamp_tables(study: Study, folder: Path) -> list[Table]:
     """One table with a row per arm and its p, from curves.parquet in `folder`; none where nothing was logged."""
     import pandas
 
-    curves = pandas.read_parquet(folder / "curves.parquet")
+    curves = pandas.read_parquet(StudyFolder(folder).curves)
     runs = {(run.model, run.dataset, run.method): run.config.method.values for run in study.runs}
     clamps = {key: float(values["clamp"]) for key, values in runs.items() if "clamp" in values}
     if not any(clamps.values()) or not any(column.startswith("clamp/") for column in curves.columns):
@@ -41,7 +43,6 @@ def clamp_tables(study: Study, folder: Path) -> list[Table]:
 
 def _row(key: tuple[str, str, str], clamp: float, size: int, steps: DataFrame) -> list[Entry]:
     """The entries of one arm; `size` is the vocabulary, `steps` are those of all its seeds."""
-    from entrobench.entropy.selection import removed_count  # needs torch, which tables do without
 
     kept = size - removed_count(clamp, size)
     row = [*(Entry(text, value=text) for text in key), Entry(f"{clamp:g}", value=clamp)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
 from entrobench.evaluation.statistics.scores import COLUMNS, RUN, problem_table
+from entrobench.results import AnswersFolder, RunFolder, StudyFolder, step_of
 from entrobench.studies.headline import baseline_of
 
 from .budgets import spending
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from entrobench.studies.runs import Study
 
-FILE = "evaluations.parquet"
 LAST = 10  # evaluations, as in the paper's section 4.5
 LAST_STEP, LAST_TEN, BEST = "last step", f"mean of the last {LAST}", "best on test"
 READINGS = (LAST_STEP, LAST_TEN, BEST)
@@ -44,9 +44,9 @@ def collect_evaluations(study: Study, folder: Path, problems: DataFrame, curves:
     frames = []
     for run in study.runs:
         key: dict[str, Any] = dict(zip(RUN, (run.model, run.dataset, run.method, run.seed), strict=True))
-        place = folder / "runs" / run.model / run.dataset / run.method / f"seed{run.seed}"
-        folders = {int(name.removeprefix("step")): place / "evaluations" / name / "grades" for name in run.snapshots}
-        scores = {step: _scores(grades, study.benchmarks, column, key) for step, grades in folders.items()}
+        place = StudyFolder(folder).run(run.key)
+        answers = {step_of(name): place.evaluation(name) for name in run.snapshots}
+        scores = {step: _scores(own, study.benchmarks, column, key) for step, own in answers.items()}
         final = _select(problems, key).groupby("benchmark", sort=False)
         scores[run.config.trainer.steps] = final[column].mean()
         scored = pandas.concat(scores, names=["step"]).rename("score").reset_index()
@@ -59,11 +59,11 @@ def _select(table: DataFrame, key: dict[str, Any]) -> DataFrame:
     return table[(table[list(key)] == list(key.values())).all(axis=1)]
 
 
-def _scores(folder: Path, benchmarks: Sequence[str], column: str, key: dict[str, Any]) -> Series[float]:
+def _scores(answers: AnswersFolder, benchmarks: Sequence[str], column: str, key: dict[str, Any]) -> Series[float]:
     """The score of one snapshot by benchmark."""
     import pandas
 
-    files = {name: folder / f"{name}.parquet" for name in benchmarks}
+    files = {name: answers.grades(name) for name in benchmarks}
     if missing := [file for file in files.values() if not file.is_file()]:
         raise InputError(f"{missing[0]}: missing; generate and grade this snapshot first")
     frames = [pandas.read_parquet(file, columns=COLUMNS).assign(benchmark=name, **key) for name, file in files.items()]
@@ -74,9 +74,9 @@ def _scores(folder: Path, benchmarks: Sequence[str], column: str, key: dict[str,
     return problem_table(grades, pass_k).groupby("benchmark", sort=False)[column].mean()
 
 
-def _spent(curves: DataFrame, place: Path) -> DataFrame:
+def _spent(curves: DataFrame, run: RunFolder) -> DataFrame:
     """By step: tokens and device hours so far; the processes of a run hold a device each."""
-    devices = json.loads((place / "provenance.json").read_text())["hardware"].get("processes", 1)
+    devices = json.loads(run.provenance.read_text())["hardware"].get("processes", 1)
     spent = spending(curves)
     return spent.assign(device_hours=spent["seconds"] * devices / 3600)[["step", *SPENT]]
 

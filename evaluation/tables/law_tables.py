@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrobench.results import StudyFolder
+
 from .table_formats import Table, show
 from .theory_tables import text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FOLDER = "laws"
-
 
 def write_law(rows: list[dict[str, object]], folder: Path, name: str) -> Path:
     """Write `folder`/laws/`name`.csv and print it as the table of the report."""
     import pandas
 
-    file = folder / FOLDER / f"{name}.csv"
+    file = StudyFolder(folder).laws / f"{name}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     pandas.DataFrame(rows).to_csv(file, index=False, float_format="%.10g")
     show([_read(file)])
@@ -27,7 +27,7 @@ def write_law(rows: list[dict[str, object]], folder: Path, name: str) -> Path:
 
 def read_laws(folder: Path) -> list[Table]:
     """A table per file, clamp laws first."""
-    return [_read(file) for file in sorted((folder / FOLDER).glob("*.csv"))]
+    return [_read(file) for file in sorted(StudyFolder(folder).laws.glob("*.csv"))]
 
 
 def _read(file: Path) -> Table:

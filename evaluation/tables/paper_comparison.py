@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.statistics.intervals import LEVEL
 from entrobench.evaluation.statistics.scores import BASE, RUN
+from entrobench.results import StudyFolder
 from entrobench.studies import published
 from entrobench.studies.headline import baseline_of
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from entrobench.studies.runs import Study
 
-FILE = "paper_comparison.csv"
 VERDICTS = ("agrees", "higher", "lower", "cannot tell")
 MARGIN = 0.02  # ours: about what the paper's method gains on the average (0.018 and 0.028); no wider interval agrees
 HOURS = "hours"  # the reading of the rows that compare GPU-hours to the baseline's best score
@@ -273,7 +273,8 @@ def comparison_tables(folder: Path) -> list[Table]:
     """The tables of paper_comparison.csv: scores with verdicts, and GPU-hours."""
     import pandas
 
-    found = pandas.read_csv(folder / FILE, dtype={"theirs": str, "seeds": str}, keep_default_na=False, na_values=[""])
+    file, texts = StudyFolder(folder).paper_comparison, {"theirs": str, "seeds": str}
+    found = pandas.read_csv(file, dtype=texts, keep_default_na=False, na_values=[""])
     rows = found.fillna({"note": "", "seeds": "", "source": "", "grade": ""}).to_dict("records")
     tables = [_scores_table([row for row in rows if row["reading"] != HOURS])]
     if hours := [row for row in rows if row["reading"] == HOURS]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.scores import noisy_pass_k
+from entrobench.results import StudyFolder
 from entrobench.studies.headline import ENOUGH_SEEDS
 
 from . import evaluations, paper_comparison
@@ -156,15 +157,16 @@ def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
     """
     import pandas
 
-    scores, problems, curves = (pandas.read_parquet(folder / f"{n}.parquet") for n in ("scores", "problems", "curves"))
-    statistics = json.loads((folder / "statistics.json").read_text())
+    files = StudyFolder(folder)
+    scores, problems, curves = map(pandas.read_parquet, (files.scores, files.problems, files.curves))
+    statistics = json.loads(files.statistics.read_text())
     costs = run_costs(curves)
     wide = wide_table(scores, problems, costs, statistics, statistics["metric"])
     tables = make_tables(wide, scores, curves, costs, statistics, statistics["metric"])
-    if (folder / evaluations.FILE).is_file():
-        along = pandas.read_parquet(folder / evaluations.FILE)
-        tables.append(evaluations.readings_table(along, statistics["metric"]))
-    if (folder / paper_comparison.FILE).is_file():
+    if files.evaluations.is_file():
+        by_step = pandas.read_parquet(files.evaluations)
+        tables.append(evaluations.readings_table(by_step, statistics["metric"]))
+    if files.paper_comparison.is_file():
         tables += paper_comparison.comparison_tables(folder)
     return wide, tables
 
@@ -172,7 +174,8 @@ def read_tables(folder: Path) -> tuple[DataFrame, list[Table]]:
 def write_tables(folder: Path) -> list[Table]:
     """Write table.csv (every number), table.md and table.tex (what people read) beside the files they come from."""
     wide, tables = read_tables(folder)
-    wide.to_csv(folder / "table.csv", index=False)
-    (folder / "table.md").write_text("\n".join(markdown(table) for table in tables))
-    (folder / "table.tex").write_text("\n".join(latex(table) for table in tables))
+    files = StudyFolder(folder)
+    wide.to_csv(files.table("csv"), index=False)
+    files.table("md").write_text("\n".join(markdown(table) for table in tables))
+    files.table("tex").write_text("\n".join(latex(table) for table in tables))
     return tables

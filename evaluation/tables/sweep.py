@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
 from entrobench.evaluation.statistics.scores import RUN
+from entrobench.results import ReferenceFolder, StudyFolder
 from entrobench.studies.headline import BASELINE
 
 from .wide_table import run_costs
@@ -26,7 +27,7 @@ COLUMNS = ["method", "key", "value", "seed", "metric", "score", "entropy"]
 def write_sweep(study: Study, folder: Path, reference_folder: Path) -> Path:
     """Write `reference_folder`/sweep.csv from a compared sweep study in `folder`; returns the file."""
     reference_folder.mkdir(parents=True, exist_ok=True)
-    file = reference_folder / "sweep.csv"
+    file = ReferenceFolder(reference_folder).sweep
     sweep_table(study, folder).to_csv(file, index=False, float_format="%.6g")
     return file
 
@@ -39,9 +40,9 @@ def sweep_table(study: Study, folder: Path) -> DataFrame:
     """
     import pandas
 
-    scores = pandas.read_parquet(folder / "scores.parquet")
+    scores = pandas.read_parquet(StudyFolder(folder).scores)
     chosen = scores[scores["metric"] == study.primary].groupby(RUN)["value"].mean().rename("score").reset_index()
-    entropy = run_costs(pandas.read_parquet(folder / "curves.parquet"))[[*RUN, "final_entropy"]]
+    entropy = run_costs(pandas.read_parquet(StudyFolder(folder).curves))[[*RUN, "final_entropy"]]
     points = pandas.DataFrame(_points(study), columns=["name", "method", "key", "value"])
     runs = chosen.merge(entropy, on=RUN).rename(columns={"method": "name", "final_entropy": "entropy"})
     table = points.merge(runs, on="name").assign(metric=study.primary)

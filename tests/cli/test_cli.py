@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from entrobench import config
 from entrobench.cli.main import app
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
@@ -148,3 +150,29 @@ def test_doctor_has_one_line_for_each_thing(project: Path) -> None:
     assert done.returncode == 1  # because of that line
     for part in ("python", "device: auto", "OMP_NUM_THREADS", "methods", "mlflow.db"):
         assert part in done.stdout
+
+
+def test_options_of_train_are_the_fields_of_hardware(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Names, types and defaults: what `launch.options` writes, the command reads."""
+    from entrobench.cli import training
+    from entrobench.config import Hardware
+    from entrobench.distributed import launch
+
+    class Read(Exception):
+        """Ends the command where it has read its settings."""
+
+    def parse(cls: type, values: dict[str, object], where: str) -> None:
+        raise Read(config.parse(cls, values, where))
+
+    changed = {bool: True, int: 17, float: 0.5, list: [0.25, 0.5]}
+    others = {f.name: changed.get(type(getattr(Hardware(), f.name))) for f in dataclasses.fields(Hardware)}
+    others |= {"device": "cpu", "weights": "sharded", "engine_address": "http://elsewhere:1"}
+    monkeypatch.setattr(training, "parse", parse)
+    monkeypatch.setattr("entrobench.run_config.read_config", lambda folder: {})
+    for hardware in (Hardware(), Hardware(**others)):
+        assert all(getattr(hardware, name) is not None for name in others)
+        for arguments in ([], launch.options(hardware)) if hardware == Hardware() else (launch.options(hardware),):
+            with pytest.raises(Read) as read:
+                typer.main.get_command(app)(["train", str(tmp_path), *arguments], standalone_mode=False)
+            assert read.value.args == (hardware,)
+    assert all(field.metadata["help"] for field in dataclasses.fields(Hardware))

@@ -14,7 +14,7 @@ from entrobench.evaluation.report.compare import read_curves
 from entrobench.evaluation.report.curve_figures import curve_figure
 from entrobench.evaluation.report.figure_style import CROWDED, caption, colour, spread
 from entrobench.evaluation.report.figures import entropy_score_figure, score_figure, sweep_figure, write_figures
-from entrobench.evaluation.statistics.scores import collect_scores
+from entrobench.evaluation.statistics.scores import problem_table, read_grades, score_table
 
 SWEEP = pandas.DataFrame(
     {
@@ -33,7 +33,7 @@ def results(root: Path, **options: object) -> tuple[pandas.DataFrame, pandas.Dat
     """Curves and scores of a small study."""
     arguments = {"seeds": (0, 1), "problems": 6, "datasets": ["chain2", "chain3"]} | options
     study = make_study(root, {"grpo": 0.5, "aent": 0.7}, **arguments)
-    return read_curves(study, study.results), collect_scores(study.results)
+    return read_curves(study, study.results), score_table(problem_table(read_grades(study.results), [1, 2, 4]))
 
 
 def test_every_figure_is_written_twice_with_the_same_bytes_and_stale_ones_go(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from synthetic_results import write_grades, write_steps
 from entrobench.errors import InputError
 from entrobench.evaluation.report import tuning
 from entrobench.evaluation.report.tuning import tune, tuning_lines
+from entrobench.results import RunKey
 
 GRID = [0.001, 0.01, 0.1]
 PROBLEMS, DRAWS, STEPS = 12, 4, 6
@@ -24,7 +25,8 @@ PROBLEMS, DRAWS, STEPS = 12, 4, 6
 def run(folder: Path, method: str, seed: int, **section: Any) -> SimpleNamespace:
     config = {"method": {"name": method, **section}, "dataset": {"name": "chain2"}}
     place = folder / "runs" / "tiny" / "chain2" / method / f"seed{seed}"
-    return SimpleNamespace(model="tiny", dataset="chain2", method=method, seed=seed, config=config, folder=place)
+    names = {"model": "tiny", "dataset": "chain2", "method": method, "seed": seed}
+    return SimpleNamespace(**names, key=str(RunKey(**names)), config=config, folder=place)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.scores import (
     COLUMNS,
-    collect_scores,
     noisy_pass_k,
     pass_at_k,
     problem_column,
@@ -135,9 +134,9 @@ def test_scores_are_means_over_problems_with_n_in_the_name() -> None:
     assert scores["pass@2"] == pytest.approx((1.0 + 0.5) / 2)
 
 
-def test_collect_scores_reads_runs_and_base(tmp_path: Path) -> None:
+def test_grades_of_runs_and_base_models_are_scored(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"grpo": 0.6, "aent": 0.6}, benchmarks=["b1", "b2"], seeds=(0, 3), problems=5)
-    scores = collect_scores(study.results)
+    scores = score_table(problem_table(read_grades(study.results), [1, 2, 4]))
     assert list(scores.columns) == ["model", "dataset", "method", "seed", "benchmark", "metric", "value"]
     assert not scores.duplicated(list(scores.columns[:-1])).any()
     assert set(scores["metric"]) == {

@@ -35,3 +35,34 @@ def test_the_control_differs_in_its_reward_alone() -> None:
     assert settings == {"random"}
     for run in control.runs:
         assert replace(run.config.trainer, reward="boxed") == study.runs[0].config.trainer
+
+
+# as committed runs carry them: a change of code, of presets or of study files that keeps settings keeps these
+HASHES = {
+    "quickstart": {
+        "chain-qwen/chain2/grpo/seed0": "529c50512e9f0a81863b928bcb4039e19ef37c3a2abdb411fb3a97ce7dafdae6",
+        "chain-qwen/chain2/entropy_bonus/seed0": "d0aeefd3164bbe787f14d89c756e3bc979e2643b6e48bcdafd3a059b1caed1df",
+    },
+    "smoke": {
+        "chain-tiny/chain2/grpo/seed0": "528fcffc73aa7eaa33677c6031b8e1485becbb6d383dc09bfbefc37c97475351",
+        "chain-tiny/chain2/entropy_bonus/seed0": "a2d0cdf1a2df021ec5fb9c5a346b480138c6aee1d5dde4f01d7870ee3486632e",
+        "chain-tiny/chain2/clip_higher/seed0": "2623bd561f56e2467d0cf32d2a9ad02820abb0067c2afe48aad4f9b39c9bce74",
+    },
+    "paper-math": {
+        "qwen2.5-math-1.5b/math_train/grpo/seed0": "e575a1bd9b66a0854d4f72275de13a1df1c13ae0c20f75c75dcd767695296de7"
+    },
+    "paper-openr1": {
+        "r1-distill-qwen-1.5b/openr1_math_40k/grpo/seed0": (
+            "ca463812e4a55e3cae6ed83cbf8b5be8282b26a778f5f366f347e306110364ba"
+        )
+    },
+    "ablation-clamp": {
+        "qwen2.5-math-1.5b/math_train/grpo/seed0": "e575a1bd9b66a0854d4f72275de13a1df1c13ae0c20f75c75dcd767695296de7"
+    },
+}
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_config_hashes_stay(name: str) -> None:
+    hashes = {run.key: run.config.hash for run in load_study(name).runs}
+    assert {key: hashes[key] for key in HASHES[name]} == HASHES[name]

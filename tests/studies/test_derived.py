@@ -12,7 +12,7 @@ import yaml
 
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError
-from entrobench.run_config import read_config
+from entrobench.run_config import MATHEMATICS, read_config
 from entrobench.studies.lock import different_configs, lock_run, with_derived_values
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_part, load_study
@@ -38,6 +38,9 @@ CONSTANT = "tiny/chain2/constant/seed0"
 @pytest.fixture(autouse=True)
 def _project(project: Path) -> None:
     """All tests here work in the fixture project."""
+
+
+CURRENT = {"mathematics": MATHEMATICS}
 
 
 def load(changes: dict[str, Any] | None = None, **methods: Any) -> Study:
@@ -214,17 +217,22 @@ def test_the_tuned_value_is_read_and_checked() -> None:
         lock_run(run)
     file = Path("results/mine/tuning/tuning.json")
     file.parent.mkdir(parents=True)
-    file.write_text(json.dumps({"methods": {"bonus": {"value": -1.0}}}))
+    file.write_text(json.dumps({"methods": {"bonus": {"value": -1.0}}, "provenance": CURRENT}))
     with pytest.raises(InputError, match="bonus: coefficient must be at least"):
         lock_run(run)
     file.write_text(json.dumps({"methods": {"bonus": {"value": 0.1}}}))
+    with pytest.raises(InputError, match=r"tuning\.json: chosen from trials of other mathematics"):
+        lock_run(run)
+    file.write_text(json.dumps({"methods": {"bonus": {"value": 0.1}}, "provenance": CURRENT}))
     lock_run(run)
     config = read_config(run.folder)
     assert config.method.values == {"coefficient": 0.1} | {
         key: value for key, value in run.config.method.values.items() if key != "coefficient"
     }
     assert config.declared == run.config.hash != config.hash
-    assert config.hash == canonical_hash({key: value for key, value in config.content.items() if key != "hash"})
+    assert config.hash == canonical_hash(
+        {key: v for key, v in config.content.items() if key not in ("hash", "mathematics")}
+    )
     shown = {run.method: run.config for run in with_derived_values(study).runs if run.seed == 0}
     assert shown["bonus"] == config
     assert shown["grpo"] == study.run("tiny/chain2/grpo/seed0").config
@@ -252,3 +260,17 @@ def test_what_the_rules_wait_for() -> None:
     assert trials.argument == "mine --tuning"
     assert len(trials.run_grades) == 4
     assert all(path.startswith("results/mine/tuning/runs/") for path in trials.run_grades)
+
+
+@pytest.mark.parametrize("number", [MATHEMATICS + 1, None])
+def test_settings_locked_for_other_mathematics_are_refused_until_they_are_locked_again(number: int | None) -> None:
+    run = load().run("tiny/chain2/grpo/seed0")
+    lock_run(run)
+    content = json.loads(run.files.config.read_text())
+    assert content["mathematics"] == MATHEMATICS
+    assert read_config(run.folder) == run.config
+    run.files.config.write_text(json.dumps({**content, "mathematics": number}))
+    with pytest.raises(InputError, match=rf"written for mathematics {number}, .* lock it again"):
+        read_config(run.folder)
+    lock_run(run)
+    assert read_config(run.folder) == run.config

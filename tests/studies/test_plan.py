@@ -11,6 +11,7 @@ import pytest
 
 from entrobench.config import EvaluationConfig, Hardware
 from entrobench.models.cost import RATE, SPREAD
+from entrobench.run_config import MATHEMATICS
 from entrobench.studies.plan import as_json, describe_schedule, plan_study, stage, study_sizes
 from entrobench.studies.runs import Run
 from entrobench.studies.schedule import simulate, study_jobs
@@ -99,7 +100,7 @@ def test_the_simulated_schedule_says_how_far_it_is_from_its_bound(in_root: None)
 
 def made(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    path.write_text(json.dumps({"mathematics": MATHEMATICS}))
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,6 @@ def test_what_is_done_of_a_run(files: list[str], expected: str, tmp_path: Path) 
     for name in files:
         made(run.folder / name)
     assert stage(run, ["one", "two"]) == expected
+    if "provenance.json" in files:
+        (run.folder / "provenance.json").write_text("{}")
+        assert stage(run, ["one", "two"]) == "waiting", "of other mathematics"

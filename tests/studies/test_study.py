@@ -92,7 +92,7 @@ def test_published_numbers_are_named_by_folder_and_setting() -> None:
 
 def test_config_hash_covers_the_content_and_nothing_else() -> None:
     run = load(STUDY).runs[0]
-    content = {key: value for key, value in run.config.content.items() if key != "hash"}
+    content = {key: value for key, value in run.config.content.items() if key not in ("hash", "mathematics")}
     assert run.config.hash == canonical_hash(content) == canonical_hash(json.loads(json.dumps(content)))
     assert set(content) == {"model", "dataset", "method", "seed", "trainer"}
     elsewhere = load({**STUDY, "hardware": {"micro_batch": 2}, "description": "other", "evaluation": {"problems": 3}})
@@ -321,3 +321,37 @@ def test_a_third_partys_method_works_in_studies_and_a_broken_one_stops_only_its_
     assert study.runs[1].config.method == Variant("short", "length_bonus", {"coefficient": 0.3})
     with pytest.raises(InputError, match=r"broken_example.*a_module_that_nobody_has"):
         load({**content, "methods": ["grpo", "broken_example"]})
+
+
+def preset(text: str, name: str = "short") -> None:
+    Path("config/trainer").mkdir(exist_ok=True)
+    Path(f"config/trainer/{name}.yaml").write_text(text)
+
+
+def test_a_trainer_preset_is_taken_over_and_leaves_no_trace_in_the_hash() -> None:
+    preset("values: {steps: 4, prompts: 8, learning_rate: 1.0e-3}\n")
+    plain = load({**STUDY, "trainer": {"steps": 6, "prompts": 8, "learning_rate": 1e-3}})
+    used = load({**STUDY, "trainer": {"use": "short", "steps": 6}})
+    assert [run.config for run in used.runs] == [run.config for run in plain.runs]
+    setting = {"name": "one", "model": "tiny", "dataset": "chain2", "methods": ["grpo"]}
+    content = {"settings": [{**setting, "trainer": {"use": "short"}}], "seeds": [0], "benchmarks": ["chain2"]}
+    (run,) = load({**content, "trainer": {"steps": 9, "group_size": 4}}).runs
+    trainer = run.config["trainer"]
+    assert [trainer[key] for key in ("steps", "prompts", "group_size")] == [4, 8, 4], "the setting's preset wins"
+
+
+@pytest.mark.parametrize(
+    ("text", "use", "message"),
+    [
+        ("values: {steps: 4}\n", "shrt", "config/studies/mine.yaml: trainer: use: unknown preset 'shrt'"),
+        ("values: {step: 4}\n", "short", "config/trainer/short.yaml: values: unknown key 'step'"),
+        ("value: {}\n", "short", "config/trainer/short.yaml: unknown key 'value'"),
+        ("values: {steps: 0}\n", "short", "config/studies/mine.yaml: trainer: steps must be at least 1"),
+    ],
+)
+def test_a_wrong_trainer_preset_names_file_key_and_nearest(text: str, use: str, message: str) -> None:
+    preset(text)
+    line = refused({**STUDY, "trainer": {"use": use}})
+    assert line.startswith(message)
+    nearest = {"shrt": "short", "step": "steps", "value": "values"}
+    assert all(f"did you mean '{right}'?" in line for wrong, right in nearest.items() if f"'{wrong}'" in line)

@@ -14,9 +14,10 @@ import pandas
 from entrobench.config import EvaluationConfig, Hardware, TrainerConfig
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
-from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+from entrobench.results import RunKey, StudyFolder, step_name
+from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
 from entrobench.studies.headline import Headline
-from entrobench.training.snapshots import snapshot_name, snapshot_steps
+from entrobench.training.snapshots import snapshot_steps
 
 
 def write_grades(file: Path, rng: numpy.random.Generator, skill: float, problems: int, draws: int) -> None:
@@ -72,6 +73,7 @@ def write_steps(file: Path, rng: numpy.random.Generator, final_entropy: float, s
 def write_provenance(file: Path, seed: int) -> None:
     content = {
         "package_version": "0.1.0",
+        "mathematics": MATHEMATICS,
         "git_commit": "0123456789abcdef",
         "git_dirty": False,
         "hardware": {"cpu": "test <cpu>", "cores": 2, "threads": 1, "device": "cpu", "gpu": None, "memory_gib": 8.0},
@@ -136,6 +138,7 @@ def make_study(
             dataset=dataset,
             method=method,
             seed=seed,
+            key=str(RunKey(model, dataset, method, seed)),
             config=RunConfig(
                 RunModel(model, "m"),
                 RunDataset(dataset, "d", "{problem}"),
@@ -145,7 +148,7 @@ def make_study(
             ),
             folder=results / "runs" / model / dataset / method / f"seed{seed}",
             hardware=Hardware(snapshot_every=evaluate_every),
-            snapshots=[snapshot_name(step) for step in snapshot_steps(steps, evaluate_every)],
+            snapshots=[step_name(step) for step in snapshot_steps(steps, evaluate_every)],
             published=published,
         )
         for model in models
@@ -186,4 +189,6 @@ def make_study(
         primary="avg@n",
         headline=Headline("avg@n"),
         results=results,
+        folder=results,
+        files=StudyFolder(results),
     )

@@ -90,6 +90,7 @@ def test_a_checkpoint_of_other_method_source_is_stale(tmp_path: Path) -> None:
     save(tmp_path, 1)
     assert not checkpoint.stale(tmp_path, IDENTITY)
     assert checkpoint.stale(tmp_path, {**IDENTITY, "method_source": "c" * 64})
+    assert checkpoint.stale(tmp_path, {**IDENTITY, "mathematics": "2"}), "the checkpoint's is older, or it has none"
     assert not checkpoint.stale(tmp_path, {"config_hash": "c" * 64, "method_source": "c" * 64}), "refused instead"
 
 

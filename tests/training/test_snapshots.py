@@ -15,9 +15,10 @@ from tiny import coin_reward, kill_once_there, run_config, weights
 from entrobench.config import Hardware
 from entrobench.errors import InputError
 from entrobench.models.language_model import load_model, load_tokenizer
+from entrobench.results import Results, step_name
 from entrobench.studies import reuse
 from entrobench.training import checkpoint
-from entrobench.training.snapshots import Snapshots, snapshot_name, snapshot_steps
+from entrobench.training.snapshots import Snapshots, snapshot_steps
 from entrobench.training.trainer import train
 
 
@@ -33,7 +34,7 @@ def test_steps() -> None:
     assert list(snapshot_steps(420, 15))[-1] == 405, "the last step is the run's end"
     assert list(snapshot_steps(10, 4)) == [4, 8]
     assert list(snapshot_steps(10, 0)) == list(snapshot_steps(10, 10)) == list(snapshot_steps(10, 99)) == []
-    assert snapshot_name(15) == "step000015"
+    assert step_name(15) == "step000015"
 
 
 def test_snapshots_change_nothing_and_are_whole_models(make_trainer: Any) -> None:
@@ -61,13 +62,13 @@ def test_a_killed_run_keeps_those_of_its_checkpoint(make_trainer: Any, step: int
     whole.run()
     kill_before(make_trainer(where="killed", steps=7, hardware=hardware), step)
     kept = Path(whole.parts.folder).parent / "killed/checkpoints/snapshots"
-    late = [kept / snapshot_name(late) / "model.safetensors" for late in range(1, step) if late > (step - 1) // 3 * 3]
+    late = [kept / step_name(late) / "model.safetensors" for late in range(1, step) if late > (step - 1) // 3 * 3]
     assert late or step in (4, 7)
     for file in late:
         file.write_bytes(b"of a discarded checkpoint")
     resumed = make_trainer(where="killed", steps=7, hardware=hardware)
     resumed.resume()
-    assert names(kept) == [snapshot_name(early) for early in range(1, (step - 1) // 3 * 3 + 1)]
+    assert names(kept) == [step_name(early) for early in range(1, (step - 1) // 3 * 3 + 1)]
     resumed.run()
     assert bits(kept) == bits(whole.parts.folder / "checkpoints/snapshots")
     assert len(bits(kept)) == 6
@@ -87,7 +88,7 @@ def test_a_run_with_snapshots_survives_sigkill(tiny_folders: tuple[Path, Path], 
     train_run(tiny_folders, tmp_path / "whole")
     for name in ("killed", "whole"):
         assert names(tmp_path / name) == ["final", "provenance.json", "snapshots", "steps.parquet"]
-        assert names(tmp_path / name / "snapshots") == [snapshot_name(step) for step in (3, 6, 9, 12, 15, 18)]
+        assert names(tmp_path / name / "snapshots") == [step_name(step) for step in (3, 6, 9, 12, 15, 18)]
     assert bits(tmp_path / "killed/snapshots") == bits(tmp_path / "whole/snapshots")
     assert json.loads((tmp_path / "whole/provenance.json").read_text())["hardware"]["snapshot_every"] == 3
 
@@ -118,7 +119,7 @@ def test_no_folder_without_the_key_and_an_empty_one_where_no_step_is_due(tmp_pat
 def test_a_twin_needs_the_snapshots_that_are_asked_for(
     tiny_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reuse, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(reuse, "RESULTS", Results(tmp_path / "results"))
     train_run(tiny_folders, tmp_path / "results/one/runs/m/d/grpo/seed0")
     config, place = run_config(steps=20, prompts=2), tmp_path / "results/two/runs/m/d/grpo/seed0"
     assert reuse.reuse_finished_run(config, place, 4) is None

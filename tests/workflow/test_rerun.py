@@ -55,6 +55,19 @@ def test_edited_method_runs_again_alone(finished: Project) -> None:
     assert finished.planned() == sorted(again + END)
 
 
+def test_other_mathematics_trains_every_run_anew(finished: Project) -> None:
+    source = finished.folder / "site" / "entrobench" / "run_config.py"
+    source.write_text(re.sub(r"^MATHEMATICS = \d+", "MATHEMATICS = 1000", source.read_text(), flags=re.MULTILINE))
+    runs = [f"{method}/seed{seed}" for method in ("aent", "grpo") for seed in (0, 1)]
+    again = [job for run in runs for job in jobs_of(run)]
+    base = ["generate the answers of base/tiny", "grade the answers of base/tiny"]
+    assert finished.planned() == sorted(again + base + END)
+    assert "4 runs were trained by other mathematics" in finished.snakemake()
+    assert finished.planned() == []
+    config = json.loads((finished.run / "aent" / "seed0" / "config.json").read_text())
+    assert config["mathematics"] == 1000
+
+
 def test_touched_data_and_models_run_nothing(finished: Project) -> None:
     (finished.folder / "results" / "data" / "chain2" / "manifest.json").touch()
     (finished.folder / "results" / "models" / "tiny" / "model.json").touch()

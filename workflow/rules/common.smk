@@ -5,6 +5,7 @@ from pathlib import Path
 
 from entrobench.documents import study_kind
 from entrobench.errors import InputError
+from entrobench.results import EVALUATION, RESULTS, RUN, SUBJECT
 from entrobench.studies.workflow import Workflow, load_workflow
 
 # jobs find the entrobench of this environment, activated or not
@@ -24,13 +25,13 @@ except InputError as error:
 
 STUDY = WORKFLOW.study
 ARGUMENT = WORKFLOW.argument
-FOLDER = STUDY.folder
+FILES = WORKFLOW.files
 
 
 wildcard_constraints:
-    run=r"[^/]+/[^/]+/[^/]+/seed\d+",
-    subject=r"runs/[^/]+/[^/]+/[^/]+/seed\d+(/evaluations/step\d+)?|base/[^/]+",
-    evaluation=r"evaluation(-[^/]+)?",
+    run=RUN,
+    subject=SUBJECT,
+    evaluation=EVALUATION,
     model=r"[^/]+",
     dataset=r"[^/]+",
     key=r"[0-9a-f]+",

@@ -10,21 +10,21 @@ rule compare:
         WORKFLOW.statistics_audit,
         WORKFLOW.published,
     output:
-        scores=f"{FOLDER}/scores.parquet",
-        problems=f"{FOLDER}/problems.parquet",
-        curves=f"{FOLDER}/curves.parquet",
-        statistics=f"{FOLDER}/statistics.json",
-        table=report(f"{FOLDER}/table.md", caption="../report/table.rst", category="Tables"),
-        formats=multiext(f"{FOLDER}/table", ".csv", ".tex"),
-        evaluations=f"{FOLDER}/evaluations.parquet" if WORKFLOW.keeps_snapshots else [],
-        published=f"{FOLDER}/paper_comparison.csv" if WORKFLOW.published else [],
+        scores=FILES.scores,
+        problems=FILES.problems,
+        curves=FILES.curves,
+        statistics=FILES.statistics,
+        table=report(FILES.table("md"), caption="../report/table.rst", category="Tables"),
+        formats=[FILES.table("csv"), FILES.table("tex")],
+        evaluations=FILES.evaluations if WORKFLOW.keeps_snapshots else [],
+        published=FILES.paper_comparison if WORKFLOW.published else [],
         figures=report(
-            directory(f"{FOLDER}/figures"), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"
+            directory(FILES.figures), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"
         ),
     params:
         declared=str(STUDY.headline),
     log:
-        f"{FOLDER}/logs/compare.log",
+        FILES.log("compare"),
     conda:
         "../envs/analysis.yaml"
     message:
@@ -39,9 +39,9 @@ rule check:
         rules.compare.output.scores,
         WORKFLOW.reference_scores,
     output:
-        f"{FOLDER}/reference_check.txt",
+        FILES.reference_lines,
     log:
-        f"{FOLDER}/logs/check.log",
+        FILES.log("check"),
     conda:
         "../envs/analysis.yaml"
     message:
@@ -58,9 +58,9 @@ rule report:
         WORKFLOW.overlaps,
         WORKFLOW.reference_scores,
     output:
-        f"{FOLDER}/report.html",
+        FILES.report,
     log:
-        f"{FOLDER}/logs/report.log",
+        FILES.log("report"),
     conda:
         "../envs/analysis.yaml"
     message:

@@ -3,11 +3,11 @@
 
 rule prepare_data:
     output:
-        "results/data/{dataset}/manifest.json",
+        RESULTS.data("{dataset}").manifest,
     params:
         recipe=lambda wildcards: STUDY.datasets[wildcards.dataset].recipe_hash,
     log:
-        "results/logs/prepare_data/{dataset}.log",
+        RESULTS.log("prepare_data/{dataset}"),
     conda:
         "../envs/train.yaml"
     message:
@@ -19,13 +19,13 @@ rule prepare_data:
 
 rule decontaminate:
     input:
-        lambda wildcards: WORKFLOW.compared_inputs(f"results/data/{wildcards.dataset}/without-{wildcards.key}"),
+        lambda wildcards: WORKFLOW.compared_inputs(wildcards.dataset, wildcards.key),
     output:
-        "results/data/{dataset}/without-{key}/manifest.json",
+        RESULTS.data("{dataset}").without("{key}").manifest,
     params:
-        compared=lambda wildcards: WORKFLOW.compared_options(f"results/data/{wildcards.dataset}/without-{wildcards.key}"),
+        compared=lambda wildcards: WORKFLOW.compared_options(wildcards.dataset, wildcards.key),
     log:
-        "results/logs/decontaminate/{dataset}-{key}.log",
+        RESULTS.log("decontaminate/{dataset}-{key}"),
     conda:
         "../envs/train.yaml"
     message:
@@ -39,13 +39,13 @@ rule base_model:
     input:
         lambda wildcards: WORKFLOW.manifests(STUDY.base_models[wildcards.model].datasets),
     output:
-        "results/models/{model}/model.json",
+        RESULTS.model("{model}").about,
     params:
         recipe=lambda wildcards: STUDY.base_models[wildcards.model].recipe_hash,
     log:
-        "results/logs/base_model/{model}.log",
+        RESULTS.log("base_model/{model}"),
     benchmark:
-        "results/logs/base_model/{model}.jsonl"
+        RESULTS.resources("base_model/{model}")
     conda:
         "../envs/train.yaml"
     message:

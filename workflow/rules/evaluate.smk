@@ -4,11 +4,11 @@
 
 rule lock_evaluation:
     output:
-        f"{FOLDER}/{{evaluation}}.json",
+        FILES.settings("{evaluation}"),
     params:
         settings=lambda wildcards: WORKFLOW.evaluation_hash(wildcards.evaluation),
     log:
-        f"{FOLDER}/logs/lock_{{evaluation}}.log",
+        FILES.log("lock_{evaluation}"),
     conda:
         "../envs/analysis.yaml"
     message:
@@ -24,15 +24,16 @@ rule generate:
         WORKFLOW.manifests(WORKFLOW.benchmark_datasets),
         evaluation=lambda wildcards: WORKFLOW.evaluation(wildcards.subject),
     output:
-        expand(f"{FOLDER}/{{{{subject}}}}/generations/{{benchmark}}.jsonl.zst", benchmark=STUDY.benchmarks),
+        [FILES.answers("{subject}").generations(name) for name in STUDY.benchmarks],
     params:
         model=lambda wildcards: WORKFLOW.model_folder(wildcards.subject),
         versions=WORKFLOW.benchmark_versions,
         stream=lambda wildcards: WORKFLOW.stream(wildcards.subject),
+        mathematics=WORKFLOW.mathematics,
     log:
-        f"{FOLDER}/logs/generate/{{subject}}.log",
+        FILES.log("generate/{subject}"),
     benchmark:
-        f"{FOLDER}/logs/generate/{{subject}}.jsonl"
+        FILES.resources("generate/{subject}")
     conda:
         "../envs/train.yaml"
     message:
@@ -42,24 +43,24 @@ rule generate:
         gpu=lambda wildcards: WORKFLOW.gpus(wildcards.subject),
         device=lambda wildcards: WORKFLOW.device(wildcards.subject),
     shell:
-        f"entrobench generate {{params.model}} {{input.evaluation}} {FOLDER}/{{wildcards.subject}}"
+        f"entrobench generate {{params.model}} {{input.evaluation}} {FILES.answers('{wildcards.subject}').folder}"
         " --device {resources.device} --stream {params.stream} > {log} 2>&1"
 
 
 rule grade:
     input:
-        expand(f"{FOLDER}/{{{{subject}}}}/generations/{{benchmark}}.jsonl.zst", benchmark=STUDY.benchmarks),
+        [FILES.answers("{subject}").generations(name) for name in STUDY.benchmarks],
     output:
-        expand(f"{FOLDER}/{{{{subject}}}}/grades/{{benchmark}}.parquet", benchmark=STUDY.benchmarks),
+        [FILES.answers("{subject}").grades(name) for name in STUDY.benchmarks],
     params:
         version=WORKFLOW.grader_version,
         options=WORKFLOW.grade_options,
     log:
-        f"{FOLDER}/logs/grade/{{subject}}.log",
+        FILES.log("grade/{subject}"),
     conda:
         "../envs/analysis.yaml"
     message:
         "grade the answers of {wildcards.subject}"
     threads: 1
     shell:
-        f"entrobench grade {FOLDER}/{{wildcards.subject}}{{params.options}} > {{log}} 2>&1"
+        f"entrobench grade {FILES.answers('{wildcards.subject}').folder}{{params.options}} > {{log}} 2>&1"

@@ -5,18 +5,18 @@ rule theory:
     input:
         WORKFLOW.published,
     output:
-        WORKFLOW.files,
-        report=f"{FOLDER}/report.html",
-        table=report(f"{FOLDER}/table.md", caption="../report/table.rst", category="Tables"),
+        WORKFLOW.written,
+        report=FILES.report,
+        table=report(FILES.table("md"), caption="../report/table.rst", category="Tables"),
         figures=report(
-            directory(f"{FOLDER}/figures"), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"
+            directory(FILES.figures), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"
         ),
     params:
         settings=STUDY.hash,
     log:
-        f"{FOLDER}/logs/theory.log",
+        FILES.log("theory"),
     benchmark:
-        f"{FOLDER}/logs/theory.jsonl"
+        FILES.resources("theory")
     conda:
         "../envs/analysis.yaml"
     message:

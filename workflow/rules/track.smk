@@ -4,9 +4,9 @@
 
 rule mlflow_ready:
     output:
-        touch("results/.mlflow-ready"),
+        touch(RESULTS.database_ready),
     log:
-        "results/logs/mlflow_ready.log",
+        RESULTS.log("mlflow_ready"),
     conda:
         "../envs/analysis.yaml"
     message:
@@ -19,11 +19,11 @@ rule mlflow_ready:
 rule track:
     input:
         TRACKED,
-        ancient("results/.mlflow-ready"),
+        ancient(RESULTS.database_ready),
     output:
-        f"{FOLDER}/tracking.json",
+        FILES.tracking,
     log:
-        f"{FOLDER}/logs/track.log",
+        FILES.log("track"),
     conda:
         "../envs/analysis.yaml"
     message:

@@ -6,11 +6,12 @@ rule lock:
     input:
         lambda wildcards: WORKFLOW.lock_inputs(wildcards.run),
     output:
-        f"{FOLDER}/runs/{{run}}/config.json",
+        FILES.run("{run}").config,
     params:
         hash=lambda wildcards: WORKFLOW.runs[wildcards.run].config.hash,
+        mathematics=WORKFLOW.mathematics,
     log:
-        f"{FOLDER}/logs/lock/{{run}}.log",
+        FILES.log("lock/{run}"),
     conda:
         "../envs/train.yaml"
     message:
@@ -22,18 +23,18 @@ rule lock:
 
 rule train:
     input:
-        f"{FOLDER}/runs/{{run}}/config.json",
+        FILES.run("{run}").config,
         lambda wildcards: WORKFLOW.training_inputs(wildcards.run),
-        ancient("results/.mlflow-ready"),
+        ancient(RESULTS.database_ready),
     output:
-        f"{FOLDER}/runs/{{run}}/steps.parquet",
-        f"{FOLDER}/runs/{{run}}/provenance.json",
-        directory(f"{FOLDER}/runs/{{run}}/final"),
-        directory(f"{FOLDER}/runs/{{run}}/snapshots") if WORKFLOW.keeps_snapshots else [],
+        FILES.run("{run}").steps,
+        FILES.run("{run}").provenance,
+        directory(FILES.run("{run}").final),
+        directory(FILES.run("{run}").snapshots) if WORKFLOW.keeps_snapshots else [],
     log:
-        f"{FOLDER}/logs/train/{{run}}.log",
+        FILES.log("train/{run}"),
     benchmark:
-        f"{FOLDER}/logs/train/{{run}}.jsonl"
+        FILES.resources("train/{run}")
     conda:
         "../envs/train.yaml"
     message:
@@ -43,4 +44,4 @@ rule train:
         gpu=lambda wildcards: WORKFLOW.gpus(f"runs/{wildcards.run}") * WORKFLOW.devices(wildcards.run),
         hardware=lambda wildcards: WORKFLOW.hardware_options(wildcards.run),
     shell:
-        f"entrobench train {FOLDER}/runs/{{wildcards.run}} {{resources.hardware}} > {{log}} 2>&1"
+        f"entrobench train {FILES.run('{wildcards.run}').folder} {{resources.hardware}} > {{log}} 2>&1"

@@ -19,13 +19,11 @@ if STUDY.tuning:
             WORKFLOW.manifests(TRIALS.study.datasets),
             WORKFLOW.manifests(WORKFLOW.benchmark_datasets),
         output:
-            f"{FOLDER}/tuning/tuning.json",
-            f"{FOLDER}/tuning/sweep.csv",
-            report(
-                f"{FOLDER}/tuning/sweep.svg", caption="../report/figure.rst", category="Figures"
-            ),
+            FILES.trials.tuned,
+            FILES.trials.sweep,
+            report(FILES.trials.sweep_figure, caption="../report/figure.rst", category="Figures"),
         log:
-            f"{FOLDER}/logs/tune.log",
+            FILES.log("tune"),
         conda:
             "../envs/analysis.yaml"
         message:
