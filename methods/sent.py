@@ -17,9 +17,9 @@ CODE = "the authors' core_algos.py"
 class Sent(Method):
     """-r·A, without any clip, plus strength·|log π - log π_old| on a few of the tokens of low entropy.
 
-    Of low entropy is the `share` of the tokens with the lowest H; of these m tokens the max(1, floor(fraction·m)),
-    none if fraction is 0, with the largest (A - mean A)·(log π - mean log π), means over them, have the strength coefficient·factor_high, those
-    with the smallest coefficient·factor_low. Entropy and log π are the current policy's.
+    Of low entropy is the `share` of the tokens with the lowest H; of these m tokens the max(1, floor(fraction·m)), none
+    if fraction is 0, with the largest (A - mean A)·(log π - mean log π), means over them, have the strength
+    coefficient·factor_high, those with the smallest coefficient·factor_low. Entropy and log π are the current policy's.
     """
 
     paper = "Semantic and Token Entropy (SENT), arXiv 2512.04359; as low_entropy_kl_cov_v2 in the authors' code"
