@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from entrobench.evaluation.grading.grade_files import read_generations
 from entrobench.evaluation.grading.rewards import reward_function
 from entrobench.evaluation.statistics.drawing import all_alike
+from entrobench.results import AnswersFolder
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -73,7 +74,7 @@ def measure(model: Path, dataset: str, data: Path, problems: int, max_tokens: in
     settings = {"samples": DRAWS, "temperature": 1.0, "max_tokens": max_tokens, "pass_k": [1], "problems": problems}
     with tempfile.TemporaryDirectory() as folder:
         generate(model, {**settings, "benchmarks": [benchmark]}, data, Path(folder), stream=f"acceptance/{dataset}")
-        rows = read_generations(Path(folder) / "generations" / f"{benchmark}.jsonl.zst")
+        rows = read_generations(AnswersFolder(Path(folder)).generations(benchmark))
     verified, right = reward_function("chain"), Counter(dict.fromkeys((row["problem_id"] for row in rows), 0))
     for row in rows:
         right[row["problem_id"]] += verified(
