@@ -20,7 +20,7 @@ GOOD = b'{"problem": "1 + 1", "answer": "2"}\n'
     [
         (GOOD + '{"problem": "é"}\n'.encode("latin-1"), "row 2: not UTF-8 .byte 0xe9; Latin-1"),
         (GOOD.decode().encode("utf-16"), "is UTF-16, not plain UTF-8"),
-        (gzip.compress(GOOD), "is gzip, not plain UTF-8: unpack"),
+        (gzip.compress(GOOD, mtime=0), "is gzip, not plain UTF-8: unpack"),
         (b"\xef\xbb\xbf" + GOOD, "is UTF-8 with a byte order mark"),
         (b"\x28\xb5\x2f\xfd" + GOOD, "is zstd"),
         (GOOD + b"\n" + GOOD, "row 2: not JSON"),
