@@ -189,7 +189,7 @@ def test_a_forked_child_starts_its_own_workers() -> None:
     assert done.stdout.split() == ["True", "0"]
 
 
-def test_an_overrun_kills_the_worker_and_a_spare_takes_over() -> None:
+def test_an_overrun_is_told_and_the_next_job_finds_a_worker() -> None:
     pool = WorkerPool(1)
     pool.warm_up()
     with pytest.raises(Overrun):
