@@ -134,6 +134,8 @@ class WorkerPool:
             self._discard(worker)
         else:
             self._give_back(worker)
+        if reply["outcome"] == "timeout":
+            raise Overrun
         return reply
 
     def warm_up(self, seconds: float = 600.0) -> None:

@@ -189,12 +189,12 @@ def test_a_forked_child_starts_its_own_workers() -> None:
     assert done.stdout.split() == ["True", "0"]
 
 
-def test_an_overrun_kills_the_worker_and_a_spare_takes_over() -> None:
+def test_an_overrun_is_told_and_the_next_job_finds_a_worker() -> None:
     pool = WorkerPool(1)
     pool.warm_up()
     with pytest.raises(Overrun):
-        pool.run(ENDLESS, time.monotonic() + 1.0)
-    assert pool.run({"job": "ping"}, time.monotonic() + 20)["outcome"] == "correct"
+        pool.run(ENDLESS, 1.0)
+    assert pool.run({"job": "ping"}, 1.0)["outcome"] == "correct"
     pool.close()
 
 
@@ -204,8 +204,8 @@ def test_a_worker_that_dies_is_an_error_and_is_replaced() -> None:
     worker = pool._idle[-1]
     threading.Timer(0.2, lambda: os.kill(worker.process.pid, signal.SIGKILL)).start()
     with pytest.raises(WorkerDied):
-        pool.run(ENDLESS, time.monotonic() + 10)
-    assert pool.run({"job": "ping"}, time.monotonic() + 20)["outcome"] == "correct"
+        pool.run(ENDLESS, 10)
+    assert pool.run({"job": "ping"}, 1.0)["outcome"] == "correct"
     pool.close()
 
 

@@ -11,7 +11,7 @@ from entrobench.data.chain import ChainConfig, rows
 from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import warm_up
 from entrobench.evaluation.grading.rewards import reward_function
-from entrobench.models.recipes import EmbeddedModel
+from entrobench.models.model_recipes import EmbeddedModel
 from entrobench.models.teacher import Teacher
 
 

@@ -149,7 +149,7 @@ def _numbers(random: Random) -> tuple[str, str, str]:
             f" {value} \\text{{ units}}",
         ]
     )
-    return str(value), right, str(value + random.choice([1, -1, Fraction(1, 3), -2 * value]))
+    return str(value), right, str(value + random.choice([Fraction(1), Fraction(-1), Fraction(1, 3), -2 * value]))
 
 
 def _alternating(random: Random) -> tuple[str, str, str]:
