@@ -12,7 +12,14 @@ from .errors import InputError, nearest, unknown
 
 CONFIG = Path("config")
 SCHEMAS = Path("workflow/schemas")
-TYPES = {"array": "a list", "object": "a mapping", "string": "text", "integer": "a whole number", "null": "null"}
+TYPES = {
+    "array": "a list",
+    "object": "a mapping",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "null": "null",
+}
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -19,6 +19,7 @@ def generate(
     evaluation: File,
     output: Annotated[Path, typer.Argument(help="folder that gets generations/<benchmark>.jsonl.zst")],
     device: Device = "auto",
+    stream: Annotated[str, typer.Option(help="names the random numbers; the same draws the same")] = "",
 ) -> None:
     """Sample the answers of the model in MODEL_FOLDER to all benchmarks that EVALUATION (evaluation.json) names.
 
@@ -29,7 +30,7 @@ def generate(
 
     from entrobench.evaluation.benchmarks.generate import generate
 
-    generate(model_folder, json.loads(evaluation.read_text()), RESULTS.data_root, output, device)
+    generate(model_folder, json.loads(evaluation.read_text()), RESULTS.data_root, output, device, stream)
 
 
 def grade(
@@ -38,7 +39,7 @@ def grade(
     ] = None,
     prediction: Annotated[str | None, typer.Option(help="a reply or bare answer: explain its verdict instead")] = None,
     gold: Annotated[str | None, typer.Option(help="the right answer to --prediction")] = None,
-    also: Annotated[str | None, typer.Option(metavar="paper", help="add the paper's grader to the grades")] = None,
+    also: Annotated[list[str] | None, typer.Option(metavar="GRADER", help="add the grades of: paper, chain")] = None,
     output: Annotated[Path | None, typer.Option(help="parquet (default: grades/ of the run, or beside FILE)")] = None,
 ) -> None:
     """Grade the answers of a generations FILE, or of all files of a run, on all cores; or explain one verdict.
@@ -65,10 +66,10 @@ def grade(
     for file in files:
         grades = output or grade_files.output_of(file)
         grade_files.grade_file(file, grades, progress=sys.stderr.isatty())
-        if also:
+        for grader in also or ():
             from entrobench.evaluation.grading.second_grader import add_verdicts
 
-            add_verdicts(file, grades, also, progress=sys.stderr.isatty())
+            add_verdicts(file, grades, grader, progress=sys.stderr.isatty())
 
 
 def audit_grader(
@@ -76,8 +77,14 @@ def audit_grader(
 ) -> None:
     """Compare our verdicts with math-verify's on a generations FILE; print the disagreements as a table.
 
+    A FILE of labelled pairs (.jsonl with prediction, gold, expected, kind) gives wrong yes and wrong no by kind.
+
     Example: entrobench audit-grader results/quickstart/base/chain-qwen/generations/chain2.jsonl.zst
     """
     from entrobench.evaluation.grading.grader_audit import audit
+    from entrobench.evaluation.grading.pair_audit import audit_pairs, is_labelled
 
+    if is_labelled(path):
+        print(audit_pairs(path, progress=sys.stderr.isatty()))
+        return
     print(audit(path, progress=sys.stderr.isatty()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -79,14 +80,14 @@ def check(
 
 
 def audit_statistics(
-    simulations: Annotated[int, typer.Option(min=1, help="simulated studies per effect and kind of problems")] = 500,
+    simulations: Annotated[int, typer.Option(min=1, help="simulated studies per effect and scenario")] = 500,
     seed: Annotated[int, typer.Option(help="of the random numbers")] = 0,
     write: Annotated[bool, typer.Option("--write", help="make it the reference that verdicts rest on")] = False,
 ) -> None:
     """Measure on simulated studies how often each interval is wrong, at 2, 3, 5, 10 and 20 seeds.
 
     Writes results/statistics/audit.csv, or results/reference/statistics/audit.csv with --write: only an interval that
-    is wrong at most 5 % of the time there may call a method better. About a minute.
+    is wrong at most 5 % of the time there may call a method better. Half a minute; 5 minutes for 4,000 simulations.
 
     Example: entrobench audit-statistics --simulations 200
     """
@@ -109,3 +110,21 @@ def report(study: StudyName) -> None:
 
     loaded = with_derived_values(load_study(study))
     write_report(loaded, loaded.folder)
+
+
+def accept_task(
+    model: Annotated[Path, typer.Argument(help="folder of an untrained base model", exists=True, file_okay=False)],
+    dataset: Annotated[str, typer.Argument(help="a prepared chain dataset; its validation split is asked")],
+    problems: Annotated[int, typer.Option(min=1, help="how many problems")] = 200,
+) -> None:
+    """Say whether exploration matters in a task to a base model: verified pass@1, pass@64 and mixed groups.
+
+    Judges the untrained model alone, so that no method's result can choose the task. Exits with 1 if it is refused.
+
+    Example: entrobench accept-task results/models/chain-qwen chain3
+    """
+    from entrobench.evaluation.report.acceptance import measure
+
+    found = measure(model, dataset, RESULTS.data_root, problems)
+    print("\n".join(found.lines))
+    raise typer.Exit(0 if found.accepted else 1)

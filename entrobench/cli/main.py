@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": comparison.sweep,
     "check": comparison.check,
     "audit-statistics": comparison.audit_statistics,
+    "accept-task": comparison.accept_task,
     "report": comparison.report,
     "track": tracking.track,
     "methods": methods.methods,

@@ -83,7 +83,7 @@ class Judged:
     outcome: str
 
 
-def even_words(text: str, answer: str, finished: bool, key: str) -> Judged:
+def even_words(text: str, answer: str, finished: bool, key: str, problem: str) -> Judged:
     """A reward unrelated to the problem: right if the response has an even number of words."""
     correct = len(text.split()) % 2 == 0
     return Judged(correct, "correct" if correct else "wrong")
@@ -166,7 +166,7 @@ def fixed_prompts() -> list[Prompt]:
     """Prompts of unequal length."""
     generator = random.Random("prompts")
     return [
-        Prompt(f"prompt{number}", [generator.choice(BODY) for _ in range(length)], "")
+        Prompt(f"prompt{number}", [generator.choice(BODY) for _ in range(length)], "", "")
         for number, length in enumerate(PROMPT_LENGTHS)
     ]
 
@@ -215,7 +215,7 @@ def rehearse(
     model, trace = exact_model(), Trace()
     reference = copy.deepcopy(model) if method.reference else None
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, 0, limits.ranks)
+    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, "rehearsal/0", limits.ranks)
     collector = Collector(model, sampler, method, limits)
     for step in STEPS:
         _follow(leader, trace, model)

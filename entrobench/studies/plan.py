@@ -18,6 +18,7 @@ from entrobench.models.model_recipes import sizes_of_recipe
 from entrobench.provenance import made_otherwise
 from entrobench.results import RESULTS
 
+from .headline import ENOUGH_SEEDS
 from .named_inputs import benchmark_split
 from .runs import subjects
 from .schedule import Schedule, study_jobs
@@ -188,6 +189,7 @@ def as_text(study: Study, plan: Plan) -> str:
     rows = [
         ("study", f"{study.name} ({study.path}): {study.description}"),
         ("runs", f"{len(study.runs)}: {states}"),
+        ("verdicts", _verdicts_text(study)),
         ("jobs", f"{sum(plan.jobs.values())}: {jobs}"),
         ("training tokens", f"at most {plan.training_tokens:,}"),
         ("evaluation tokens", _known(plan.evaluation_tokens, "at most {:,}", "the data are prepared")),
@@ -209,6 +211,16 @@ def as_text(study: Study, plan: Plan) -> str:
     ]
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name + ':':<{width}}{value}" for name, value in rows)
+
+
+def _verdicts_text(study: Study) -> str:
+    """Whether this study may call a method better, and of what."""
+    seeds: Counter[tuple[str, str, str]] = Counter((run.model, run.dataset, run.method) for run in study.runs)
+    if (fewest := min(seeds.values())) < ENOUGH_SEEDS:
+        return f"none: {fewest} seed{'s' if fewest > 1 else ''} per cell forbid them, {ENOUGH_SEEDS} are needed"
+    family = f"{' and '.join(study.headline.metrics)}, one family over all methods"
+    arm = f"; A/A arm {study.headline.a_a_arm}" if study.headline.a_a_arm else "; no A/A arm"
+    return f"from {fewest} seeds per cell: {family}{arm}"
 
 
 def _tuning_text(trials: Plan) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from entrobench.run_config import RunConfig
 from entrobench.training.snapshots import snapshot_steps
 
 from . import decontamination, named_inputs
+from .headline import Headline, metric_names
 from .named_inputs import Recipe
 
 
@@ -63,7 +64,7 @@ class Study:
     datasets: dict[str, Recipe]
     evaluations: dict[str, Evaluation]
     graders: list[str]
-    primary: str
+    headline: Headline
     warnings: list[str] = field(default_factory=list)
     tuning: Study | None = None  # the trials behind tuned values
 
@@ -81,9 +82,14 @@ class Study:
         return list(next(iter(self.evaluations.values())).benchmarks)
 
     @property
+    def primary(self) -> str:
+        """The headline metric by its name in scores.parquet."""
+        return self.headline.primary
+
+    @property
     def metrics(self) -> list[str]:
         """The accuracies by their names in scores.parquet."""
-        return metric_names(self.evaluations)
+        return metric_names(self.evaluations, self.graders)
 
     def evaluation_file(self, model: str) -> Path:
         """The file that `generate` reads for this base model: evaluation.json, or one per model where they differ."""
@@ -120,13 +126,6 @@ class Study:
 def subjects(run: Run) -> list[str]:
     """What answers the benchmarks for a run: its last step, then its snapshots; folders below results/<study>."""
     return [str(Subject(run.key, snapshot)) for snapshot in ("", *run.snapshots)]
-
-
-def metric_names(by_model: Mapping[str, Evaluation]) -> list[str]:
-    """The accuracies. Where benchmarks have different numbers of samples, the names stay avg@n and maj@n."""
-    samples = {values.samples for evaluation in by_model.values() for values in evaluation.by_benchmark.values()}
-    n = str(samples.pop()) if len(samples) == 1 else "n"
-    return [f"avg@{n}", f"maj@{n}", *(f"pass@{k}" for k in next(iter(by_model.values())).shared.pass_k)]
 
 
 def benchmark_splits(benchmarks: Iterable[str], dataset: Callable[[str], Recipe]) -> list[tuple[Recipe, str]]:

@@ -22,15 +22,16 @@ from entrobench.results import NO_STUDY, RESULTS
 from entrobench.run_config import RunConfig, RunDataset, RunModel
 
 from . import decontamination, derived, named_inputs
+from .headline import headline_of
 from .named_inputs import Recipe, Recipes
 from .published import check_published
-from .runs import Run, Study, benchmark_splits, metric_names
+from .runs import Run, Study, benchmark_splits
 from .trials import trainer_values, trial_content
 
 OWN_RUNS = ("settings", "models", "datasets", "methods")
 SHORTHAND = OWN_RUNS[1:]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
-GRADERS = ("entrobench", "paper")  # the first gives the scores, `paper` stands beside it
+GRADERS = ("entrobench", "paper", "chain")  # `entrobench` gives the scores, the others are shown beside it
 
 
 def load_study(name_or_path: str) -> Study:
@@ -89,9 +90,10 @@ def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Stu
     runs = _join(own, included, path)
     base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
     by_model = evaluations(content, [run.model for run in own], [study.evaluations for study in included], str(path))
-    primary = _primary(content, metric_names(by_model), path)
-    if any(run.published for run in runs) and not primary.startswith("avg@"):
-        raise InputError(f"{path}: published scores are means over answers: primary must be avg@n, got {primary}")
+    graders, methods = _graders(content, included, path), {run.method: run.config.method for run in runs}
+    headline = headline_of(content, methods, by_model, graders, str(path))
+    if any(run.published for run in runs) and not headline.primary.startswith("avg@"):
+        raise InputError(f"{path}: published scores are means over answers: primary must be avg@n")
     return Study(
         name=path.stem,
         path=path,
@@ -100,8 +102,8 @@ def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Stu
         base_models=base_models,
         datasets=_datasets(runs, base_models, benchmarks, found) | (tuning.datasets if tuning else {}),
         evaluations={name: by_model[name] for name in base_models},
-        graders=_graders(content, included, path),
-        primary=primary,
+        graders=graders,
+        headline=headline,
         warnings=_warnings(own, path) + [line for study in included for line in study.warnings],
         tuning=tuning,
     )
@@ -243,16 +245,6 @@ def _graders(content: Mapping[str, Any], included: list[Study], path: Path) -> l
     if GRADERS[0] not in names:
         raise InputError(f"{path}: graders: {GRADERS[0]} is missing: it gives the scores that are compared")
     return [name for name in GRADERS if name in names]
-
-
-def _primary(content: Mapping[str, Any], metrics: list[str], path: Path) -> str:
-    """The headline metric by its name in scores.parquet; avg@n and maj@n stand for the study's samples."""
-    primary = content.get("primary", "avg@n")
-    allowed = {metric.partition("@")[0] + "@n": metric for metric in metrics if not metric.startswith("pass@")}
-    name: str = allowed.get(primary, primary)
-    if name not in metrics:
-        raise unknown("metric", primary, metrics, f"{path}: primary")
-    return name
 
 
 def _datasets(

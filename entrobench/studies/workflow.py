@@ -197,6 +197,18 @@ class Workflow:
             return self.runs[found.run]
         return next(run for run in self.study.runs if run.model == found.model)
 
+    def stream(self, subject: str) -> str:
+        """What names the random numbers of a subject's answers: its place without the method.
+
+        So the methods of a cell answer with the same numbers, which pairs them; cells, seeds and snapshots do not.
+        """
+        kind, _, name = subject.partition("/")
+        if kind == "base":
+            return subject
+        key, _, snapshot = name.partition("/evaluations/")
+        run = self.runs[key]
+        return f"{run.model}/{run.dataset}/{run.seed}" + (f"/{snapshot}" if snapshot else "")
+
     def gpus(self, subject: str) -> int:
         """How many GPUs a job takes: one if the study says cuda, or auto on a machine that has any."""
         device = self.device(subject)

@@ -23,8 +23,8 @@ class RewardVerdict(Protocol):
     def outcome(self) -> str: ...
 
 
-# response text, gold answer, ended by itself, and a name of this very answer for rewards that draw random numbers
-Reward = Callable[[str, str, bool, str], RewardVerdict]
+# response text, gold answer, ended by itself, a name of this very answer for rewards that draw random numbers, problem
+Reward = Callable[[str, str, bool, str, str], RewardVerdict]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Prompt:
     id: str
     tokens: list[int]
     answer: str
+    problem: str  # as in the data, without the prompt around it
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ class Sampler:
     """Samples and grades answers to prompts; each process does its share and receives the answers of all."""
 
     def __init__(
-        self, tokenizer: Any, engine: Engine, reward: Reward, config: TrainerConfig, seed: int, ranks: Ranks
+        self, tokenizer: Any, engine: Engine, reward: Reward, config: TrainerConfig, stream: str, ranks: Ranks
     ) -> None:
-        self.tokenizer, self.engine, self.reward, self.config, self.seed = tokenizer, engine, reward, config, seed
+        self.tokenizer, self.engine, self.reward, self.config, self.stream = tokenizer, engine, reward, config, stream
         self.ranks = ranks
 
     def sample(
@@ -109,15 +110,16 @@ class Sampler:
             size,
             Sampling(temperature=temperature, max_tokens=self.config.max_response_tokens),
             [prompt.id for prompt in own],
-            f"{self.seed}/{step}{again}",
+            f"{self.stream}/{step}{again}",
         )
         drawn = time.perf_counter()
         answers = []
         for place, completion in enumerate(completions):
             prompt = own[place // size]
-            key = f"{self.seed}/{prompt.id}/{place % size}{again}"
+            key = f"{self.stream}/{prompt.id}/{place % size}{again}"
             text = decode(self.tokenizer, completion.tokens)
-            verdict = self.reward(text, prompt.answer, completion.finish == "stop", f"{key}/{step}")
+            ended = completion.finish == "stop"
+            verdict = self.reward(text, prompt.answer, ended, f"{key}/{step}", prompt.problem)
             answers.append(Answer(prompt, completion, verdict, key))
         answers = self.ranks.gather(answers)
         sampled.batches += 1

@@ -30,7 +30,7 @@ from entrobench.run_config import RunConfig, Variant
 from . import hook_checks
 from .answers import Prompt, Reward, Sampler
 from .clamp_diagnostics import ClampDiagnostic
-from .experience import Collector
+from .experience import Collector, stream_of
 from .micro_batches import ForwardLimits
 from .snapshots import Snapshots
 
@@ -40,7 +40,7 @@ class Parts:
     """What the trainer works with: whatever a config decides is decided here."""
 
     name: str  # of the method, as the study calls it
-    seed: int
+    stream: str  # names the run's random numbers
     config: TrainerConfig
     folder: Path  # the run's
     checkpoint_every: int  # steps
@@ -85,12 +85,12 @@ def assemble(
     network = Network(model_folder, model, tokenizer, _sampling_type(model, accelerator))
     longest = max(len(prompt.tokens) for prompt in prompts)
     engine = training_engine(network, longest, trainer, hardware, folder, limits.ranks)
-    sampler = Sampler(tokenizer, engine, reward, trainer, config.seed, limits.ranks)
+    sampler = Sampler(tokenizer, engine, reward, trainer, stream_of(config), limits.ranks)
     whole = _sharded(network, limits.ranks) if hardware.weights == "sharded" else None
     diagnostic = ClampDiagnostic(hardware.clamp_diagnostics) if hardware.clamp_diagnostics else None
     return Parts(
         name=config.method.name,
-        seed=config.seed,
+        stream=stream_of(config),
         config=trainer,
         folder=folder,
         checkpoint_every=hardware.checkpoint_every,
@@ -138,7 +138,8 @@ def load_prompts(data_folder: Path, tokenizer: Any, template: str, config: Train
     from entrobench.data.datasets import load_rows, render
 
     rows = load_rows(data_folder, "train")
-    prompts = [Prompt(r.id, encode_prompt(tokenizer, render(template, r.problem)), r.answer) for r in rows]
+    texts = [encode_prompt(tokenizer, render(template, row.problem)) for row in rows]
+    prompts = [Prompt(r.id, text, r.answer, r.problem) for r, text in zip(rows, texts, strict=True)]
     short = [prompt for prompt in prompts if len(prompt.tokens) <= config.max_prompt_tokens]
     if len(short) < len(prompts):
         print(

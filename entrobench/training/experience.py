@@ -16,6 +16,7 @@ from entrobench.distributed.sharding import Whole, whole_weights
 from entrobench.entropy.logits import TokenStat, entropy
 from entrobench.errors import InputError
 from entrobench.objective import rollout_weights
+from entrobench.run_config import RunConfig
 
 from . import hook_checks
 from .answers import Answer, Prompt, Sampled, Sampler, reward_of
@@ -38,11 +39,19 @@ class Experience:
     seconds: dict[str, float]
 
 
-def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, seed: int, step: int) -> list[Prompt]:
-    """The prompts of a step: epochs shuffled by (seed, epoch), alike for every method; no step spans two epochs."""
+def stream_of(config: RunConfig) -> str:
+    """What names all random numbers of a run: model/dataset/seed.
+
+    Methods of a cell share them, so that their runs pair; cells do not, so that they are independent of each other.
+    """
+    return f"{config.model.name}/{config.dataset.name}/{config.seed}"
+
+
+def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, stream: str, step: int) -> list[Prompt]:
+    """The prompts of a step: epochs shuffled by (stream, epoch), alike for every method; no step spans two epochs."""
     per_epoch = len(prompts) // config.prompts
     epoch, place = divmod(step - 1, per_epoch)
-    order = keyed_generator(f"order/{seed}/{epoch}").permutation(len(prompts))
+    order = keyed_generator(f"order/{stream}/{epoch}").permutation(len(prompts))
     return [prompts[i] for i in order[place * config.prompts : (place + 1) * config.prompts]]
 
 

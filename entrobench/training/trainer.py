@@ -33,7 +33,7 @@ from .checkpoint import Position
 from .experience import Experience, draw_prompts, minibatches
 from .live import LiveRows, write_steps
 from .rows import Updates, step_row, summarise
-from .update import Measures, accumulate_gradients
+from .update import Measures, accumulate_gradients, keyed_generator
 
 
 def train(
@@ -111,8 +111,9 @@ class Trainer:
                 checkpoint.keep(parts, position, self.identity)
 
     def _one_step(self) -> dict[str, float]:
-        parts, step = self.parts, self.position.step
-        torch.manual_seed(1_000_003 * parts.seed + step)  # for models with dropout; nothing else draws
+        parts, step, spent = self.parts, self.position.step, time.process_time()
+        dropout = keyed_generator(f"dropout/{parts.stream}/{step}")  # for models that have it; nothing else draws
+        torch.manual_seed(int(dropout.integers(2**63)))
         self._reset_reference()
         temperature = hook_checks.temperature(parts.method, Progress(step, parts.config.steps))
         batches = self._prompt_batches()
@@ -121,13 +122,17 @@ class Trainer:
         updates = self._updates(experience)
         summary = summarise(experience, updates.measures, len(updates.norms), parts.config)
         hook_checks.after_step(parts.method, summary)
-        return step_row(parts, experience, updates, summary)
+        row = step_row(parts, experience, updates, summary)
+        device = sum(value for name, value in row.items() if name.startswith("seconds_"))
+        if parts.accelerator.device.type == "cpu":  # where other load stretches the clock, but not CPU seconds
+            device = time.process_time() - spent
+        return row | {"device_seconds": device}
 
     def _prompt_batches(self) -> Iterator[list[Prompt]]:
         """The prompts that come next in the data's order, which one step per batch follows without refilling."""
         while True:
             self.position.batches += 1
-            yield draw_prompts(self.parts.prompts, self.parts.config, self.parts.seed, self.position.batches)
+            yield draw_prompts(self.parts.prompts, self.parts.config, self.parts.stream, self.position.batches)
 
     def _updates(self, experience: Experience) -> Updates:
         """Make the step's optimizer updates."""

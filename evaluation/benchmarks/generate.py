@@ -27,14 +27,19 @@ if TYPE_CHECKING:
 
 
 def generate(
-    model_folder: Path, evaluation: Mapping[str, Any], data_root: Path, output_folder: Path, device: str = "auto"
+    model_folder: Path,
+    evaluation: Mapping[str, Any],
+    data_root: Path,
+    output_folder: Path,
+    device: str = "auto",
+    stream: str = "",
 ) -> None:
     """Write <output_folder>/generations/<benchmark>.jsonl.zst for every benchmark of `evaluation`.
 
     `evaluation` holds the fields of EvaluationConfig, the list `benchmarks` and, where benchmarks have values of their
-    own, `sampling`. `data_root` is the folder of prepared datasets. The model is loaded once; each file appears by
-    rename when its benchmark is done. Before anything is sampled, InputError is raised for an unknown benchmark, data
-    that was not prepared, or a model folder without tokenizer.
+    own, `sampling`. `data_root` is the folder of prepared datasets, `stream` names the random numbers. The model is
+    loaded once; each file appears by rename when its benchmark is done. Before anything is sampled, InputError is
+    raised for an unknown benchmark, data that was not prepared, or a model folder without tokenizer.
     """
     values = _values_by_benchmark(evaluation)
     benchmarks = [load_benchmark(name) for name in values]
@@ -46,7 +51,7 @@ def generate(
 
     shared = next(iter(values.values()))
     check_engine(shared.engine, "evaluation")
-    model = EngineLM(str(model_folder), device, shared.seed, BATCHES[shared.engine], shared.engine)
+    model = EngineLM(str(model_folder), device, shared.seed, BATCHES[shared.engine], shared.engine, stream)
     weights = weights_sha256(model_folder)
     with _progress() as progress:
         for benchmark in benchmarks:
@@ -60,6 +65,7 @@ def generate(
                 "model_weights_sha256": weights,
                 "mathematics": MATHEMATICS,
                 "seed": values[benchmark.name].seed,
+                "stream": stream,
             }
             lines = [{"header": header}, *_records(requests, responses)]
             _write(lines, AnswersFolder(output_folder).generations(benchmark.name))

@@ -92,9 +92,13 @@ class EngineLM(LM):  # type: ignore[misc]
         seed: int = 0,
         batch_size: int | str = BATCH,
         engine: str = "native",
+        stream: str = "",
         **others: Any,
     ) -> None:
-        """Load model and tokenizer from the folder `pretrained`. Raises InputError if either is missing."""
+        """Load model and tokenizer from the folder `pretrained`. Raises InputError if either is missing.
+
+        `stream` names random numbers of its own: runs of other cells and seeds draw apart.
+        """
         super().__init__()
         where = "lm-eval model entrobench"
         if not pretrained:
@@ -110,7 +114,7 @@ class EngineLM(LM):  # type: ignore[misc]
         self.tokenizer = load_tokenizer(Path(pretrained))
         self.rows = int(batch_size)
         self.engine = evaluation_engine(engine, Path(pretrained), self.tokenizer, resolve_device(device), self.rows)
-        self.stream = f"evaluation/{int(seed)}"  # apart from the random numbers of training
+        self.stream = f"evaluation/{int(seed)}" + (f"/{stream}" if stream else "")  # apart from those of training
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return the text of one answer per request; equal requests of a task are its draws, in order."""
@@ -121,7 +125,7 @@ class EngineLM(LM):  # type: ignore[misc]
     ) -> list[Response]:
         """Answer every request; `advance` is told how many answers each batch added.
 
-        Random numbers are keyed by (seed, question, draw), so that neither order nor batches change them.
+        Random numbers are keyed by (stream, seed, question, draw), so that neither order nor batches change them.
         """
         draws: dict[_Question, list[int]] = {}
         for position, request in enumerate(requests):

@@ -60,7 +60,7 @@ def audit(path: Path, progress: bool) -> str:
     answers = [(row["response"], row["gold"]) for _, row in rows]
     pairs = list(dict.fromkeys(answers))
     ours = grade_pairs(pairs, "entrobench", progress)
-    theirs = _second_verdicts(pairs, progress)
+    theirs = second_verdicts(pairs, progress)
     judged = [
         Judged(file, str(row["problem_id"]), row["draw"], row["gold"], row["response"], ours[pair], theirs[pair])
         for (file, row), pair in zip(rows, answers, strict=True)
@@ -68,7 +68,8 @@ def audit(path: Path, progress: bool) -> str:
     return describe(judged)
 
 
-def _second_verdicts(pairs: list[tuple[str, str]], progress: bool) -> dict[tuple[str, str], Verdict]:
+def second_verdicts(pairs: list[tuple[str, str]], progress: bool) -> dict[tuple[str, str], Verdict]:
+    """math-verify's verdicts on different (prediction, gold) pairs, on all cores."""
     from rich.progress import track
 
     reward = reward_function("paper")

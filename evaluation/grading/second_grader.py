@@ -1,4 +1,4 @@
-"""A second grader beside ours: the paper's (math-verify over the whole reply) judges the same answers."""
+"""A second grader beside ours judges the same answers: the paper's (math-verify), or whether a chain is true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entrobench.files import replacing
 from .grade_files import read_generations
 from .rewards import reward_function
 
-SECOND = ("paper",)
+SECOND = ("paper", "chain")
 
 
 def add_verdicts(generations: Path, grades: Path, grader: str, progress: bool) -> None:
@@ -27,7 +27,8 @@ def add_verdicts(generations: Path, grades: Path, grader: str, progress: bool) -
     if grader not in SECOND:
         raise unknown("grader", grader, SECOND, "entrobench grade --also")
     judge = reward_function(grader)
-    keys = [(row["response"], row["gold"], row.get("finish") == "stop", "") for row in read_generations(generations)]
+    rows = read_generations(generations)
+    keys = [(r["response"], r["gold"], r.get("finish") == "stop", "", r.get("problem", "")) for r in rows]
     distinct = list(dict.fromkeys(keys))
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         title = f"grading {generations.name} ({grader})"

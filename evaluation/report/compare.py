@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.catalogue.marks import method_marks
 from entrobench.errors import InputError
 from entrobench.evaluation.statistics.admission import read_audit
-from entrobench.evaluation.statistics.analysis import analyse
+from entrobench.evaluation.statistics.analysis import Declared, analyse
 from entrobench.evaluation.statistics.scores import (
     RUN,
     noisy_pass_k,
@@ -22,6 +22,7 @@ from entrobench.evaluation.statistics.scores import (
 )
 from entrobench.evaluation.tables.study_tables import write_tables
 from entrobench.evaluation.tables.table_formats import show
+from entrobench.evaluation.tables.wide_table import accuracy_metrics
 from entrobench.provenance import check_mathematics
 from entrobench.results import RESULTS, StudyFolder
 
@@ -47,9 +48,8 @@ def compare(study: Study, folder: Path) -> None:
     curves = read_curves(study, folder)
     scores = score_table(problems)
     column = problem_column(study.primary, list(problems.columns), str(study.path))
-    statistics = analyse(problems, column, list(dict.fromkeys(run.method for run in study.runs)), read_audit())
-    primary = next(name for name in scores["metric"] if name.split("@")[0] == column or name == column)
-    statistics["metric"] = primary
+    statistics = analyse(problems, declared(study, problems, scores), read_audit())
+    primary = statistics["metric"]
     statistics["marks"] = {f"{run.model}/{run.dataset}/{run.method}": method_marks(run.config) for run in study.runs}
     files = StudyFolder(folder)
     scores.to_parquet(files.scores, index=False)
@@ -59,10 +59,19 @@ def compare(study: Study, folder: Path) -> None:
     files.statistics.write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
     write_figures(curves, scores, primary, files.figures, read_sweep(study), used_values(study), evaluated)
-    show(tables[:2])
+    show(tables[: 1 + len(statistics["metrics"])])
     for warning in noisy_pass_k(scores):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"All tables: {files.table('md')}; figures: {files.figures}")
+
+
+def declared(study: Study, problems: DataFrame, scores: DataFrame) -> Declared:
+    """What the study's file declares about its verdicts, in the names of these tables."""
+    columns = [problem_column(name, list(problems.columns), str(study.path)) for name in study.headline.metrics]
+    shown = {problem_column(name, list(problems.columns), str(study.path)): name for name in accuracy_metrics(scores)}
+    methods = list(dict.fromkeys(run.method for run in study.runs))
+    named = {column: shown[column] for column in columns}
+    return Declared(named, methods, study.headline.a_a_arm, study.headline.detect)
 
 
 def _write_evaluations(

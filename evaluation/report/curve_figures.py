@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from entrobench.evaluation.statistics.analysis import baseline_of
-from entrobench.evaluation.statistics.intervals import ENOUGH_SEEDS
+from entrobench.studies.headline import ENOUGH_SEEDS, baseline_of
 
 from .figure_style import (
     BACKGROUND,

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entrobench.evaluation.statistics.analysis import baseline_of
-from entrobench.evaluation.statistics.intervals import ENOUGH_SEEDS, pooled_t
+from entrobench.evaluation.statistics.intervals import pooled_t
 from entrobench.evaluation.statistics.scores import RUN
 from entrobench.evaluation.tables.budgets import spending
 from entrobench.evaluation.tables.evaluations import averages
 from entrobench.evaluation.tables.wide_table import FINAL_STEPS, run_costs
 from entrobench.results import FIGURES
+from entrobench.studies.headline import ENOUGH_SEEDS, baseline_of
 
 from .curve_figures import curve_figure
 from .figure_style import (
@@ -64,7 +64,7 @@ def write_figures(
         stale.unlink()
     totals = _totals(curves)
     drawings: dict[str, Callable[[], Figure]] = {
-        "entropy": lambda: curve_figure(curves, "entropy", "entropy (nats/token)"),
+        "entropy": lambda: curve_figure(curves, "entropy_t1", "entropy at temperature 1 (nats/token)"),
         "reward": lambda: curve_figure(curves, "reward", "training reward", window=5),
         "length": lambda: curve_figure(curves, "length", "response length (tokens)", window=5),
         "reward_by_tokens": lambda: curve_figure(totals, "reward", "training reward", "million tokens", window=5),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.config import stored
 from entrobench.errors import InputError
+from entrobench.evaluation.statistics.analysis import A_A
 from entrobench.evaluation.tables.clamps import clamp_tables
 from entrobench.evaluation.tables.entries import p_text, signed
 from entrobench.evaluation.tables.study_tables import read_tables
@@ -35,6 +36,7 @@ PILLS = {
     "no difference shown": "none",
     "too few seeds": "few",
     "no audited interval": "few",
+    "A/A arm": "none",
     "agrees": "better",
     "higher": "worse",
     "lower": "worse",
@@ -43,7 +45,7 @@ PILLS = {
 FIGURES = {
     "scores": ("Final scores", "After the last training step; no checkpoint is picked."),
     "evaluations": ("Scores along the way", "On the benchmarks, at every evaluated step; none is picked."),
-    "entropy": ("Entropy of the policy", "Full-vocabulary entropy at the sampling temperature, over training."),
+    "entropy": ("Entropy of the policy", "Full-vocabulary entropy at temperature 1 for every method, over training."),
     "score_by_entropy": ("Score against final entropy", "Does keeping entropy go with a better score?"),
     "coefficient": ("Coefficient", "The weight λ of the entropy term, where a method adapts it."),
 }
@@ -87,9 +89,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
         "colours": {method: colour(method, methods) for method in ["base", *methods]},
         "pills": PILLS,
         "starts_block": lambda table, row: row > 0 and new_block(table, table.rows[row - 1], table.rows[row]),
-        "statements": [
-            _statement(row, statistics["baseline"]) for row in statistics["comparisons"] if row["scope"] == "study"
-        ],
+        "statements": [_statement(row, statistics) for row in statistics["comparisons"] if row["scope"] == "study"],
         "tables": [*read_tables(folder)[1], *clamp_tables(study, folder)],
         "reference": compare_with_reference(folder, reference.folder) if reference.scores.is_file() else [],
         "figures": embedded_figures(folder, FIGURES),
@@ -112,8 +112,9 @@ def _facts(study: Study, statistics: Mapping[str, Any]) -> list[tuple[str, str]]
     return [(str(len(study.runs)), "training runs"), *facts, (statistics["metric"], "headline metric")]
 
 
-def _statement(row: Mapping[str, Any], baseline: str) -> dict[str, str]:
+def _statement(row: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, str]:
     """One plain sentence about a method against the baseline, over the whole study."""
+    baseline = statistics["baseline"]
     bounds = "" if row["lower"] is None else f" (95 % interval {signed(row['lower'])} to {signed(row['upper'])})"
     cells, seeds = len(row["cells"]), sorted({len(paired) for paired in row["seeds"]})
     each = f"{' or '.join(map(str, seeds))} shared {'seed' if seeds == [1] else 'seeds'} each"
@@ -123,9 +124,12 @@ def _statement(row: Mapping[str, Any], baseline: str) -> dict[str, str]:
         "worse": f"scores lower than {baseline}",
         "no difference shown": f"is not shown to differ from {baseline}",
         **dict.fromkeys(("too few seeds", "no audited interval"), f"against {baseline}, without a verdict"),
+        A_A: f"is {baseline} again with the same seeds, so that chance alone made this difference",
     }[row["verdict"]]
     p = "" if row["p_holm"] is None else f"; p {p_text(row['p_holm'])} after Holm's correction"
-    text = f"{row['method']} {said}: {signed(row['difference'])}{bounds} over {basis}{p}."
+    found = "" if row["detectable"] is None else f"; a true {row['detectable']:.3f} would be found with 80 % power"
+    text = f"{row['method']} {said}: {signed(row['difference'])}{bounds} of {row['metric']} over {basis}{p}{found}."
+    text += f" Covers {statistics['covers']}." if row["verdict"] in ("better", "worse") else ""
     return {"method": row["method"], "text": text, "verdict": row["verdict"]}
 
 

@@ -18,28 +18,29 @@ FILE = RESULTS.statistics(committed=True).audit
 PRIMARY = "paired t"  # the interval that verdicts rest on, where the audit admits it
 ERRORS = 3  # Monte-Carlo standard errors of tolerance: among many exact intervals hardly one is refused by chance
 NUMBERS = ("seeds", "cells", "false_positives", "coverage", "power", "simulations")
-COLUMNS = ("interval", "problems", *NUMBERS)
-THESE, NEW = "these", "new"  # the question: about the benchmark's own problems, or about new ones of the same kind
+COLUMNS = ("interval", "scenario", *NUMBERS)
+KEYED, UNEQUAL = "keyed seeds", "unequal noise"
+JUDGING = (KEYED, UNEQUAL)  # scenarios of studies as they are run: an interval has to be right in both
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Measured rates: one row per interval, problems, seeds and cells; `sha256` is that of the file."""
+    """Measured rates: one row per interval, scenario, seeds and cells; `sha256` is that of the file."""
 
     file: Path
     sha256: str
     rows: list[dict[str, Any]]
 
-    def measured(self, interval: str, seeds: int, cells: int, problems: str = THESE) -> dict[str, Any] | None:
+    def measured(self, interval: str, seeds: int, cells: int, scenario: str = KEYED) -> dict[str, Any] | None:
         """The row for as many seeds and cells, or else for the next smaller numbers that were simulated."""
-        own = [row for row in self.rows if (row["interval"], row["problems"]) == (interval, problems)]
+        own = [row for row in self.rows if (row["interval"], row["scenario"]) == (interval, scenario)]
         smaller = [row for row in own if row["seeds"] <= seeds and row["cells"] <= cells]
         return max(smaller, key=lambda row: (row["cells"], row["seeds"]), default=None)
 
     def admits(self, interval: str, seeds: int) -> bool:
-        """Whether the interval is not wrong too often at this number of seeds, however many cells were simulated."""
-        cells = {row["cells"] for row in self.rows if row["interval"] == interval}
-        found = [self.measured(interval, seeds, number) for number in cells]
+        """Whether the interval is not wrong too often at this number of seeds, in all JUDGING scenarios and cells."""
+        simulated = {(row["cells"], row["scenario"]) for row in self.rows if row["interval"] == interval}
+        found = [self.measured(interval, seeds, *key) for key in simulated if key[1] in JUDGING]
         return bool(found) and all(row is not None and is_valid(row) for row in found)
 
 

@@ -5,134 +5,61 @@ The committed result, results/reference/statistics/audit.csv, decides which inte
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from .admission import COLUMNS, NEW, THESE
-from .analysis import Analysis, Board, Scope
+from .admission import COLUMNS
+from .drawing import score_variance
 from .intervals import (
     CrossedBootstrap,
-    interquartile_mean,
+    difference_samples,
+    improvement_samples,
     interquartile_mean_samples,
+    middle_half_mean,
     percentile_interval,
-    pooled_t,
     resample_counts,
+    win_matrix,
+)
+from .paired import other_residuals, paired_t
+from .simulation import (
+    CELL_SHIFT,
+    CELLS,
+    DRAWS,
+    EFFECT,
+    METHODS,
+    PROBLEMS,
+    SCENARIOS,
+    SEEDS,
+    Scenario,
+    answered,
+    scored,
+    simulate,
 )
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from pandas import DataFrame
 
-SEEDS = (2, 3, 5, 10, 20)
+    from .intervals import Floats
 
-# Variances of the quickstart study (a test recomputes them from results/reference/quickstart): difficulties from pass@1
-# and pass@2, spread of the runs from the tolerances, own noise from the paired differences. INTERACTION is ours.
-PROBLEMS, DRAWS = 300, 8
-EASE = (0.67, 0.50)  # Beta distribution of a problem's chance to be solved
-SEED_NOISE = 0.016  # standard deviation of what runs with the same seed share
-RUN_NOISE = 0.014  # standard deviation of a run's own training noise
-CELL_NOISE = (0.8, 0.7, 1.1, 1.3)  # both, relative, per model x dataset cell
-CELL_SHIFT = (0.02, 0.01, -0.01, -0.02)
-INTERACTION = 0.05  # standard deviation over problems of what a method changes for better and worse
-EFFECT = 0.02  # of the method, where coverage and power are measured
 REPLICATES = 500  # of a bootstrap; fewer than in a study
-
-CELLS = [(f"model{number}", "data") for number in range(len(CELL_NOISE))]
-METHODS = ("grpo", "new")
-SIMULATED = {
-    **{"problems": PROBLEMS, "draws": DRAWS, "ease": EASE, "seed_noise": SEED_NOISE, "run_noise": RUN_NOISE},
-    **{"cell_noise": CELL_NOISE, "cell_shift": CELL_SHIFT, "interaction": INTERACTION, "effect": EFFECT},
-    "replicates": REPLICATES,
-}
+BATCH = 20  # studies simulated side by side, so that their answers fit into memory
+OURS, THEIRS = METHODS - 1, 0
 DIFFERENCES = {
-    "paired t": "difference: paired t, pooled within cells",
+    "paired t": "difference: paired t, noise pooled where alike",
+    "own paired t": "difference: paired t, the two methods' own noise",
     "seed bootstrap": "difference: bootstrap of paired seeds",
     "crossed bootstrap": "difference: bootstrap of seeds x problems",
     "stratified bootstrap": "difference of IQMs: stratified bootstrap",
     "improvement": "P(better): bootstrap",
 }
 SINGLE = {"score t": "one method's score in a cell: t", "IQM": "one method's IQM: stratified bootstrap"}
-QUESTIONS = {THESE: "on the benchmark's own problems", NEW: "on new problems of the same kind"}
 
-
-def simulate(rng: Generator, effect: float, problems: str) -> tuple[Board, float]:
-    """One study of two methods and 20 seeds per cell: its scores, and the true mean score without effects.
-
-    A run's chance at a problem is ease + shift·w with w = p(1-p) over its mean, so that a shift moves the mean score by
-    exactly itself and leaves sure problems sure. shift = cell + seed noise + run noise + effect of the method.
-    """
-    import numpy
-
-    ease = rng.beta(*EASE, PROBLEMS)
-    weight = ease * (1 - ease) / numpy.mean(ease * (1 - ease))
-    mixed = INTERACTION * rng.standard_normal(PROBLEMS)
-    if problems == THESE:
-        mixed -= (mixed * weight).mean() / weight.mean()  # the method changes problems, not their mean
-    size = (len(CELLS), len(METHODS), max(SEEDS))
-    noise = SEED_NOISE * rng.standard_normal((size[0], 1, size[2])) + RUN_NOISE * rng.standard_normal(size)
-    shift = numpy.asarray(CELL_SHIFT)[:, None, None] + noise * numpy.asarray(CELL_NOISE)[:, None, None]
-    changed = numpy.stack([numpy.zeros(PROBLEMS), effect + mixed])[None, :, None, :]
-    chances = (ease + weight * (shift[..., None] + changed)).astype("float32").reshape(-1, PROBLEMS)
-    values = (rng.random((DRAWS, *chances.shape), dtype="float32") < chances).mean(axis=0)
-    runs = [(*cell, method, seed) for cell in CELLS for method in METHODS for seed in range(size[2])]
-    center = ease.mean() if problems == THESE else EASE[0] / sum(EASE)
-    return Board(runs, {"b": [str(number) for number in range(PROBLEMS)]}, {"b": values}), float(center)
-
-
-def first_seeds(board: Board, seeds: int) -> Board:
-    """The same study as if it had been run with fewer seeds."""
-    rows = [row for row, run in enumerate(board.runs) if run[3] < seeds]
-    return Board([board.runs[row] for row in rows], board.items, {"b": board.values["b"][rows]})
-
-
-def measure(analysis: Analysis, cells: int) -> dict[str, tuple[float, tuple[float, float]]]:
-    """Estimate and bounds of every interval of one simulated study, by the functions that judge real studies."""
-    import numpy
-
-    rng, scope = analysis.rng, Scope("study", tuple(CELLS[:cells]), ("b",))
-    row = analysis.compare_with_baseline(scope, METHODS[1])
-    assert row is not None
-    differences = [numpy.asarray(cell) for cell in row["differences"]]
-    drawn = [resample_counts(cell.size, REPLICATES, rng) @ cell / cell.size for cell in differences]
-    tasks = [analysis.run_scores(scope, method) for method in METHODS]
-    theirs, ours = (interquartile_mean_samples(own, rng, REPLICATES) for own in tasks)
-    iqms = [interquartile_mean(numpy.concatenate(own)) for own in tasks]
-    interval, score = row["interval"], pooled_t(tasks[0][:1])
-    found = {
-        "paired t": (interval.mean, (interval.lower, interval.upper)),
-        "seed bootstrap": (interval.mean, percentile_interval(numpy.mean(drawn, axis=0))),
-        "crossed bootstrap": (interval.mean, row["bootstrap"]),
-        "stratified bootstrap": (iqms[1] - iqms[0], percentile_interval(ours - theirs)),
-        "improvement": (row["improvement"], row["improvement_interval"]),
-        "IQM": (iqms[0], percentile_interval(theirs)),
-    }
-    return found | ({"score t": (score.mean, (score.lower, score.upper))} if cells == 1 else {})
-
-
-def simulate_all(simulations: int, seed: int, effect: float, problems: str, advance: Callable[[], None]) -> DataFrame:
-    """Simulate studies: a row per simulation x interval x cells x seeds with its estimate and bounds.
-
-    Bounds of a single method's score are relative to the true mean score of the simulated study.
-    """
-    import numpy
-    import pandas
-
-    rng, rows = numpy.random.default_rng([seed, int(effect > 0), int(problems == NEW)]), []
-    for _ in range(simulations):
-        board, center = simulate(rng, effect, problems)
-        bootstrap = CrossedBootstrap(board.items, rng, REPLICATES)
-        for seeds in SEEDS:
-            analysis = Analysis(first_seeds(board, seeds), METHODS[0], bootstrap, rng)
-            for cells in (1, len(CELLS)):
-                for name, (estimate, (lower, upper)) in measure(analysis, cells).items():
-                    offset = center if name in SINGLE else 0.0
-                    rows.append((name, cells, seeds, estimate - offset, lower - offset, upper - offset))
-        advance()
-    return pandas.DataFrame(rows, columns=["interval", "cells", "seeds", "estimate", "lower", "upper"])
+Found = tuple["Floats", "Floats", "Floats"]  # estimate, lower and upper bound of every study
 
 
 def audit_intervals(simulations: int, seed: int, progress: bool) -> DataFrame:
-    """Simulate `simulations` studies without and as many with an effect, for either question; columns COLUMNS.
+    """Simulate `simulations` studies without and as many with an effect, for every scenario; columns COLUMNS.
 
     false_positives: share of intervals that exclude "no difference" where there is none; under the effect, coverage of
     the truth and power, the share that finds it. false_positives and power are NaN for the intervals of one method.
@@ -142,41 +69,150 @@ def audit_intervals(simulations: int, seed: int, progress: bool) -> DataFrame:
 
     tables = []
     with Progress(disable=not progress) as bar:
-        task = bar.add_task("simulating studies", total=2 * len(QUESTIONS) * simulations)
-        for problems in QUESTIONS:
-            without, effect = (
-                simulate_all(simulations, seed, size, problems, lambda: bar.advance(task)) for size in (0.0, EFFECT)
+        task = bar.add_task("simulating studies", total=2 * len(SCENARIOS) * simulations)
+        for number, scenario in enumerate(SCENARIOS):
+            nothing, effect = (
+                measure_all(simulations, [seed, number, place], scenario, size, lambda n: bar.advance(task, n))
+                for place, size in enumerate((0.0, EFFECT))
             )
-            tables.append(_rates(without, effect, simulations).assign(problems=problems))
+            tables.append(_rates(nothing, effect).assign(scenario=scenario.name, simulations=simulations))
     return pandas.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
-def _rates(without: DataFrame, effect: DataFrame, simulations: int) -> DataFrame:
+Key = tuple[str, int, int]  # interval, cells, seeds
+
+
+def measure_all(
+    simulations: int, seed: list[int], scenario: Scenario, effect: float, advance: Callable[[int], None]
+) -> dict[Key, Found]:
+    """Every interval of every simulated study; those of a single method's score relative to the true mean score."""
+    import numpy
+
+    rng, batches = numpy.random.default_rng(seed), []
+    for first in range(0, simulations, BATCH):
+        studies = simulate(rng, min(BATCH, simulations - first), scenario, effect)
+        values = answered(rng, studies) if scenario.in_full else None
+        scores = scored(rng, studies) if values is None else values.mean(axis=-1, dtype="float64")
+        variance = _drawing(values, scores)
+        crossed = _resampled(rng, values)
+        batch: dict[Key, Found] = {}
+        for seeds in SEEDS:
+            for cells in (1, CELLS):
+                own = scores[:, :cells, :, :seeds]
+                found = t_intervals(own, variance[:, :cells, :, :seeds])
+                if crossed is not None:
+                    found |= bootstraps(rng, own, crossed[:, :cells, :, :, :seeds])
+                batch |= {(name, cells, seeds): interval for name, interval in found.items()}
+        batches.append({key: _centered(key[0], found, studies.center) for key, found in batch.items()})
+        advance(len(scores))
+    return {key: _joined([batch[key] for batch in batches]) for key in batches[0]}
+
+
+def _joined(parts: Sequence[Found]) -> Found:
+    import numpy
+
+    estimate, lower, upper = (numpy.concatenate(values) for values in zip(*parts, strict=True))
+    return estimate, lower, upper
+
+
+def _centered(name: str, found: Found, center: Floats | float) -> Found:
+    """A single method's score relative to the true mean score of its study; differences as they are."""
+    if name not in SINGLE:
+        return found
+    estimate, lower, upper = (values - center for values in found)
+    return estimate, lower, upper
+
+
+def _drawing(values: Floats | None, scores: Floats) -> Floats:
+    """Variance that drawing answers gives to each run's score, as a real study estimates it: [..., runs].
+
+    Without single answers the simulated studies know no better than its bound, which is far below their other noise.
+    """
+    import numpy
+
+    if values is None:
+        return numpy.zeros(scores.shape)
+    return score_variance(values, values, DRAWS, "avg")
+
+
+def _resampled(rng: Generator, values: Floats | None) -> Floats | None:
+    """Scores of the two compared methods on resampled problems: [..., 2, replicates, seeds]."""
+    if values is None:
+        return None
+    items = {"b": [str(number) for number in range(PROBLEMS)]}
+    found: Floats = CrossedBootstrap(items, rng, REPLICATES).run_scores("b", values[:, :, [THEIRS, OURS]])
+    return found
+
+
+def t_intervals(scores: Floats, drawing: Floats) -> dict[str, Found]:
+    """The t intervals of studies [studies, cells, methods, seeds], by the functions that judge real studies."""
+    cells, seeds = scores.shape[1], scores.shape[-1]
+    differences = [scores[:, cell, OURS] - scores[:, cell, THEIRS] for cell in range(cells)]
+    others = [other_residuals(scores[:, cell], OURS, THEIRS) for cell in range(cells)]
+    noise = drawing[:, :, [THEIRS, OURS]].sum(axis=(1, 2, 3)) / (seeds * cells) ** 2
+    found = {"paired t": paired_t(differences, others, noise), "own paired t": paired_t(differences, [], noise)}
+    if cells == 1:
+        found["score t"] = paired_t([scores[:, 0, THEIRS]], [], 0.0)
+    return {name: (interval.mean, interval.lower, interval.upper) for name, interval in found.items()}
+
+
+def bootstraps(rng: Generator, scores: Floats, crossed: Floats) -> dict[str, Found]:
+    """The intervals that stand beside it; `crossed` are the two methods' scores on resampled problems."""
+    import numpy
+
+    cells, seeds = range(scores.shape[1]), scores.shape[-1]
+    ours, theirs = scores[:, :, OURS], scores[:, :, THEIRS]
+    counts = [(resample_counts(seeds, REPLICATES, rng), resample_counts(seeds, REPLICATES, rng)) for _ in cells]
+    wins = win_matrix(ours, theirs)
+    replicated = {
+        "seed bootstrap": [(ours - theirs)[:, cell] @ counts[cell][0].T / seeds for cell in cells],
+        "crossed bootstrap": [
+            difference_samples(crossed[:, cell, 1], crossed[:, cell, 0], counts[cell][0]) for cell in cells
+        ],
+        "improvement": [improvement_samples(wins[:, cell], *counts[cell]) for cell in cells],
+    }
+    difference = (ours - theirs).mean(axis=(1, 2))
+    estimates = {"improvement": wins.mean(axis=(1, 2, 3))}
+    found = {
+        name: (estimates.get(name, difference), *percentile_interval(numpy.mean(samples, axis=0)))
+        for name, samples in replicated.items()
+    }
+    own, other = (_interquartile(rng, [runs[:, cell] for cell in cells]) for runs in (theirs, ours))
+    found["IQM"] = own[0], *percentile_interval(own[1])
+    found["stratified bootstrap"] = other[0] - own[0], *percentile_interval(other[1] - own[1])
+    return found
+
+
+def _interquartile(rng: Generator, tasks: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Interquartile mean of every study's runs, and its replicates."""
+    import numpy
+
+    return middle_half_mean(numpy.concatenate(tasks, axis=-1)), interquartile_mean_samples(tasks, rng, REPLICATES)
+
+
+def _rates(without: Mapping[Key, Found], effect: Mapping[Key, Found]) -> DataFrame:
     import pandas
 
-    groups = ["interval", "cells", "seeds"]
-    effects: dict[Any, DataFrame] = dict(iter(effect.groupby(groups)))
-    nulls, rows = dict(iter(without.groupby(groups))), []
-    for (name, cells, seeds), found in effects.items():
+    rows = []
+    for (name, cells, seeds), (_, lower, upper) in effect.items():
         truth, nothing = _truth(name, cells, effect), 0.5 if name == "improvement" else 0.0
-        row = {"interval": name, "cells": cells, "seeds": seeds, "simulations": simulations}
-        row["coverage"] = ((found["lower"] <= truth) & (truth <= found["upper"])).mean()
+        row = {"interval": name, "cells": cells, "seeds": seeds}
+        row["coverage"] = ((lower <= truth) & (truth <= upper)).mean()
         if name in DIFFERENCES:
-            null = nulls[name, cells, seeds]
-            row["false_positives"] = ((null["lower"] > nothing) | (null["upper"] < nothing)).mean()
-            row["power"] = (found["lower"] > nothing).mean()
+            _, low, high = without[name, cells, seeds]
+            row["false_positives"] = ((low > nothing) | (high < nothing)).mean()
+            row["power"] = (lower > nothing).mean()
         rows.append(row)
     order = list(DIFFERENCES | SINGLE)
     table = pandas.DataFrame(rows).sort_values(["cells", "seeds"])
     return table.sort_values("interval", key=lambda names: names.map(order.index), kind="stable")
 
 
-def _truth(name: str, cells: int, effect: DataFrame) -> float:
+def _truth(name: str, cells: int, effect: Mapping[Key, Found]) -> float:
     """What an interval should cover. P(better)'s estimate is unbiased, so its mean is the truth; an IQM over several
     cells has no closed form, so the mean of the estimates at the most seeds stands for it."""
     if name == "score t":
         return CELL_SHIFT[0]
     if name in ("improvement", "IQM"):
-        own = effect[(effect["interval"] == name) & (effect["cells"] == cells) & (effect["seeds"] == max(SEEDS))]
-        return float(own["estimate"].mean())
+        return float(effect[name, cells, max(SEEDS)][0].mean())
     return EFFECT

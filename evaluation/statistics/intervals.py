@@ -1,14 +1,16 @@
-"""Which differences are real: the primary paired interval, and the bootstrap statistics that stand beside it.
+"""Intervals of scores, Holm's correction, and the bootstraps that stand beside the primary interval (`paired`).
 
 Only the primary interval gives a verdict, and only where the audit admits it (`admission`). It sees the noise of
-training seeds, which only more seeds make smaller; what it says holds for the benchmark's own problems.
+training seeds, which only more seeds make smaller; what it says holds for the study's own models, tasks and problems.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from entrobench.studies.headline import ENOUGH_SEEDS
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -18,27 +20,31 @@ if TYPE_CHECKING:
     Floats = NDArray[float64]
 
 LEVEL = 0.95
-ENOUGH_SEEDS = 5
 REPLICATES = 10_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its t interval; the interval is None where nothing can be said (one seed)."""
+    """A mean with its t interval; the interval is None where nothing can be said (one seed).
 
-    mean: float
-    lower: float | None
-    upper: float | None
-    standard_error: float | None
-    degrees: int
-    p: float | None  # two-sided, of mean = 0
+    Numbers, or arrays of one number per simulated study.
+    """
+
+    mean: Any
+    lower: Any
+    upper: Any
+    standard_error: Any
+    degrees: Any
+    p: Any  # two-sided, of mean = 0
+    pooled: Any = False  # whether the noise is that of all methods
 
 
-def pooled_t(cells: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
+def pooled_t(cells: Sequence[ArrayLike], drawing: float = 0.0, level: float = LEVEL) -> Interval:
     """t interval of the mean over cells of the cell means, with one variance pooled within cells.
 
     `cells[c]` holds one value per seed: scores, or differences between two methods that share the seed. Degrees of
-    freedom: sum over cells of (seeds - 1); with equal seeds S in C cells the standard error is s / sqrt(C·S).
+    freedom: sum over cells of (seeds - 1); with equal seeds S in C cells the standard error is s / sqrt(C·S), and never
+    below the root of `drawing`, the variance that drawing answers alone gives to the mean.
     """
     import numpy
     from scipy import special
@@ -49,11 +55,20 @@ def pooled_t(cells: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
     if degrees == 0:
         return Interval(mean, None, None, None, 0, None)
     variance = sum(float(((cell - cell.mean()) ** 2).sum()) for cell in values) / degrees
-    error = float(numpy.sqrt(variance * sum(1 / cell.size for cell in values))) / len(values)
+    spread = variance * sum(1 / cell.size for cell in values) / len(values) ** 2
+    error = float(numpy.sqrt(max(spread, drawing)))
     half = float(special.stdtrit(degrees, (1 + level) / 2)) * error
-    # without any spread a difference of exactly 0 is no evidence (t = 0) and any other one is not chance (t infinite)
-    t = abs(mean) / error if error > 0 else (numpy.inf if mean else 0.0)
-    return Interval(mean, mean - half, mean + half, error, degrees, float(2 * special.stdtr(degrees, -t)))
+    p = float(2 * special.stdtr(degrees, -t_statistic(mean, error)))
+    return Interval(mean, mean - half, mean + half, error, degrees, p)
+
+
+def t_statistic(mean: Any, error: Any) -> Any:
+    """|mean| / error; without any noise a mean of exactly 0 is no evidence (0), any other one no chance (infinite)."""
+    import numpy
+
+    mean, error = numpy.abs(mean), numpy.asarray(error)
+    endless = numpy.where(mean > 0, numpy.inf, 0.0)
+    return numpy.where(error > 0, mean / numpy.where(error > 0, error, 1.0), endless)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -92,22 +107,22 @@ def resample_counts(size: int, replicates: int, rng: Generator) -> Floats:
     return numpy.bincount(drawn.ravel(), minlength=replicates * size).reshape(replicates, size).astype("float32")
 
 
-def percentile_interval(samples: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """The central interval that holds the share `level` of bootstrap samples."""
+def percentile_interval(samples: Floats, level: float = LEVEL) -> tuple[Any, Any]:
+    """The central interval that holds the share `level` of bootstrap samples, over the last axis."""
     import numpy
 
-    low, high = numpy.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    low, high = numpy.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    return low, high
 
 
 def interquartile_mean(values: ArrayLike) -> float:
     """Mean of the middle half: 25 % trimmed from each end (rliable, arXiv 2108.13264)."""
     import numpy
 
-    return float(_middle_half_mean(numpy.asarray(values, dtype=float).ravel()))
+    return float(middle_half_mean(numpy.asarray(values, dtype=float).ravel()))
 
 
-def _middle_half_mean(values: Floats) -> Floats:
+def middle_half_mean(values: Floats) -> Floats:
     """Over the last axis; int(n / 4) values are cut at either end."""
     import numpy
 
@@ -117,28 +132,39 @@ def _middle_half_mean(values: Floats) -> Floats:
 
 
 def interquartile_mean_samples(tasks: Sequence[ArrayLike], rng: Generator, replicates: int = REPLICATES) -> Floats:
-    """Stratified bootstrap of the interquartile mean: runs resampled within each task (rliable); [replicates]."""
+    """Stratified bootstrap of the interquartile mean: runs resampled within each task (rliable).
+
+    Every task is [..., runs]; returns [..., replicates].
+    """
     import numpy
 
     drawn = []
     for task in tasks:
         values = numpy.asarray(task, dtype=float)
-        drawn.append(values[rng.integers(values.size, size=(replicates, values.size))])
-    return _middle_half_mean(numpy.concatenate(drawn, axis=1))
+        runs = values.shape[-1]
+        drawn.append(values[..., rng.integers(runs, size=(replicates, runs))])
+    return middle_half_mean(numpy.concatenate(drawn, axis=-1))
 
 
 def win_matrix(ours: ArrayLike, theirs: ArrayLike) -> Floats:
-    """[seeds, seeds]: 1 where our run scores higher, 1/2 at a tie; its mean estimates P(X > Y)."""
+    """[..., seeds, seeds]: 1 where our run scores higher, 1/2 at a tie; its mean estimates P(X > Y)."""
     import numpy
 
-    x, y = numpy.asarray(ours, dtype=float)[:, None], numpy.asarray(theirs, dtype=float)[None, :]
+    x, y = numpy.asarray(ours, dtype=float)[..., :, None], numpy.asarray(theirs, dtype=float)[..., None, :]
     return (x > y) + 0.5 * (x == y)
 
 
 def improvement_samples(wins: Floats, ours: Floats, theirs: Floats) -> Floats:
-    """Bootstrap replicates of P(X > Y) of one task; `ours` and `theirs` are counts [replicates, seeds]."""
-    product: Floats = ((ours @ wins.astype("float32")) * theirs).sum(axis=1) / wins.size
+    """Bootstrap replicates of P(X > Y) of one task, [..., replicates]; `ours` and `theirs` count the seeds."""
+    pairs = wins.shape[-2] * wins.shape[-1]
+    product: Floats = ((ours @ wins.astype("float32")) * theirs).sum(axis=-1) / pairs
     return product
+
+
+def difference_samples(ours: Floats, theirs: Floats, counts: Floats) -> Floats:
+    """Replicates of a paired difference, [..., replicates], of scores and seed counts [..., replicates, seeds]."""
+    drawn: Floats = ((ours - theirs) * counts).mean(axis=-1)
+    return drawn
 
 
 class CrossedBootstrap:
@@ -167,8 +193,9 @@ class CrossedBootstrap:
         self.columns = {benchmark: [columns[name] for name in names] for benchmark, names in items.items()}
 
     def run_scores(self, benchmark: str, scores: Floats) -> Floats:
-        """Scores of each run on each resampled set of problems: [runs, problems] -> [replicates, runs]."""
-        resampled: Floats = self.counts[:, self.columns[benchmark]] @ scores.T.astype("float32") / scores.shape[1]
+        """Scores of each run on each resampled set of problems: [..., runs, problems] -> [..., replicates, runs]."""
+        turned = scores.swapaxes(-1, -2).astype("float32")
+        resampled: Floats = self.counts[:, self.columns[benchmark]] @ turned / scores.shape[-1]
         return resampled
 
     def seed_counts(self, seeds: int) -> Floats:

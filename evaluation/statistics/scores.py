@@ -12,6 +12,8 @@ from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.results import StudyFolder
 
+from .votes import majority
+
 if TYPE_CHECKING:
     import numpy
     from numpy.typing import ArrayLike, NDArray
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 RUN = ["model", "dataset", "method", "seed"]
 PROBLEM = [*RUN, "benchmark", "problem_id"]
 COLUMNS = ["problem_id", "draw", "correct", "outcome", "extracted_prediction", "tokens", "truncated"]
-SECOND = {"paper_correct": "(paper grader)"}  # columns of a second grader, and what its metrics are called
+# columns of a second grader, and what its metrics are called
+SECOND = {"paper_correct": "(paper grader)", "chain_correct": "(verified)"}
 BASE = {"dataset": "none", "method": "base", "seed": 0}
 
 
@@ -74,21 +77,23 @@ def problem_table(grades: DataFrame, pass_k: Sequence[int]) -> DataFrame:
     for column, grader in SECOND.items():
         if column in grades:
             table[f"avg {grader}"] = grades[column].astype(float).groupby([grades[c] for c in PROBLEM]).mean()
+            found = (table[f"avg {grader}"] * table["n"]).round().to_numpy()
+            for k in pass_k if column == "chain_correct" else ():
+                table[f"pass@{k} {grader}"] = pass_at_k(found, table["n"].to_numpy(), k)
     for outcome in OUTCOMES:
         table[f"outcome_{outcome}"] = (grades["outcome"] == outcome).groupby([grades[c] for c in PROBLEM]).mean()
     return table.reset_index()
 
 
 def _majority(grades: DataFrame) -> Series[float]:
-    """maj@n per problem: the expected correctness of the most frequent prediction, ties broken at random.
+    """maj@n per problem: the expected correctness of the answer that most draws give, ties broken at random.
 
-    Answers that could not be parsed do not vote; a problem without votes is absent from the result.
+    Answers of equal value are one vote's answer. Those that could not be parsed do not vote; a problem without votes is
+    absent from the result.
     """
     prediction = grades["extracted_prediction"]
-    voters = grades[(grades["outcome"] != "unparsable") & prediction.notna() & (prediction != "")]
-    votes = voters.groupby([*PROBLEM, "extracted_prediction"], observed=True)["correct"].agg(["size", "mean"])
-    most = votes["size"].groupby(level=PROBLEM, observed=True).transform("max")
-    return votes.loc[votes["size"] == most, "mean"].groupby(level=PROBLEM, observed=True).mean()
+    voters = (grades["outcome"] != "unparsable") & prediction.notna() & (prediction != "")
+    return majority(grades[voters], PROBLEM)
 
 
 def pass_at_k(correct: ArrayLike, draws: ArrayLike, k: int) -> NDArray[numpy.float64]:
@@ -139,8 +144,8 @@ def score_table(problems: DataFrame) -> DataFrame:
 
 
 def problem_column(metric: str, columns: Sequence[str], where: str) -> str:
-    """The per-problem column behind a metric's name: 'avg@n' and 'avg@8' -> 'avg', 'pass@4' -> 'pass@4'."""
-    name = metric.split("@")[0] if metric.startswith(("avg@", "maj@")) else metric
+    """The per-problem column behind a metric's name: 'avg@n' and 'avg@8' -> 'avg', 'pass@4' -> itself."""
+    name = re.sub(r"^(avg|maj)@\w+", r"\1", metric)
     if name not in columns:
         allowed = ["avg@n", "maj@n", *(column for column in columns if column.startswith("pass@"))]
         raise InputError(f"{where}: primary {metric!r} is no metric of this study (allowed: {', '.join(allowed)})")

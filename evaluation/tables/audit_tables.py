@@ -6,22 +6,16 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from entrobench import provenance
-from entrobench.evaluation.statistics.admission import ERRORS, PRIMARY, THESE, is_valid
-from entrobench.evaluation.statistics.audit import (
-    DIFFERENCES,
-    EFFECT,
-    QUESTIONS,
-    SEEDS,
-    SIMULATED,
-    SINGLE,
-    audit_intervals,
-)
+from entrobench.evaluation.statistics.admission import ERRORS, JUDGING, PRIMARY, is_valid
+from entrobench.evaluation.statistics.audit import DIFFERENCES, REPLICATES, SINGLE, audit_intervals
 from entrobench.evaluation.statistics.intervals import LEVEL
+from entrobench.evaluation.statistics.simulation import EFFECT, SCENARIOS, SEEDS, SIMULATED
 from entrobench.results import StatisticsFolder
 
 from .table_formats import Entry, Table, markdown
@@ -49,33 +43,37 @@ def _provenance(simulations: int, seed: int) -> dict[str, Any]:
         "git_dirty": dirty,
         "seed": seed,
         "simulations": simulations,
-        "simulated": SIMULATED,
+        "simulated": {**SIMULATED, "replicates": REPLICATES},
+        "scenarios": [asdict(scenario) for scenario in SCENARIOS],
         "hardware": provenance.machine("cpu"),
         "versions": {name: version(name) for name in ("numpy", "scipy", "pandas")},
     }
 
 
 def audit_tables(rates: Sequence[Mapping[Any, Any]], seed: int) -> list[Table]:
-    """False positives and coverage for either question: a row per interval and number of cells, a column per seeds."""
+    """False positives, coverage and power by scenario: a row per interval and number of cells, a column per seeds."""
     simulations = rates[0]["simulations"]
     limit = 100 * (1 - LEVEL), 100 * math.sqrt((1 - LEVEL) * LEVEL / simulations)
     notes = {
         "false_positives": "95 % intervals, in %, that exclude 'no difference' where there is none. Bold: "
-        f"at most {limit[0]:.0f} % + {ERRORS} x {limit[1]:.2f} %, so that the interval may give a verdict on the "
-        f"benchmark's own problems. Verdicts rest on '{DIFFERENCES[PRIMARY]}'.",
+        f"at most {limit[0]:.0f} % + {ERRORS} x {limit[1]:.2f} %. An interval may give a verdict where it is bold in "
+        f"the scenarios {' and '.join(JUDGING)}. Verdicts rest on '{DIFFERENCES[PRIMARY]}'.",
         "coverage": f"Coverage of the truth in % at a true difference of {EFFECT:g}.",
+        "power": f"Intervals, in %, that lie above 0 at a true difference of {EFFECT:g}.",
     }
     general = f" {simulations} simulated studies, seed {seed}; ± is the Monte-Carlo error."
-    return [
-        _rate_table([row for row in rates if row["problems"] == problems], rate, question, notes[rate] + general)
-        for problems, question in QUESTIONS.items()
-        for rate in notes
-    ]
+    tables = []
+    for scenario in SCENARIOS:
+        own = [row for row in rates if row["scenario"] == scenario.name]
+        for rate in notes if scenario.name in JUDGING else ("false_positives",):
+            note = f"Simulated: {scenario.note}. {notes[rate]}{general}"
+            tables.append(_rate_table(own, rate, scenario.name, note))
+    return tables
 
 
-def _rate_table(rates: Sequence[Mapping[Any, Any]], rate: str, question: str, note: str) -> Table:
+def _rate_table(rates: Sequence[Mapping[Any, Any]], rate: str, scenario: str, note: str) -> Table:
     found = {(row["interval"], row["cells"], row["seeds"]): row for row in rates}
-    labels = DIFFERENCES if rate == "false_positives" else DIFFERENCES | SINGLE
+    labels = DIFFERENCES | SINGLE if rate == "coverage" else DIFFERENCES
     rows = [
         [
             Entry(labels[name], value=labels[name]),
@@ -86,7 +84,7 @@ def _rate_table(rates: Sequence[Mapping[Any, Any]], rate: str, question: str, no
         if name in labels
     ]
     columns = ["95 % interval", "cells", *(f"{seeds} seeds" for seeds in SEEDS)]
-    title = f"{rate.replace('_', ' ').capitalize()} {question}"
+    title = f"{rate.replace('_', ' ').capitalize()}: {scenario}"
     return Table(f"audit {rate}", title, columns, rows, note, group=1)
 
 
@@ -94,5 +92,5 @@ def _rate_entry(row: Mapping[Any, Any], rate: str) -> Entry:
     value, simulations = row[rate], row["simulations"]
     likely = (value * simulations + 1) / (simulations + 2)  # a rate of 0 among few is no certainty
     error = math.sqrt(likely * (1 - likely) / simulations)
-    bold = rate == "false_positives" and row["problems"] == THESE and is_valid(row)
+    bold = rate == "false_positives" and row["scenario"] in JUDGING and is_valid(row)
     return Entry(f"{100 * value:.1f} ± {100 * error:.1f}", value=value, bold=bold)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from entrobench.evaluation.statistics.scores import RUN
 
 from .entries import key_entries, seeds_entry
-from .table_formats import Table
+from .table_formats import Entry, Table
+from .wide_table import device_seconds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -23,8 +24,7 @@ LAST_STEPS = 5  # ours: a step's reward is noisy, so the last five within the bu
 
 def spending(curves: DataFrame) -> DataFrame:
     """The steps in order, `updates`, `tokens` and device `seconds` replaced by what the run had spent by then."""
-    parts = [column for column in curves.columns if column.startswith("seconds_")]
-    ordered = curves.assign(seconds=curves[parts].sum(axis=1)).sort_values("step", kind="stable")
+    ordered = curves.assign(seconds=device_seconds(curves)).sort_values("step", kind="stable")
     spent = ordered.groupby(RUN, sort=False)[list(BUDGETS)].cumsum()
     return ordered.assign(**{name: spent[name] for name in BUDGETS})
 
@@ -58,11 +58,12 @@ def budget_table(rows: Sequence[Mapping[Any, Any]], curves: DataFrame) -> Table:
         entries = key_entries(row)
         for budget in BUDGETS:
             values = found[row["model"], row["dataset"], row["method"], budget].sort_values("seed")["reward"]
-            entries.append(seeds_entry(values))
+            entries.append(Entry("–") if values.isna().any() else seeds_entry(values))
         body.append(entries)
     note = (
         "Reward of the sampled answers, mean over seeds ± half of the 95 % t interval, no verdicts; mean of the last "
-        f"{LAST_STEPS} steps within the budget, which is the least that any run of the cell spent: "
+        f"{LAST_STEPS} steps within the budget. Device time: CPU seconds of the training process on a CPU, so that "
+        "other load does not count. The budget is the least that any run of the cell spent: "
     )
     return Table("budgets", "Training reward at equal budgets", COLUMNS, body, note + _budgets(rewards), group=2)
 

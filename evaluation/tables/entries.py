@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from entrobench.evaluation.statistics.intervals import ENOUGH_SEEDS, pooled_t
+from entrobench.evaluation.statistics.intervals import pooled_t
+from entrobench.studies.headline import ENOUGH_SEEDS
 
 from .table_formats import Entry
 

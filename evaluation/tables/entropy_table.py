@@ -1,7 +1,8 @@
 """What each method did to the entropy: where it began, where it ended, and by how much more or less than the baseline.
 
-Entropy is that of the sampling policy at its temperature, mean over the response tokens of a step, in nats per token. A
-high entropy is no merit by itself, so there are intervals and no verdicts.
+Entropy is that of the policy at temperature 1 for every method, mean over the response tokens of a step, in nats per
+token: at its own temperature, a schedule of temperatures would mostly show itself. A high entropy is no merit by
+itself, so there are intervals and no verdicts.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from entrobench.evaluation.statistics.analysis import baseline_of
 from entrobench.evaluation.statistics.intervals import pooled_t
 from entrobench.evaluation.statistics.scores import RUN
+from entrobench.studies.headline import baseline_of
 
 from .entries import difference_entry, key_entries, number_entry, seeds_entry
 from .table_formats import Entry, Table
@@ -47,9 +48,10 @@ def entropy_table(rows: Sequence[Mapping[Any, Any]], costs: DataFrame) -> Table:
         body.append([*key_entries(row), *entries])
     few = " (of all of a run that has fewer)" if costs["steps"].min() < FINAL_STEPS else ""
     note = (
-        "Of the sampling policy, mean over seeds. ±: half of the 95 % t interval. Change: from step 1 to the mean of "
-        f"the last {FINAL_STEPS} steps{few}; difference: of those, to {baseline}'s run with the same seed; 95 % paired "
-        "t intervals. No verdicts: to keep the entropy up is no merit by itself."
+        "Of the policy at temperature 1, whatever a method samples at, mean over seeds. ±: half of the 95 % t "
+        f"interval. Change: from step 1 to the mean of the last {FINAL_STEPS} steps{few}; difference: of those, to "
+        f"{baseline}'s run with the same seed; 95 % paired t intervals. No verdicts: to keep the "
+        "entropy up is no merit by itself."
     )
     columns = [*RUN[:3], "step 1", f"last {FINAL_STEPS} steps", "change", f"difference to {baseline}"]
     return Table("entropy", "Entropy (nats/token)", columns, body, note, group=2)

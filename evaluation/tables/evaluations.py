@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
-from entrobench.evaluation.statistics.analysis import baseline_of
 from entrobench.evaluation.statistics.scores import COLUMNS, RUN, problem_table
 from entrobench.results import AnswersFolder, RunFolder, StudyFolder, step_of
+from entrobench.studies.headline import baseline_of
 
 from .budgets import spending
 from .entries import number_entry, seeds_entry
@@ -107,15 +108,22 @@ def readings(evaluations: DataFrame) -> DataFrame:
 def hours_to_best(evaluations: DataFrame) -> DataFrame:
     """Per run: device hours at the first evaluation that reaches the best average of the baseline's run of this seed.
 
-    Columns: RUN, target, device_hours (NaN where no evaluation reaches it, or the baseline lacks the seed).
+    Columns: RUN, target, reached, device_hours. A run that never reaches it is censored: it counts with all hours that
+    it spent, which it would have needed at least. NaN where the baseline lacks the seed.
     """
     found = averages(evaluations)
     baseline = baseline_of(list(dict.fromkeys(found["method"])))
     cell = ["model", "dataset", "seed"]
     target = found[found["method"] == baseline].groupby(cell)["score"].max().rename("target").reset_index()
     joined = found.merge(target, on=cell, how="left")
-    reached = joined[joined["score"] >= joined["target"]].groupby(RUN, sort=False)["device_hours"].min().reset_index()
-    return joined[[*RUN, "target"]].drop_duplicates().merge(reached, on=RUN, how="left")
+    hours = joined[joined["score"] >= joined["target"]].groupby(RUN, sort=False)["device_hours"].min()
+    spent = joined.groupby(RUN, sort=False)["device_hours"].max().rename("spent").reset_index()
+    runs = (
+        joined[[*RUN, "target"]].drop_duplicates().merge(hours.reset_index(), on=RUN, how="left").merge(spent, on=RUN)
+    )
+    runs["reached"] = runs["device_hours"].notna()
+    runs["device_hours"] = runs["device_hours"].fillna(runs["spent"]).where(runs["target"].notna())
+    return runs[[*RUN, "target", "reached", "device_hours"]]
 
 
 def readings_table(evaluations: DataFrame, primary: str) -> Table:
@@ -138,7 +146,8 @@ def readings_table(evaluations: DataFrame, primary: str) -> Table:
         f"{primary}, mean over benchmarks, over seeds ± half of the 95 % t interval; the headline is the last step. "
         f"{LAST_TEN.capitalize()} evaluations{few}. Best on test: each run's evaluation with the highest average test "
         "score, *selected on test data*, only to compare with papers that do so. Device hours: of training, until an "
-        f"evaluation reaches the best score of {baseline}'s run with the same seed, mean over the runs that do."
+        f"evaluation reaches the best score of {baseline}'s run with the same seed, mean over runs; ≥: a run that "
+        "never does counts with all that it spent."
     )
     columns = [*RUN[:3], LAST_STEP, LAST_TEN.replace(" last", "\nlast"), f"{BEST}\n(selected on test data)", "at steps"]
     columns += [f"device hours to\n{baseline}'s best", "runs that\nreach it"]
@@ -146,7 +155,8 @@ def readings_table(evaluations: DataFrame, primary: str) -> Table:
 
 
 def hours_entries(rows: DataFrame) -> list[Entry]:
-    """Mean device hours to the target of one method's runs, and how many of them reach it."""
-    reached = rows["device_hours"].dropna()
-    hours = number_entry(reached.mean(), ".3g")
-    return [hours, Entry(f"{len(reached)} of {len(rows)}", value=len(reached))]
+    """Mean device hours to the target of one method's runs, at least where one is censored; and how many reach it."""
+    reached, hours = int(rows["reached"].sum()), number_entry(rows["device_hours"].mean(), ".3g")
+    if (rows["target"].notna() & ~rows["reached"]).any():
+        hours = replace(hours, text=f"≥ {hours.text}")
+    return [hours, Entry(f"{reached} of {len(rows)}", value=reached)]

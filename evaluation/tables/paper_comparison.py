@@ -24,11 +24,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entrobench.evaluation.statistics.analysis import baseline_of
 from entrobench.evaluation.statistics.intervals import LEVEL
 from entrobench.evaluation.statistics.scores import BASE, RUN
 from entrobench.results import StudyFolder
 from entrobench.studies import published
+from entrobench.studies.headline import baseline_of
 
 from .entries import difference_entry, number_entry, score_entry
 from .evaluations import BEST, LAST, LAST_TEN, hours_to_best, readings
@@ -253,16 +253,17 @@ def _hours_rows(place: str, hours: DataFrame) -> Iterator[dict[str, Any]]:
         own = hours[hours["method"] == row["method"]]
         if own.empty or row["quantity"].lower() != f"to {baseline}'s best score":
             continue
-        reached = own["device_hours"].dropna()
+        reached = int(own["reached"].sum())
+        lower = "; the others count with all they spent, so at least that" if reached < len(own) else ""
         yield {
             "setting": place,
             "method": row["method"],
             "reading": HOURS,
-            "ours": reached.mean(),
+            "ours": own["device_hours"].mean(),
             "seeds": " ".join(f"{value:.4g}" for value in own["device_hours"]),
             "theirs": row["gpu_hours"],
             "verdict": "",
-            "note": f"{len(reached)} of {len(own)} runs reach it",
+            "note": f"{reached} of {len(own)} runs reach it{lower}",
             "source": row["source"],
             "grade": row["grade"],
         }
@@ -304,7 +305,7 @@ def _scores_table(rows: Sequence[Mapping[Any, Any]]) -> Table:
 
 
 def _note(settings: Sequence[str], rows: Sequence[Mapping[Any, Any]]) -> str:
-    counts = [f"{sum(row['reproduction_verdict'] == name for row in rows)} {name}" for name in VERDICTS]
+    counts = [f"{sum(row['verdict'] == name for row in rows)} {name}" for name in VERDICTS]
     unknown = [text for setting in settings for text in _unknown(setting)]
     return (
         f"Of {len(rows)}: {', '.join(counts)}. Ours: mean over runs. Theirs are one number each; its noise is taken as "
@@ -336,6 +337,7 @@ def _hours_table(rows: Sequence[Mapping[Any, Any]]) -> Table:
     ]
     note = (
         "Device hours of training until an evaluation reaches the best average score of GRPO's run with the same seed, "
-        "mean over the runs that do. No verdict: theirs are hours of other hardware and engines."
+        "mean over the runs; one that never does counts with all hours that it spent. No verdict: theirs are hours of "
+        "other hardware and engines."
     )
     return Table("hours", "GPU-hours to GRPO's best score", [*RUN[:3], "ours", "runs", "theirs"], body, note, group=2)

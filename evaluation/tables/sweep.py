@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
-from entrobench.evaluation.statistics.analysis import BASELINE
 from entrobench.evaluation.statistics.scores import RUN
 from entrobench.results import ReferenceFolder, StudyFolder
+from entrobench.studies.headline import BASELINE
 
 from .wide_table import run_costs
 

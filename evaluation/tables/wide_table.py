@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.analysis import comparison
+from entrobench.evaluation.statistics.board import average_column
+from entrobench.evaluation.statistics.drawing import score_variance
 from entrobench.evaluation.statistics.intervals import pooled_t
-from entrobench.evaluation.statistics.scores import BASE, RUN
+from entrobench.evaluation.statistics.scores import BASE, RUN, problem_column
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
-DIFFERENCE = ("difference", "difference lower", "difference upper", "difference seeds", "p_holm", "verdict")
+DIFFERENCE = ("difference", "difference lower", "difference upper", "difference seeds", "difference p")
 FINAL_STEPS = 10  # the final entropy is the mean over the last ten steps
 MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
 
@@ -21,17 +23,25 @@ MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
 def run_costs(curves: DataFrame) -> DataFrame:
     """Per run, in the order of `curves`: steps, updates per rollout, tokens, device seconds, first and final entropy.
 
-    Entropy in nats: of step 1, before any update, and the mean over the last FINAL_STEPS.
+    Entropy in nats, at temperature 1 for every method: of step 1, before any update, and the mean over the last
+    FINAL_STEPS.
     """
-    seconds = [column for column in curves.columns if column.startswith("seconds_")]
-    ordered = curves.sort_values("step", kind="stable").assign(seconds=curves[seconds].sum(axis=1))
+    ordered = curves.sort_values("step", kind="stable").assign(seconds=device_seconds(curves))
     grouped = ordered.groupby(RUN, sort=False)
     costs = grouped.agg(
         steps=("step", "max"), updates=("updates", "mean"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
     )
-    costs["first_entropy"] = grouped["entropy"].first()
-    costs["final_entropy"] = grouped.tail(FINAL_STEPS).groupby(RUN, sort=False)["entropy"].mean()
+    costs["first_entropy"] = grouped["entropy_t1"].first()
+    costs["final_entropy"] = grouped.tail(FINAL_STEPS).groupby(RUN, sort=False)["entropy_t1"].mean()
     return curves[RUN].drop_duplicates().merge(costs.reset_index(), on=RUN)
+
+
+def device_seconds(curves: DataFrame) -> Series[float]:
+    """Seconds of a run's device per step: CPU seconds on a CPU, which other load does not stretch.
+
+    NaN of runs from before these were recorded: their clock is that of a machine with other load.
+    """
+    return curves["device_seconds"] if "device_seconds" in curves else curves["step"] * float("nan")
 
 
 def wide_table(
@@ -41,8 +51,8 @@ def wide_table(
 
     Columns: model, dataset, method, marks, seeds; per benchmark `<benchmark> <metric>` (mean over seeds), for avg, maj
     and pass@k also lower, upper and the seeds' values, for the primary metric also of the mean over benchmarks; counts
-    of each outcome over all seeds; difference to the baseline with interval, Holm's p and verdict; steps, updates,
-    tokens, seconds and final_entropy as means over seeds.
+    of each outcome over all seeds; difference to the baseline with interval and uncorrected p, descriptive; steps,
+    updates, tokens, seconds and final_entropy as means over seeds.
     """
     import pandas
 
@@ -55,7 +65,8 @@ def wide_table(
         row: dict[str, object] = {"model": model, "dataset": dataset, "method": method, "marks": ", ".join(marks)}
         row["seeds"] = own_scores["seed"].nunique()
         for metric in accuracies:
-            row |= _accuracy_columns(own_scores, benchmarks, metric, with_mean=metric == primary)
+            noise = _drawing(own_problems, metric)
+            row |= _accuracy_columns(own_scores, benchmarks, metric, noise, with_mean=metric == primary)
         row |= _answer_columns(own_scores, own_problems, benchmarks)
         row |= _difference_columns(statistics, model, dataset, method)
         row |= {name: own_costs[name].mean() for name in ("steps", "updates", "tokens", "seconds", "final_entropy")}
@@ -90,15 +101,33 @@ def _select(table: DataFrame, key: Mapping[str, object]) -> DataFrame:
     return table
 
 
-def _accuracy_columns(scores: DataFrame, benchmarks: Sequence[str], metric: str, with_mean: bool) -> dict[str, object]:
-    """Mean, interval and seeds of a metric, per benchmark and of their mean."""
+def _drawing(problems: DataFrame, metric: str) -> dict[str, float]:
+    """Variance that drawing answers alone gives to the mean over seeds of a metric, by benchmark."""
+    column = problem_column(metric, list(problems.columns), "table")
+    found = {}
+    for benchmark, rows in problems.groupby("benchmark", sort=False):
+        values, averages = (
+            rows.pivot(index="seed", columns="problem_id", values=name).to_numpy(dtype=float)
+            for name in (column, average_column(column))
+        )
+        found[str(benchmark)] = float(score_variance(values, averages, int(rows["n"].min()), column).sum())
+        found[str(benchmark)] /= len(values) ** 2
+    return found
+
+
+def _accuracy_columns(
+    scores: DataFrame, benchmarks: Sequence[str], metric: str, noise: Mapping[str, float], with_mean: bool
+) -> dict[str, object]:
+    """Mean, interval and seeds of a metric, per benchmark and of their mean; `noise` as of `_drawing`."""
     values = scores[scores["metric"] == metric].pivot(index="seed", columns="benchmark", values="value")
     values = values.reindex(columns=list(benchmarks))
     if with_mean and len(benchmarks) > 1:
         values[MEAN] = values.mean(axis=1, skipna=False)
     columns: dict[str, object] = {}
     for name in values.columns:
-        interval = pooled_t([values[name].to_numpy()])
+        averaged = list(benchmarks) if name == MEAN else [name]
+        drawing = sum(noise[benchmark] for benchmark in averaged) / len(averaged) ** 2
+        interval = pooled_t([values[name].to_numpy()], drawing)
         columns[f"{name} {metric}"] = interval.mean
         columns[f"{name} {metric} lower"], columns[f"{name} {metric} upper"] = interval.lower, interval.upper
         columns[f"{name} {metric} seeds"] = " ".join(f"{value:.6f}" for value in values[name])
@@ -123,5 +152,5 @@ def _difference_columns(statistics: Mapping[str, Any], model: str, dataset: str,
     if found is None:
         return dict.fromkeys(DIFFERENCE)
     seeds = " ".join(f"{value:+.6f}" for value in found["differences"][0])
-    values = found["difference"], found["lower"], found["upper"], seeds, found["p_holm"], found["verdict"]
+    values = found["difference"], found["lower"], found["upper"], seeds, found["p"]
     return dict(zip(DIFFERENCE, values, strict=True))

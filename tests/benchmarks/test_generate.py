@@ -87,6 +87,7 @@ def test_the_header_pins_model_benchmark_and_settings(generated: Path, model_fol
             "evaluation": EVALUATION,
             "model_weights_sha256": weights_sha256(model_folder),
             "seed": 7,
+            "stream": "",
         }
     }
 
@@ -118,8 +119,11 @@ def test_answers_do_not_depend_on_the_other_problems_or_benchmarks(
     assert records == read(generated / "chain2.jsonl.zst")[1 : 1 + len(records)]
 
 
-def test_a_seed_draws_other_answers(generated: Path, model_folder: Path, data_root: Path, tmp_path: Path) -> None:
-    generate(model_folder, EVALUATION | {"seed": 8}, data_root, tmp_path, device="cpu")
+@pytest.mark.parametrize(("seed", "stream"), [(8, ""), (EVALUATION["seed"], "tiny/chain2/0")])
+def test_a_seed_or_a_stream_draws_other_answers(
+    generated: Path, model_folder: Path, data_root: Path, tmp_path: Path, seed: int, stream: str
+) -> None:
+    generate(model_folder, EVALUATION | {"seed": seed}, data_root, tmp_path, device="cpu", stream=stream)
     responses = [
         [r["response"] for r in read(f / "chain2.jsonl.zst")[1:]] for f in (generated, tmp_path / "generations")
     ]

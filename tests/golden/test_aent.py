@@ -187,7 +187,7 @@ def test_the_controller_sees_the_token_mean_over_updates_at_the_sampling_tempera
 
     subject = method("aent", coefficient=0.0, adaptive=False)
     model = exact_model()
-    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, 0, WHOLE.ranks)
+    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, "0", WHOLE.ranks)
     collector = Collector(model, sampler, subject, WHOLE)
     experience = collector.collect(fixed_prompts(), 1, 0.7, None)
     measures, values = Measures(), []

@@ -163,7 +163,7 @@ def test_different_answers_are_not(prediction: str, gold: str) -> None:
         ("so \\boxed{1}? No: \\boxed{\\frac{1}{2}}.", "\\frac{1}{2}", "last box"),
         ("\\boxed{2} and \\boxed{3}", "2, 3", "last box"),
         ("first \\boxed{2}, so the final answer is \\boxed{3}", "3", "last box"),
-        ("\\boxed{3}, then \\boxed{unclosed", "3", "last box"),
+        ("\\boxed{3}, then \\boxed{unclosed", "", "no closed box"),
         ("<think>\\boxed{1}</think> It is \\boxed{2}", "2", "last box"),
         ("<think>\\boxed{1}", "", "reply ends while thinking"),
         ("We add them. The answer is 42. I hope it is correct.", "42", "stated answer"),
@@ -228,6 +228,13 @@ def test_neither_the_grader_nor_its_worker_imports_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "False"]
+
+
+def test_a_prompt_that_opens_thinking_makes_a_cut_reply_say_nothing() -> None:
+    cut = "First 2+3=5, so \\boxed{5} would be a guess"
+    assert grade(cut, "5").correct
+    assert not grade(cut, "5", prompt_opens_thinking=True).correct
+    assert grade(f"{cut}</think>So it is \\boxed{{6}}", "6", prompt_opens_thinking=True).correct
 
 
 def test_is_correct_says_the_same() -> None:

@@ -72,6 +72,17 @@ def test_text_is_shown_and_not_obeyed() -> None:
     assert excerpt("\x1b" * 100, 6) == "…\\x1b\\x1b"[:1] + "\\x1b\\x1b"[-5:]
 
 
+def test_labelled_pairs_give_wrong_yes_and_wrong_no_by_kind(tmp_path: Path) -> None:
+    rows = [("a", "5", "5", True), ("a", "5", "6", True), ("b", "7", "7", False)]
+    path = tmp_path / "pairs.jsonl"
+    keys = ("kind", "prediction", "gold", "expected")
+    path.write_text("".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in rows))
+    done = CliRunner().invoke(app, ["audit-grader", str(path)])
+    assert done.exit_code == 0, done.output
+    lines = [line.split() for line in done.output.splitlines()]
+    assert lines[1:3] == [["a", "2", "0", "1", "0", "1"], ["b", "1", "1", "0", "1", "0"]]
+
+
 def test_help_has_an_example() -> None:
     assert "Example: entrobench audit-grader" in " ".join(
         CliRunner().invoke(app, ["audit-grader", "--help"]).output.split()

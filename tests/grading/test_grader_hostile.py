@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrobench.evaluation.grading.grader import OUTCOMES, SECONDS, grade, warm_up
+from entrobench.evaluation.grading.grader import OUTCOMES, grade, warm_up
 from entrobench.evaluation.grading.worker_pool import Overrun, WorkerDied, WorkerPool, shared_pool
 
 ENDLESS = {"job": "paper", "prediction": "\\boxed{9^{9^{9^{9}}}}", "gold": "1"}  # math-verify computes the power
-SLACK = 1.0  # seconds for a loaded machine
+NO_HANG = 30.0  # wall seconds on a loaded machine; what a verdict may use is CPU time
 BOMBS = [
     "9**9**9**9",
     "9^{9^{9^{9}}}",
@@ -123,7 +123,7 @@ def test_any_text_gets_a_verdict_in_time(prediction: str, gold: str) -> None:
     verdict = grade(prediction, gold)
     assert verdict.outcome in OUTCOMES
     assert verdict.correct == (verdict.outcome == "correct")
-    assert verdict.seconds < SECONDS + SLACK
+    assert verdict.seconds < NO_HANG
 
 
 @given(
@@ -137,7 +137,7 @@ def test_any_formula_gets_a_verdict_in_time(tokens: list[str]) -> None:
     verdict = grade(" ".join(tokens), "x+1")
     assert verdict.outcome in OUTCOMES
     assert verdict.outcome not in ("timeout", "error"), verdict
-    assert verdict.seconds < SECONDS + SLACK
+    assert verdict.seconds < NO_HANG
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
@@ -145,7 +145,7 @@ def test_bombs_are_not_correct_and_come_back(bomb: str) -> None:
     start = time.monotonic()
     verdict = grade(bomb, "2")
     assert not verdict.correct
-    assert time.monotonic() - start < SECONDS + SLACK
+    assert time.monotonic() - start < NO_HANG
 
 
 @pytest.mark.parametrize("number", range(len(BROKEN)))
@@ -153,7 +153,7 @@ def test_broken_text_comes_back(number: int) -> None:
     start = time.monotonic()
     verdict = grade(BROKEN[number], "x+1")
     assert not verdict.correct
-    assert time.monotonic() - start < SECONDS + SLACK
+    assert time.monotonic() - start < NO_HANG
 
 
 @pytest.mark.parametrize("gold", ["1", "0.5", "x+1", "(1, 2)", "\\begin{pmatrix}1\\\\2\\end{pmatrix}"])

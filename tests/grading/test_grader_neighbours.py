@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.neighbours import KINDS, Case, draw_case
+from neighbours import KINDS, Case, draw_case
 
 from entrobench.evaluation.grading.grader import grade, warm_up
 

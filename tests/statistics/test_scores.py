@@ -21,6 +21,7 @@ from entrobench.evaluation.statistics.scores import (
     read_grades,
     score_table,
 )
+from entrobench.evaluation.statistics.votes import groups_of
 
 
 def grades_of(
@@ -44,6 +45,21 @@ def only_problem(answers: list[tuple[str | None, bool]], **options: str) -> pand
 def test_majority_takes_the_most_frequent_prediction() -> None:
     assert only_problem([("3", True), ("3", True), ("5", False)])["maj"] == 1.0
     assert only_problem([("3", True), ("5", False), ("5", False)])["maj"] == 0.0
+
+
+def test_equal_values_are_one_vote() -> None:
+    half = [("1/2", True), ("0.5", True), ("\\frac{1}{2}", True)]
+    assert only_problem([*half, ("3", False), ("3", False)])["maj"] == 1.0
+    wrong = [("\\sqrt{8}", False), ("2\\sqrt{2}", False), ("7", True)]  # equal, as only algebra can say
+    assert only_problem(wrong)["maj"] == 0.0
+
+
+def test_answers_are_grouped_whatever_their_order() -> None:
+    answers = ["0.5", "2", "\\frac12", "1/2", "2.0", "x"]
+    found = groups_of(answers, {"0.5", "1/2"})
+    assert found == groups_of(answers[::-1], {"0.5", "1/2"})
+    assert {a for a in answers if found[a] == found["0.5"]} == {"0.5", "1/2", "\\frac12"}
+    assert {a for a in answers if found[a] == found["2"]} == {"2", "2.0"}
 
 
 def test_majority_breaks_ties_by_expectation() -> None:

@@ -1,6 +1,6 @@
-"""Answers with right rewritings and wrong neighbours, drawn at random: what is right and wrong is known by construction.
+"""Answers with right rewritings and wrong neighbours, drawn at random: which is which is known by construction.
 
-    python -m tests.support.neighbours 20000
+    python tests/support/neighbours.py 20000
 
 prints per kind how many wrong neighbours the grader takes for right, and how many right rewritings it does not know.
 """
@@ -28,33 +28,31 @@ class Case:
 Terms = dict[tuple[int, int], int]  # exponents of x and y -> coefficient
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ALTERING = [
-    *(
-        "{} \\text{{ squared}}",
-        "{} \\text{{ thirds}}",
-        "\\text{{half of }} {}",
-        "\\text{{twice }} {}",
-        "\\text{{minus }} {}",
-    ),
-    *(
-        "{} \\text{{ minus one}}",
-        "\\text{{anything but }} {}",
-        "\\text{{all multiples of }} {}",
-        "{} \\text{{ or more}}",
-    ),
-    *("\\text{{at least }} {}", "{} \\text{{ dozen}}", "{} \\text{{ hundred}}", "\\text{{the square root of }} {}"),
-    *(
-        "{} \\text{{ is too small}}",
-        "\\text{{more than }} {}",
-        "\\text{{the opposite of }} {}",
-        "{} \\text{{ times }} x",
-    ),
-    *("\\text{{not }} {}", "{} \\text{{ factorial}}", "\\text{{divisors of }} {}", "{} \\text{{ hundredths}}"),
-    *(
-        "\\text{{powers of }} {}",
-        "\\text{{less than }} {}",
-        "\\text{{the first }} {} \\text{{ primes}}",
-        "{} \\text{{ plus }} n",
-    ),
+    "{} \\text{{ squared}}",
+    "{} \\text{{ thirds}}",
+    "\\text{{half of }} {}",
+    "\\text{{twice }} {}",
+    "\\text{{minus }} {}",
+    "{} \\text{{ minus one}}",
+    "\\text{{anything but }} {}",
+    "\\text{{all multiples of }} {}",
+    "{} \\text{{ or more}}",
+    "\\text{{at least }} {}",
+    "{} \\text{{ dozen}}",
+    "{} \\text{{ hundred}}",
+    "\\text{{the square root of }} {}",
+    "{} \\text{{ is too small}}",
+    "\\text{{more than }} {}",
+    "\\text{{the opposite of }} {}",
+    "{} \\text{{ times }} x",
+    "\\text{{not }} {}",
+    "{} \\text{{ factorial}}",
+    "\\text{{divisors of }} {}",
+    "{} \\text{{ hundredths}}",
+    "\\text{{powers of }} {}",
+    "\\text{{less than }} {}",
+    "\\text{{the first }} {} \\text{{ primes}}",
+    "{} \\text{{ plus }} n",
 ]
 UNITS = ["\\text{ cm}", " meters", "\\text{ apples}", "^\\circ", " units", "\\text{ different ways}", "\\%"]
 LEADS = ["\\text{The answer is } ", "= ", "\\text{Total: }", "\\text{Area} = ", "x = "]

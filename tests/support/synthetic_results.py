@@ -16,6 +16,7 @@ from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
 from entrobench.results import RunKey, StudyFolder, step_name
 from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
+from entrobench.studies.headline import Headline
 from entrobench.training.snapshots import snapshot_steps
 
 
@@ -55,12 +56,14 @@ def write_steps(file: Path, rng: numpy.random.Generator, final_entropy: float, s
         "time": 1.7e9 + step * 0.5,
         "reward": 0.3 + 0.45 * rise + rng.normal(0, 0.03, steps),
         "entropy": 0.3 * (final_entropy / 0.3) ** rise * numpy.exp(rng.normal(0, 0.03, steps)),
+        "device_seconds": numpy.full(steps, 0.4),
         "length": 16 + rng.normal(0, 0.3, steps),
         "truncated": numpy.zeros(steps),
         "updates": numpy.full(steps, 2),
         "tokens": numpy.full(steps, 4096),
         **{f"seconds_{part}": numpy.full(steps, 0.1) for part in ("rollout", "reward", "old", "update")},
     }
+    table["entropy_t1"] = table["entropy"]
     if adaptive:
         table["method/coefficient"] = 0.01 + 0.03 * rise * rng.uniform(0.8, 1.2)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +93,7 @@ def make_audit(wrong: float = 0.05) -> Audit:
     rows = [
         {
             "interval": name,
-            "problems": "these",
+            "scenario": scenario,
             "seeds": seeds,
             "cells": cells,
             "false_positives": wrong if name == "paired t" else 0.0,
@@ -99,6 +102,7 @@ def make_audit(wrong: float = 0.05) -> Audit:
             "simulations": 1000,
         }
         for name in ("paired t", "crossed bootstrap", "improvement", "IQM")
+        for scenario in ("keyed seeds", "unequal noise")
         for seeds in (2, 5)
         for cells in (1, 4)
     ]
@@ -183,6 +187,7 @@ def make_study(
             models, Evaluation(EvaluationConfig(**evaluation), {name: {} for name in benchmarks})
         ),
         primary="avg@n",
+        headline=Headline("avg@n"),
         results=results,
         folder=results,
         files=StudyFolder(results),

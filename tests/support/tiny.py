@@ -94,7 +94,7 @@ class Judged:
     outcome: str
 
 
-def coin_reward(response: str, gold: str, finished: bool, key: str) -> Judged:
+def coin_reward(response: str, gold: str, finished: bool, key: str, problem: str) -> Judged:
     """Right for about two responses in five, whatever they say: untrained models need mixed groups."""
     correct = zlib.crc32(f"{response}/{gold}/{finished}".encode()) % 5 < 2
     return Judged(correct, "correct" if correct else "wrong")

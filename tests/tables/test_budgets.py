@@ -9,11 +9,12 @@ from entrobench.evaluation.tables.budgets import budget_table, rewards_at_equal_
 def curves_of(**runs: tuple[int, float, list[float]]) -> pandas.DataFrame:
     """Runs by name: tokens and seconds of each step, and the steps' rewards; two updates per step."""
     rows = [
-        ("m", "d", name, 0, step, reward, 2, tokens, 0.25 * seconds, 0.75 * seconds)
+        ("m", "d", name, 0, step, reward, 2, tokens, 9.9, seconds)
         for name, (tokens, seconds, rewards) in runs.items()
         for step, reward in enumerate(rewards, start=1)
     ]
-    columns = ["model", "dataset", "method", "seed", "step", "reward", "updates", "tokens", "seconds_a", "seconds_b"]
+    columns = ["model", "dataset", "method", "seed", "step", "reward", "updates", "tokens"]
+    columns += ["seconds_update", "device_seconds"]
     return pandas.DataFrame(rows, columns=columns)
 
 
@@ -44,6 +45,13 @@ def test_a_run_whose_first_step_is_over_the_budget_has_no_reward() -> None:
     assert found["short", "seconds"] == 0.5
     assert pandas.isna(found["long", "seconds"])
     assert found["long", "updates"] == 0.7
+
+
+def test_runs_without_device_seconds_are_not_compared_by_the_clock() -> None:
+    """Older results hold only the clock's seconds, which other load stretches."""
+    rows = [{"model": "m", "dataset": "d", "method": "dear", "marks": ""}]
+    table = budget_table(rows, TWO.drop(columns="device_seconds"))
+    assert [entry.text for entry in table.rows[0][2:]] == ["dear", "17.000", "12.000", "–"]
 
 
 def test_the_table_has_a_row_per_trained_method_and_names_the_budgets() -> None:

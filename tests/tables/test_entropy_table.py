@@ -16,7 +16,7 @@ def curves_of(runs: dict[tuple[str, int], list[float]]) -> pandas.DataFrame:
         for (method, seed), values in runs.items()
         for step, entropy in enumerate(values, start=1)
     ]
-    columns = ["model", "dataset", "method", "seed", "step", "entropy", "updates", "tokens", "seconds_a"]
+    columns = ["model", "dataset", "method", "seed", "step", "entropy_t1", "updates", "tokens", "seconds_a"]
     return pandas.DataFrame(rows, columns=columns)
 
 

@@ -13,7 +13,15 @@ from entrobench.errors import InputError
 from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.report.study_page import write_report
-from entrobench.evaluation.tables.evaluations import BEST, LAST_STEP, LAST_TEN, averages, hours_to_best, readings
+from entrobench.evaluation.tables.evaluations import (
+    BEST,
+    LAST_STEP,
+    LAST_TEN,
+    averages,
+    hours_entries,
+    hours_to_best,
+    readings,
+)
 
 
 def evaluations(scores: dict[tuple[str, int], dict[str, list[float]]], hours: float = 1.0) -> pandas.DataFrame:
@@ -65,7 +73,14 @@ def test_hours_until_the_baselines_best_score_of_the_same_seed() -> None:
     }
     hours = found["device_hours"]
     assert (hours["grpo", 0], hours["grpo", 1], hours["aent", 0]) == (4.0, 6.0, 2.0)
-    assert math.isnan(hours["aent", 1])
+    assert hours["aent", 1] == 6.0, "censored: it counts with all that it spent"
+    assert found["reached"].to_dict() == {
+        **dict.fromkeys([("grpo", 0), ("grpo", 1), ("aent", 0)], True),
+        **dict.fromkeys([("aent", 1), ("aent", 2)], False),
+    }
+    text = [entry.text for entry in hours_entries(found.loc[["aent"]].reset_index())]
+    assert text == ["≥ 4", "1 of 3"]
+    assert hours_entries(found.loc[["grpo"]].reset_index())[0].text == "5"
     assert math.isnan(hours["aent", 2]), "without a baseline of its seed"
 
 

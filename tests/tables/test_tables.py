@@ -20,6 +20,7 @@ from entrobench.evaluation.tables.entries import difference_entry, p_text
 from entrobench.evaluation.tables.study_tables import JUDGED, read_tables
 from entrobench.evaluation.tables.table_formats import Entry, Table, escape_latex, latex, markdown, parts, terminal
 from entrobench.evaluation.tables.wide_table import run_costs
+from entrobench.studies.headline import Headline
 
 SKILLS = {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}
 
@@ -82,23 +83,40 @@ def test_the_wide_table_agrees_with_the_scores(compared: SimpleNamespace) -> Non
     assert row["updates"] == 2
 
 
-def test_verdicts_decide_what_is_bold(compared: SimpleNamespace) -> None:
+def test_only_the_comparison_carries_verdicts_and_they_decide_what_is_bold(compared: SimpleNamespace) -> None:
     _, tables = read_tables(compared.results)
-    table = tables[1]
     statistics = json.loads((compared.results / "statistics.json").read_text())
-    verdicts = {
-        (row["model"], row["dataset"], row["method"]): row["verdict"]
-        for row in statistics["comparisons"]
-        if row["scope"] == "cell"
-    }
-    assert "better" in verdicts.values()
-    for row in table.rows:
-        verdict = verdicts.get(tuple(entry.text for entry in row[:3]))
-        assert row[table.columns.index("mean")].bold == (verdict == "better")
-        assert row[table.columns.index("difference to grpo")].bold == (verdict == "better")
-        assert row[table.columns.index("verdict")].text == (verdict or "")
-    assert text_of(table, 0, "difference to grpo") == "–"
-    assert text_of(table, 1, "difference to grpo") == "–"
+    verdicts = {row["method"]: row["verdict"] for row in statistics["comparisons"] if row["scope"] == "study"}
+    assert verdicts["aent"] == "better"
+    for row in tables[0].rows:
+        verdict = verdicts.get(row[0].text)
+        assert row[tables[0].columns.index("difference to grpo")].bold == (verdict == "better")
+        assert row[tables[0].columns.index("verdict")].text == (verdict or "–")
+    others = [table for table in tables[1:] if "verdict" in table.columns]
+    assert others == []
+    assert not any(entry.bold for table in tables[1:] for row in table.rows for entry in row)
+    for said in ("A verdict covers these models, tasks and problems; noise of training seeds.", "Smallest detectable"):
+        assert said in tables[0].note
+    assert float(text_of(tables[0], 2, "smallest\ndetectable")) > 0
+    assert text_of(tables[0], 0, "difference to grpo") == "–"
+    assert text_of(tables[1], 1, "difference to grpo") == "–"
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_co_primary_metric_and_an_a_a_arm_are_shown_as_declared(tmp_path: Path) -> None:
+    skills = {"grpo": 0.5, "aent": 0.9, "grpo_again": 0.5}
+    study = make_study(tmp_path, skills, seeds=range(5), problems=20)
+    study.headline = Headline("avg@n", "pass@4", "grpo_again", 0.05)
+    compare(study, study.results)
+    _, tables = read_tables(study.results)
+    assert [table.name for table in tables[:3]] == ["comparison", "comparison pass@4", "scores"]
+    for table in tables[:2]:
+        assert [row[0].text for row in table.rows] == ["grpo", "aent", "grpo_again"]
+        assert text_of(table, 2, "verdict") == "A/A arm"
+        assert text_of(table, 2, "Holm p") == "–"
+        assert int(text_of(table, 1, "seeds that\n0.05 needs")) >= 2
+        assert "grpo_again is the A/A arm" in table.note
+        assert "one family declared beforehand (avg@8 and pass@4, all methods: 2 comparisons)" in table.note
 
 
 def test_final_entropy_is_the_mean_of_the_last_ten_steps(compared: SimpleNamespace) -> None:
@@ -119,7 +137,7 @@ def test_few_seeds_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     values = [float(value) for value in wide.iloc[2]["chain2-test avg@8 seeds"].split()]
     assert entry.detail == f"seeds {values[0]:.3f}, {values[1]:.3f}"
     assert "±" in entry.text
-    assert text_of(tables[1], 2, "verdict") == "too few seeds"
+    assert text_of(tables[0], 1, "verdict") == "too few seeds"
     assert not any(entry.bold for table in tables for row in table.rows for entry in row)
     assert "too few seeds" in capsys.readouterr().out
 

@@ -116,7 +116,7 @@ def finished(project: Path) -> TheoryStudy:
 
 def test_a_study_writes_its_files_and_says_no_more_than_its_numbers(finished: TheoryStudy) -> None:
     folder = finished.folder
-    written = [Path(file).name for file in TheoryWorkflow(study, study.name).written]
+    written = [Path(file).name for file in TheoryWorkflow(finished, finished.name).written]
     assert [name for name in written if not (folder / name).is_file()] == []
     curves, grid = pandas.read_parquet(folder / "curves.parquet"), pandas.read_csv(folder / "grid.csv")
     assert set(curves["method"]) == {"none", "entropy", "clamped", "entropy_adaptive", "clamped_adaptive"}

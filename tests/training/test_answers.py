@@ -16,13 +16,13 @@ from entrobench.engines.rollout import Completion, NativeEngine
 from entrobench.errors import InputError
 from entrobench.training.answers import Answer, Prompt, Sampler, reward_of
 
-PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10)) for number in range(40)]
+PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10), "") for number in range(40)]
 DYNAMIC = TrainerConfig(steps=9, prompts=4, group_size=3, updates=2, max_response_tokens=7, dynamic_sampling=True)
 
 
-def rare_reward(response: str, gold: str, finished: bool, key: str) -> Judged:
+def rare_reward(response: str, gold: str, finished: bool, key: str, problem: str) -> Judged:
     """Right for the answers to prompts of an even number, drawn by key; never for the others."""
-    correct = int(gold) % 2 == 0 and coin_reward(key, gold, finished, key).correct
+    correct = int(gold) % 2 == 0 and coin_reward(key, gold, finished, key, problem).correct
     return Judged(correct, "correct" if correct else "wrong")
 
 
@@ -32,7 +32,7 @@ def engine() -> NativeEngine:
 
 
 def sampler(engine: Any, config: TrainerConfig = DYNAMIC, reward: Any = rare_reward) -> Sampler:
-    return Sampler(tiny_tokenizer(), engine, reward, config, 0, Ranks())
+    return Sampler(tiny_tokenizer(), engine, reward, config, "0", Ranks())
 
 
 def batches() -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import END, coin_reward, tiny_model, tiny_tokenizer
+from tiny import END, coin_reward, run_config, tiny_model, tiny_tokenizer
 
 from entrobench.api import Method, TrainerConfig
 from entrobench.engines.rollout import NativeEngine
@@ -15,15 +15,15 @@ from entrobench.entropy.logits import entropy
 from entrobench.errors import InputError
 from entrobench.models.language_model import decode
 from entrobench.training.answers import Sampler
-from entrobench.training.experience import Collector, Experience, Prompt, draw_prompts
+from entrobench.training.experience import Collector, Experience, Prompt, draw_prompts, stream_of
 from entrobench.training.micro_batches import ForwardLimits
 
-PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10)) for number in range(23)]
+PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10), "") for number in range(23)]
 CONFIG = TrainerConfig(steps=9, prompts=4, group_size=3, updates=2, max_response_tokens=7)
 
 
 def ids(seed: int, step: int) -> list[str]:
-    return [prompt.id for prompt in draw_prompts(PROMPTS, CONFIG, seed, step)]
+    return [prompt.id for prompt in draw_prompts(PROMPTS, CONFIG, f"tiny/{seed}", step)]
 
 
 def test_every_epoch_uses_a_prompt_at_most_once_and_steps_never_span_epochs() -> None:
@@ -33,9 +33,20 @@ def test_every_epoch_uses_a_prompt_at_most_once_and_steps_never_span_epochs() ->
     assert ids(0, 1) != ids(0, 6), "epochs are shuffled differently"
 
 
-def test_seed_and_step_alone_decide_the_prompts() -> None:
+def test_stream_and_step_alone_decide_the_prompts() -> None:
     assert ids(3, 7) == ids(3, 7)
     assert ids(3, 7) != ids(4, 7)
+
+
+def test_runs_of_one_seed_share_their_numbers_within_a_cell_only() -> None:
+    """Methods of a model and dataset pair; other cells draw apart, or they would not be independent."""
+    run = run_config("grpo", seed=3)
+    assert stream_of(run) == stream_of(run_config("aent", seed=3))
+    elsewhere = replace(run, model=replace(run.model, name="n")), replace(run, dataset=replace(run.dataset, name="e"))
+    others = [*elsewhere, replace(run, seed=4)]
+    assert len({stream_of(other) for other in [run, *others]}) == 4
+    orders = [[p.id for p in draw_prompts(PROMPTS, CONFIG, stream_of(other), 7)] for other in [run, *others]]
+    assert all(order != orders[0] for order in orders[1:])
 
 
 class Plain(Method):
@@ -49,7 +60,7 @@ class Plain(Method):
 
 def collector(model: Any, engine: Any, method: Method, config: TrainerConfig) -> Collector:
     limits = ForwardLimits(5, 4096)
-    sampler = Sampler(tiny_tokenizer(), engine, coin_reward, config, 0, limits.ranks)
+    sampler = Sampler(tiny_tokenizer(), engine, coin_reward, config, "0", limits.ranks)
     return Collector(model, sampler, method, limits)
 
 
@@ -146,7 +157,7 @@ def test_rewards_and_groups(setup: Setup, plain: Experience) -> None:
         finished = response[-1] == END
         assert bool(batch.truncated[row]) is not finished
         text = decode(setup.collector.sampler.tokenizer, response)
-        assert float(batch.rewards[row]) == coin_reward(text, prompt.answer, finished, "").correct
+        assert float(batch.rewards[row]) == coin_reward(text, prompt.answer, finished, "", "").correct
         assert plain.sequences.tokens[row, :5].tolist() == prompt.tokens
     assert 0 < float(batch.rewards.mean()) < 1
     for group in range(4):

@@ -24,7 +24,7 @@ from entrobench.training.experience import draw_prompts
 from entrobench.training.trainer import Trainer, train
 
 AENT = {"coefficient": 0.05, "clamp": 0.3, "warmup": 1, "coefficient_rate": 0.02, "coefficient_high": 0.2}
-CLOCK = {"time", "seconds_rollout", "seconds_reward", "seconds_old", "seconds_update"}
+CLOCK = {"time", "device_seconds", "seconds_rollout", "seconds_reward", "seconds_old", "seconds_update"}
 Folders = tuple[Path, Path]
 
 
@@ -253,7 +253,7 @@ def test_too_few_prompts_are_one_line(make_trainer: Any, capsys: pytest.CaptureF
 
 def test_prompts_are_the_datasets_with_its_template(make_trainer: Any) -> None:
     trainer = make_trainer()
-    assert len(draw_prompts(trainer.parts.prompts, trainer.parts.config, 0, 1)) == 4
+    assert len(draw_prompts(trainer.parts.prompts, trainer.parts.config, trainer.parts.stream, 1)) == 4
     words = trainer.parts.tokenizer.convert_ids_to_tokens(trainer.parts.prompts[0].tokens)
     assert (len(words), words[0], words[-1]) == (5, "<s>", "=")
 

@@ -22,7 +22,7 @@ rule compare:
             directory(FILES.figures), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"
         ),
     params:
-        primary=STUDY.primary,
+        declared=str(STUDY.headline),
     log:
         FILES.log("compare"),
     conda:

@@ -324,7 +324,7 @@ class _Parser:
             token = self.take()
             depth += (token == "{") - (token == "}")
             text += token if depth else ""
-        return text.replace("{", "").replace("}", "")
+        return text.replace("{", "").replace("}", "").replace("\\text", "")
 
 
 def _number(token: str) -> sympy.Expr:

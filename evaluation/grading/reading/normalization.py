@@ -285,8 +285,8 @@ def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 def _plain_to_latex(text: str) -> str:
     for call, latex in SYMPY_CALLS:
         text = call.sub(latex, text)
-    for notation, latex in NOTATIONS:
-        text = notation.sub(latex, text)
+    for notation, spelling in NOTATIONS:
+        text = notation.sub(spelling, text)
     text = BASE_NAME.sub(base_subscript, text)
     text = _PERCENT_WORDS.sub(r"\\%", text)
     text = _SCALE_WORDS.sub(lambda match: f" \\times 10^{{{_SCALES[match[1].lower()]}}} ", text)

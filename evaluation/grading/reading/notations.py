@@ -114,7 +114,13 @@ def arrangements_equal(prediction: str, gold: str) -> bool | None:
 
 _SIZES = {"day": 86_400, "h": 3_600, "min": 60, "s": 1, "yd": 36, "ft": 12, "in": 1, "lb": 16, "oz": 1}
 _SIZES |= {"km": 1_000_000, "m": 1_000, "cm": 10, "mm": 1, "kg": 1_000, "g": 1, "dollar": 100, "cent": 1}
-_SYSTEMS = (("day", "h", "min", "s"), ("yd", "ft", "in"), ("lb", "oz"), ("km", "m", "cm", "mm"), ("kg", "g"))
+_SYSTEMS: tuple[tuple[str, ...], ...] = (
+    ("day", "h", "min", "s"),
+    ("yd", "ft", "in"),
+    ("lb", "oz"),
+    ("km", "m", "cm", "mm"),
+    ("kg", "g"),
+)
 _SYSTEMS += (("dollar", "cent"),)
 _MEASURE = re.compile(r"\s*(?:,|and\b)?\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\.?")
 

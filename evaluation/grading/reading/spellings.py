@@ -139,6 +139,7 @@ LAYOUT_NOTATIONS = (
     (re.compile(r"(?<=[)\]}])\s*(?:\\text\{\s*)?union\s*\}?\s*(?=[(\[\\{])"), r"\\cup "),
     (re.compile(r"\s*(?:或者?|または|또는|或是)\s*(?=\S)"), r" \\text{ or } "),
     (re.compile(r"\s*(?:且|并且|和|与|及|かつ|그리고)\s*(?=[\w\\$(\[-])"), r" \\text{ and } "),
+    (re.compile(r"^约\s*(?=\d)"), ""),
     (re.compile(r"^第\s*(\d+)"), r"\1"),
     (re.compile(r"&lt;"), "<"),
     (re.compile(r"&gt;"), ">"),

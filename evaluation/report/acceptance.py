@@ -1,0 +1,83 @@
+"""`entrobench accept-task`: does a task leave an untrained base model something to explore?
+
+The declared criteria look at the untrained model alone, never at what a method makes of it. An answer counts only if
+its whole chain is true ("verified"), for a false chain ends in the right one of ten digits by luck.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entrobench.evaluation.grading.grade_files import read_generations
+from entrobench.evaluation.grading.rewards import reward_function
+from entrobench.evaluation.statistics.drawing import all_alike
+from entrobench.results import AnswersFolder
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+DRAWS, FAR = 128, 64
+GROUP_SIZE = 8  # answers per prompt in training (TrainerConfig's default)
+CRITERIA: Mapping[str, tuple[float, float]] = {  # declared before any method ran
+    "verified pass@1": (0.0, 0.2),  # it can become much better
+    f"verified pass@{FAR}": (0.4, 0.7),  # by finding what it seldom says, and not all of it is within reach
+    "mixed groups": (0.0, 0.3),  # most groups teach nothing yet
+}
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What was measured, by the names of CRITERIA."""
+
+    values: Mapping[str, float]
+    problems: int
+
+    @property
+    def accepted(self) -> bool:
+        return all(low <= self.values[name] <= high for name, (low, high) in CRITERIA.items())
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a criterion, and what follows."""
+        said = [
+            f"{name}: {self.values[name]:.3f} ({'holds' if low <= self.values[name] <= high else 'fails'}: "
+            f"{low:g} to {high:g})"
+            for name, (low, high) in CRITERIA.items()
+        ]
+        end = "accepted: exploration matters here" if self.accepted else "refused"
+        return [*said, f"{end} ({self.problems} problems, {DRAWS} draws each, temperature 1)"]
+
+
+def judge_counts(right: ArrayLike) -> Acceptance:
+    """Judge a task by how many of each problem's DRAWS answers are verified; unbiased estimates, means over problems.
+
+    A group is mixed unless all of its answers are right or all are wrong.
+    """
+    import numpy
+
+    counts = numpy.asarray(right, dtype=float)
+    alike = all_alike(counts, DRAWS, GROUP_SIZE) + all_alike(DRAWS - counts, DRAWS, GROUP_SIZE)
+    values = counts.mean() / DRAWS, 1 - all_alike(DRAWS - counts, DRAWS, FAR).mean(), 1 - alike.mean()
+    return Acceptance(dict(zip(CRITERIA, map(float, values), strict=True)), counts.size)
+
+
+def measure(model: Path, dataset: str, data: Path, problems: int, max_tokens: int = 24) -> Acceptance:
+    """Let the model in a folder answer problems of a dataset's validation split, and judge the task by its answers."""
+    from entrobench.evaluation.benchmarks.generate import generate
+
+    benchmark = f"{dataset}-validation"
+    settings = {"samples": DRAWS, "temperature": 1.0, "max_tokens": max_tokens, "pass_k": [1], "problems": problems}
+    with tempfile.TemporaryDirectory() as folder:
+        generate(model, {**settings, "benchmarks": [benchmark]}, data, Path(folder), stream=f"acceptance/{dataset}")
+        rows = read_generations(AnswersFolder(Path(folder)).generations(benchmark))
+    verified, right = reward_function("chain"), Counter(dict.fromkeys((row["problem_id"] for row in rows), 0))
+    for row in rows:
+        right[row["problem_id"]] += verified(
+            row["response"], row["gold"], row["finish"] == "stop", "", row["problem"]
+        ).correct
+    return judge_counts(list(right.values()))
