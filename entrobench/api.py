@@ -52,7 +52,7 @@ class StepBatch:
 
     rewards: Tensor  # [S]
     group: Tensor  # [S] int64, number of the prompt within the step
-    pass_rate: Tensor  # [S] mean reward of the prompt's group
+    pass_rate: Tensor  # [S] share of right answers in the prompt's group
     truncated: Tensor  # [S] bool, stopped by the length limit
     mask: Tensor  # [S,T] bool
     logp_old: Tensor  # [S,T] the trainer's own forward at the sampling temperature
@@ -116,8 +116,8 @@ class StepSummary:
     surprisal: float  # mean of -logp_old, nats per token
     stats: Mapping[str, float]  # token mean of each of `token_stats`, from the updates' own forwards
     kl: float  # mean of logp_old - logp over the updates
-    clip_low: float  # share of tokens below 1 - clip_low with A < 0
-    clip_high: float  # share of tokens above 1 + clip_high with A > 0
+    clip_low: float  # share of tokens with A < 0 that a clip leaves a loss without gradient
+    clip_high: float  # share of tokens with A > 0 that a clip leaves a loss without gradient
     length: float  # tokens per response
     truncated: float  # share of responses
 
@@ -180,6 +180,21 @@ class Method:
         """Steps after which the reference takes over the current weights; 0: never."""
         return getattr(self.config, "reference_reset_every", 0)
 
+    @property
+    def owns_mismatch(self) -> bool:
+        """Whether the method itself weighs the sampler's mismatch in its loss, so that the trainer must not."""
+        return False
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether its loss, or the study's rewards, look at a reference policy."""
+        return self.reference is not None or self.trainer.kl_reward > 0
+
+    @property
+    def fresh_optimizer(self) -> bool:
+        """Whether the optimizer forgets its moments when the reference is renewed."""
+        return getattr(self.config, "fresh_optimizer", False)
+
     def __init__(self, config: Any, trainer: TrainerConfig) -> None:
         self.config = config
         self.trainer = trainer
@@ -188,6 +203,11 @@ class Method:
     def initial_state(self) -> Any:
         """The state before the first step; override where it depends on the settings."""
         return self.State()
+
+    def renews_reference(self, progress: Progress) -> bool:
+        """Whether the reference takes over the current weights before this step; asked from the second step on."""
+        every = self.reference_reset_every
+        return every > 0 and (progress.step - 1) % every == 0
 
     def sampling(self, progress: Progress) -> Mapping[str, float]:
         """Return {"temperature": t} for the next step; called before sampling."""
@@ -198,13 +218,14 @@ class Method:
         return step.rewards == step.rewards
 
     def advantages(self, step: StepBatch) -> Tensor:
-        """Return [S,T] advantages; all groups are visible. Default: group-normalised reward."""
+        """Return [S,T] advantages; all groups are visible. Default: group-normalised reward, as the study scales it."""
         from .objective import group_advantages
 
-        return group_advantages(step.rewards, step.group)[:, None] * step.mask
+        scale, baseline = self.trainer.advantage_scale, self.trainer.advantage_baseline
+        return group_advantages(step.rewards, step.group, scale, baseline)[:, None] * step.mask
 
     def before_updates(self, step: StepBatch) -> None:
-        """May set `self.state`; called once per step."""
+        """May set `self.state`; called once per step that makes an update, after `keep` and `advantages`."""
 
     def token_stats(self) -> Mapping[str, TokenStat]:
         """Return {name: f}, f maps logits [n,V] (already divided by the temperature) to [n], with gradient."""
@@ -229,4 +250,4 @@ class Method:
         return None
 
     def after_step(self, summary: StepSummary) -> None:
-        """May change `self.state`; called once per step, before the checkpoint."""
+        """May change `self.state`; called once per step that made an update, before the checkpoint."""

@@ -152,6 +152,9 @@ def canonical_hash(content: Mapping[str, Any]) -> str:
 LOSS_AGGREGATIONS = ("token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm")
 
 
+ROLLOUT_MODES = ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask", "geometric_mask")
+
+
 @dataclass(frozen=True)
 class TrainerConfig:
     """What decides a run's mathematics, equal for all methods of a setting; part of the run's hash.
@@ -179,6 +182,22 @@ class TrainerConfig:
     dual_clip: float | None = setting(None, low=1.0, source="ours: none; the paper has 3")
     log_ratio_clamp: float = setting(20.0, low=0.0, source="paper's code base")
     loss_agg: str = setting("token-mean", choices=LOSS_AGGREGATIONS, source="paper")
+    epochs: int = setting(1, low=1, added=True, source="ours: 1; BAPO: 2, Archer: 3; passes over one step's answers")
+    mask_truncated: str = setting(
+        "none",
+        choices=("none", "loss", "group"),
+        added=True,
+        source="off: ours; truncated answers out of the loss (TRL), and out of their group's statistics, too (group)",
+    )
+    advantage_scale: str = setting(
+        "group",
+        choices=("group", "batch", "none"),
+        added=True,
+        source="GRPO: the group's deviation; TRL: scale_rewards",
+    )
+    advantage_baseline: str = setting(
+        "mean", choices=("mean", "leave_one_out"), added=True, source="GRPO: the group's mean; RLOO: that of the others"
+    )
     dynamic_sampling: bool = setting(
         False, added=True, source="off: ours; DAPO section 3.2: drop groups without variance, sample further prompts"
     )
@@ -194,12 +213,26 @@ class TrainerConfig:
     rollout_correction: float | None = setting(
         None, low=1.0, added=True, source="off: ours; TIS: cap of a token's weight for sampler-trainer mismatch"
     )
+    rollout_floor: float = setting(0.0, low=0.0, high=1.0, added=True, source="ours: none; IcePop: 0.5 with a cap of 5")
+    rollout_mode: str = setting(
+        "token_truncate", choices=ROLLOUT_MODES, added=True, source="TIS; IcePop: token_mask; TRL: sequence_mask"
+    )
+    off_policy_mask: float | None = setting(
+        None, low=0.0, added=True, source="off: ours; DeepSeek-V3.2's δ, which is UNKNOWN; nats per token"
+    )
+    kl_reward: float = setting(
+        0.0, low=0.0, added=True, source="off: ours; weight of the answer's KL estimate to the base, off its reward"
+    )
+    kl_reward_estimator: str = setting("k1", choices=("k1", "k2", "k3"), added=True, source="verl: kl_penalty kl")
 
     def __post_init__(self) -> None:
         if self.top_p != 1.0 or self.top_k != 0:
             raise ValueError("top_p must be 1 and top_k 0: training samples from the full vocabulary")
         if self.prompts % self.updates:
             raise ValueError(f"prompts ({self.prompts}) must be a multiple of updates ({self.updates})")
+        chosen = self.rollout_mode != "token_truncate" or self.rollout_floor
+        if chosen and self.rollout_correction is None:
+            raise ValueError("rollout_mode and rollout_floor need rollout_correction, the largest weight")
         if self.overlong_buffer > self.max_response_tokens:
             longest = self.max_response_tokens
             raise ValueError(f"overlong_buffer ({self.overlong_buffer}) is above max_response_tokens ({longest})")

@@ -53,18 +53,25 @@ class Selectable(Protocol):
 SomeTokens = TypeVar("SomeTokens", bound=Tokens)
 
 
-def group_advantages(rewards: Tensor, group: Tensor) -> Tensor:
-    """(R - mean) / (std + 1e-6) within each prompt's group, std with n - 1; 0 where a group has no variance.
+def group_advantages(rewards: Tensor, group: Tensor, scale: str = "group", baseline: str = "mean") -> Tensor:
+    """(R - baseline) / (std + 1e-6) within each prompt's group; 0 where a group has no variance.
 
-    rewards [S], group [S] int64 -> [S]. GRPO, arXiv 2402.03300, section 4.1.2.
+    rewards [S], group [S] int64 -> [S]. The std has n - 1 and is the group's (GRPO, arXiv 2402.03300, section 4.1.2),
+    that of all S rewards ("batch"), or none is divided by. `leave_one_out` takes the mean of the group's other rewards
+    as baseline (RLOO, arXiv 2402.14740), which is n/(n - 1) times the distance from the mean.
     """
     _, index, sizes = group.unique(return_inverse=True, return_counts=True)
     sizes = sizes.to(rewards.dtype)
     centred = centred_rewards(rewards, group)
     variance = rewards.new_zeros(len(sizes)).index_add(0, index, centred**2) / (sizes - 1).clamp(min=1)
     mixed = centred.new_zeros(len(sizes)).index_add(0, index, (rewards != _first(rewards, index)[index]).to(centred))
+    distance = centred * (sizes / (sizes - 1).clamp(min=1))[index] if baseline == "leave_one_out" else centred
+    if scale == "group":
+        distance = distance / (variance.sqrt()[index] + ADVANTAGE_EPSILON)
+    elif scale == "batch":
+        distance = distance / (rewards.std(correction=min(1, len(rewards) - 1)) + ADVANTAGE_EPSILON)
     # rounding leaves a tiny variance in a constant group; the comparison of the rewards themselves does not
-    return torch.where(mixed[index] > 0, centred / (variance.sqrt()[index] + ADVANTAGE_EPSILON), 0.0)
+    return torch.where(mixed[index] > 0, distance, 0.0)
 
 
 def centred_rewards(rewards: Tensor, group: Tensor) -> Tensor:
@@ -114,15 +121,39 @@ def gradient_preserving_loss(
     return _dual_clipped(-bound * ratio * advantages, advantages, trainer)
 
 
-def rollout_weights(batch: Sampled, cap: float) -> Tensor:
-    """min(π_old/π_rollout, cap) per token, no gradient: [S,T] or [B,T], 1 outside the mask.
+def rollout_weights(batch: Sampled, trainer: TrainerConfig) -> Tensor:
+    """The weight of each token's policy loss for the sampler's mismatch, no gradient: [S,T] or [B,T].
 
-    π_old is the trainer's probability of a token and π_rollout the engine's, both under the weights that sampled it.
-    Truncated importance sampling, Yao et al. 2025, *Your Efficient RL Framework Secretly Brings You Off-Policy RL
-    Training*: the policy loss of each token is multiplied by its weight.
+    Of w = π_old/π_rollout, π_old the trainer's probability and π_rollout the engine's, both under the weights that
+    sampled; `rollout_mode` says what becomes of w outside [rollout_floor, rollout_correction]:
+    - token_truncate: w of the token, cut to the range (truncated importance sampling, Yao et al. 2025, *Your Efficient
+      RL Framework Secretly Brings You Off-Policy RL Training*);
+    - token_mask: w of the token, 0 outside (IcePop);
+    - sequence_truncate, sequence_mask: the same with the product of w over the sequence for every token (TRL);
+    - geometric_mask: w of the token, 0 where the geometric mean of w over the sequence lies outside.
     """
     assert batch.logp_rollout is not None, "the engine reports log-probabilities"
-    return ((batch.logp_old - batch.logp_rollout) * batch.mask).exp().clamp(max=cap)
+    assert trainer.rollout_correction is not None, "asked for where the study corrects"
+    low, high, mode = trainer.rollout_floor, trainer.rollout_correction, trainer.rollout_mode
+    token = (batch.logp_old - batch.logp_rollout) * batch.mask
+    whole = token.sum(1, keepdim=True).expand_as(token)
+    weight = (whole if mode.startswith("sequence") else token).exp()
+    if mode.endswith("truncate"):
+        return weight.clamp(low, high)
+    judged = (whole / batch.mask.sum(1, keepdim=True).clamp(min=1)).exp() if mode == "geometric_mask" else weight
+    return weight * ((judged >= low) & (judged <= high))
+
+
+def off_policy_kept(tokens: Tokens, logp_sampled: Tensor, threshold: float) -> Tensor:
+    """Which sequences keep their policy loss, [b,1] bool: not those of negative advantage that drifted too far.
+
+    Drift is the mean of log π_sampled - log π over the sequence, in nats per token; logp_sampled [b,T]. Off-policy
+    sequence masking, DeepSeek-V3.2, arXiv 2512.02556.
+    """
+    lengths = tokens.mask.sum(1).clamp(min=1)
+    drift = ((logp_sampled - tokens.logp.detach()) * tokens.mask).sum(1) / lengths
+    negative = (tokens.advantages * tokens.mask).sum(1) < 0
+    return ~(negative & (drift > threshold))[:, None]
 
 
 def _dual_clipped(loss: Tensor, advantages: Tensor, trainer: TrainerConfig) -> Tensor:
@@ -132,28 +163,41 @@ def _dual_clipped(loss: Tensor, advantages: Tensor, trainer: TrainerConfig) -> T
 
 
 def with_sequence_ratio(tokens: SomeTokens) -> SomeTokens:
-    """The same tokens with logp_old chosen so that each ratio is its sequence's, the geometric mean of the tokens'.
+    """The same tokens with log-probabilities counted from logp_old, so that each ratio is its sequence's.
 
-    Each token keeps the gradient of its own log-probability: s·π/sg(π), GSPO-token in arXiv 2507.18071.
+    That ratio s is the geometric mean of the tokens'. Each token keeps the gradient of its own log-probability:
+    s·π/sg(π), GSPO-token in arXiv 2507.18071. logp comes back as logp - sg(logp) + log s and logp_old as 0: written
+    as logp - (logp - log s), float32 would round log s to the digits of logp, and clip a sequence in part.
     """
     lengths = tokens.mask.sum(1, keepdim=True).clamp(min=1)
     log_ratio = ((tokens.logp - tokens.logp_old).detach() * tokens.mask).sum(1, keepdim=True) / lengths
     record: Any = tokens  # a frozen dataclass, which a protocol cannot say
-    return replace(record, logp_old=tokens.logp.detach() - log_ratio)
+    logp = tokens.logp - tokens.logp.detach() + log_ratio
+    return replace(record, logp=logp, logp_old=torch.zeros_like(logp))
 
 
 def reference_kl(tokens: Tokens, estimator: str, ceiling: float | None, trainer: TrainerConfig) -> Tensor:
     """Estimates KL(policy || reference) from the sampled tokens, [b,T], with gradient.
 
-    With d = logp - logp_ref: k1 = d, k2 = d²/2, k3 = exp(-d) - 1 + d (joschu.net/blog/kl-approx.html). d is clamped to
-    ± `trainer.log_ratio_clamp`, the estimate to ± `ceiling`. As a loss, k1 has no gradient on average and k2 that of
-    the KL divergence.
+    See `kl_estimate`; d is clamped to ± `trainer.log_ratio_clamp`, the estimate to ± `ceiling`. As a loss, k1 has no
+    gradient on average and k2 that of the KL divergence; "k1+" and "k3+" have the value of k1 and k3 and the gradient
+    of k2 (straight through).
     """
     assert tokens.logp_ref is not None, "the method declares a reference"
     difference = (tokens.logp - tokens.logp_ref).clamp(-trainer.log_ratio_clamp, trainer.log_ratio_clamp)
-    estimates = {"k1": difference, "k2": difference**2 / 2, "k3": (-difference).expm1() + difference}
-    estimate = estimates[estimator]
-    return estimate if ceiling is None else estimate.clamp(-ceiling, ceiling)
+    estimate = kl_estimate(difference, estimator.removesuffix("+"))
+    estimate = estimate if ceiling is None else estimate.clamp(-ceiling, ceiling)
+    if not estimator.endswith("+"):
+        return estimate
+    slope = kl_estimate(difference, "k2")
+    return estimate.detach() + slope - slope.detach()
+
+
+def kl_estimate(difference: Tensor, estimator: str) -> Tensor:
+    """k1 = d, k2 = d²/2 or k3 = exp(-d) - 1 + d, with d = logp - logp_ref (joschu.net/blog/kl-approx.html)."""
+    if estimator == "k1":
+        return difference
+    return difference**2 / 2 if estimator == "k2" else (-difference).expm1() + difference
 
 
 def scope_masks(batch: Selectable, scope: str) -> list[Tensor]:
@@ -180,6 +224,22 @@ def largest_weights(values: Tensor, count: int) -> Tensor:
     threshold = values.kthvalue(len(values) - count + 1).values
     above, tied = values > threshold, values == threshold
     return above.to(values) + tied * ((count - above.sum()).to(values) / tied.sum())
+
+
+def highest(values: Tensor, mask: Tensor, fraction: float) -> Tensor:
+    """1 for tokens of the mask at or above the (1 - fraction) quantile of [B,T] values there, else 0; none at 0.
+
+    The quantile is linear between order statistics; torch's own ends at 16 million numbers.
+    """
+    selected = values.new_zeros(values.shape)
+    ordered = values[mask].sort().values
+    if fraction == 0 or not len(ordered):
+        return selected
+    place = (1 - fraction) * (len(ordered) - 1)
+    below = int(place)
+    step = ordered[min(below + 1, len(ordered) - 1)] - ordered[below]
+    selected[mask] = (values[mask] >= ordered[below] + step * (place - below)).to(values)
+    return selected
 
 
 def token_weights(mask: Tensor, aggregation: str, longest: int) -> Tensor:

@@ -30,7 +30,7 @@ class Bapo(Method):
 
     @dataclass(frozen=True)
     class Config:
-        target: float = setting(1.0, low=0.0, source=f"{YAML}: 1; README: 0.5")
+        target: float = setting(1.0, low=0.0, source=f"{YAML}: 1; README: half of the total, the same")
         lower_start: float = setting(0.6, low=0.0, high=1.0, source=f"{YAML}: 0.6")
         lower_max: float = setting(0.8, low=0.0, high=1.0, source=f"{YAML}: 0.8; README: 0.9")
         lower_step: float = setting(0.05, low=1e-4, source=f"{YAML}: 0.05")

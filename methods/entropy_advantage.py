@@ -20,12 +20,11 @@ class EntropyAdvantage(Method):
     paper = "Reasoning with Exploration: An Entropy Perspective, arXiv 2506.14758"
     neutral = {"coefficient": 0.0}
     evidence = "text read"
-    provisional = "kappa 2 is not confirmed from the paper's text; SIREN's baseline has 1"
 
     @dataclass(frozen=True)
     class Config:
         coefficient: float = setting(0.4, low=0.0, source="α 0.4: SIREN's baseline of it, for GRPO")
-        kappa: float = setting(2.0, low=1.0, source="re-implementations: 2, to be confirmed; below 1 signs would turn")
+        kappa: float = setting(2.0, low=1.0, source="the paper: 2; below 1 signs would turn")
 
     def token_stats(self) -> Mapping[str, TokenStat]:
         from entrobench.logits import entropy

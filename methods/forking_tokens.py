@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 class ForkingTokens(Method):
     """The clipped surrogate on tokens whose entropy is at least the (1 - fraction) quantile, 0 on the others.
 
-    The quantile (linear between order statistics) is taken over the minibatch, each micro-batch or each response.
+    The quantile (linear between order statistics) is taken over the minibatch, each micro-batch or each response; a
+    fraction of 0 selects nothing.
     """
 
     paper = "Beyond the 80/20 Rule, arXiv 2506.01939"
-    provisional = "the paper's scope and divisor are not confirmed from its text; both are settings"
     neutral = {"fraction": 1.0}
     evidence = "text read"
 
@@ -29,34 +29,25 @@ class ForkingTokens(Method):
         scope: str = setting(
             "minibatch",
             choices=("minibatch", "microbatch", "response"),
-            source="the paper, as recalled: within a batch",
+            source="the paper, eq. 6: within a batch",
         )
         entropy: str = setting("current", choices=("current", "old"), source="the paper: the current policy's")
-        divisor: str = setting("all", choices=("all", "selected"), source="TRL; the paper's was not read")
+        divisor: str = setting("selected", choices=("all", "selected"), source="the paper, after eq. 6; TRL: all")
 
     @property
     def fresh(self) -> tuple[str, ...]:
         return ("entropy",) if self.config.entropy == "current" else ()
 
     def select(self, batch: MiniBatch, rng: Callable[[int], Tensor]) -> Mapping[str, Tensor]:
-        from entrobench.objective import scope_masks
+        from entrobench.objective import highest, scope_masks
 
         entropy = batch.fresh["entropy"] if self.config.entropy == "current" else batch.entropy_old
-        if self.config.scope == "response":
+        if self.config.scope == "response" and self.config.fraction > 0:
             inside = entropy.masked_fill(~batch.mask, float("nan"))
             threshold = inside.nanquantile(1 - self.config.fraction, dim=1, keepdim=True)
             return {"selected": (batch.mask & (entropy >= threshold)).to(entropy)}
-        selected = entropy.new_zeros(batch.mask.shape)
-        for mask in scope_masks(batch, self.config.scope):
-            selected[mask] = (entropy[mask] >= self._threshold(entropy[mask])).to(entropy)
-        return {"selected": selected}
-
-    def _threshold(self, entropy: Tensor) -> Tensor:
-        """The (1 - fraction) quantile of [n] tokens; torch's own ends at 16 million."""
-        place = (1 - self.config.fraction) * (len(entropy) - 1)
-        ordered, below = entropy.sort().values, int(place)
-        step = ordered[min(below + 1, len(entropy) - 1)] - ordered[below]
-        return ordered[below] + step * (place - below)
+        masks = scope_masks(batch, self.config.scope)
+        return {"selected": sum((highest(entropy, mask, self.config.fraction) for mask in masks), entropy * 0)}
 
     def token_loss(self, tokens: TokenBatch) -> Tensor:
         return super().token_loss(tokens) * tokens.extras["selected"]

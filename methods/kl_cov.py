@@ -17,8 +17,8 @@ AUTHORS = "the authors' 7B script (k_percent 0.2)"
 class KlCov(Method):
     """-r·A, without any clip, plus coefficient·|log π - log π_old| on the tokens of the largest covariance.
 
-    Selected are max(1, floor(fraction·n)) of n tokens by (A - mean A)·(log π - mean log π) under the current weights;
-    tokens that are equal at the cut share the remaining places.
+    Selected are max(1, floor(fraction·n)) of n tokens, none if fraction is 0, by (A - mean A)·(log π - mean log π)
+    under the current weights; tokens that are equal at the cut share the remaining places.
     """
 
     paper = "KL-Cov, The Entropy Mechanism of RL, arXiv 2505.22617"
@@ -39,7 +39,7 @@ class KlCov(Method):
         from entrobench.objective import largest_weights, scope_masks, token_covariances
 
         selected = batch.logp_old.new_zeros(batch.mask.shape)
-        for mask in scope_masks(batch, self.config.scope):
+        for mask in scope_masks(batch, self.config.scope) if self.config.fraction > 0 else []:
             covariances = token_covariances(batch, batch.fresh["logp"], mask)
             count = max(1, int(self.config.fraction * len(covariances)))
             selected[mask] = largest_weights(covariances, count)

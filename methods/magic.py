@@ -4,42 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
-from entrobench.api import Method, StepSummary, TokenBatch, setting
+from entrobench.api import Method, StepBatch, StepSummary, TokenBatch, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from entrobench.api import TokenStat
 
-SKYWORK = "Skywork-OR1's 7B script"
+PAPER = "Skywork-OR1, section 3.2.5"
+SCRIPT = "Skywork-OR1's 7B script"
 
 
 class Magic(Method):
-    """loss - α·H if the last step's entropy was below the target, else the loss alone.
+    """loss - α·H where the switch is on, else the loss alone; after each step α <- clip(α ± delta, box).
 
-    After each step α <- clip(α ± delta, box), + if the entropy of its sampling policy was below the target. That
-    entropy is the mean surprisal of the sampled tokens (the authors' code) or the analytic one.
+    α rises if the entropy e of the step's own sampling policy was below the target, and falls if it was above. The
+    switch of a step is e <= target of that same step (`switch: own`, the paper) or e < target of the step before
+    (`previous`, the authors' scripts, where α also falls at e = target). e is the mean surprisal of the sampled tokens
+    or the analytic entropy.
     """
 
-    paper = "Skywork-OR1, arXiv 2505.22312, section 3.2.5 (adaptive entropy control)"
+    paper = "Skywork-OR1, arXiv 2505.22312, section 3.2.5, eq. 3.2 (adaptive entropy control)"
     neutral = {"coefficient": 0.0, "delta": 0.0}
     evidence = "code read"
 
     @dataclass(frozen=True)
     class Config:
-        target: float = setting(0.2, low=0.0, source=f"{SKYWORK}: target_entropy; nats per token")
-        delta: float = setting(0.0001, low=0.0, source=f"{SKYWORK}: delta_ent_coef")
-        coefficient: float = setting(0.0, low=0.0, source=f"{SKYWORK}: entropy_coeff, the start")
-        coefficient_low: float = setting(0.0, low=0.0, source=f"{SKYWORK}: min_ent_coef")
-        coefficient_high: float = setting(0.005, low=0.0, source=f"{SKYWORK}: max_ent_coef")
+        target: float = setting(0.2, low=0.0, source=f"{PAPER}: tgt-ent 0.2; nats per token")
+        delta: float = setting(0.005, low=0.0, source=f"{PAPER}: Δ 0.005; the scripts: 0.0001")
+        coefficient: float = setting(0.0, low=0.0, source=f"{PAPER}: 0, the start")
+        coefficient_low: float = setting(0.0, low=0.0, source=f"{SCRIPT}: min_ent_coef")
+        coefficient_high: float | None = setting(None, low=0.0, source="the paper names none; the scripts: 0.005")
         estimator: str = setting(
             "surprisal", choices=("surprisal", "analytic"), source="the authors' code: -log π_old of sampled tokens"
         )
+        switch: str = setting("own", choices=("own", "previous"), source="the paper, eq. 3.2; the scripts: previous")
 
         def __post_init__(self) -> None:
-            low, high = self.coefficient_low, self.coefficient_high
+            low, high = self.coefficient_low, inf if self.coefficient_high is None else self.coefficient_high
             if low > high:
                 raise ValueError(f"coefficient_low ({low}) is above coefficient_high ({high})")
             if not low <= self.coefficient <= high:
@@ -53,6 +58,12 @@ class Magic(Method):
     def initial_state(self) -> State:
         return self.State(self.config.coefficient)
 
+    def before_updates(self, step: StepBatch) -> None:
+        if self.config.switch == "own":
+            surprisal, entropy = -step.logp_old[step.mask].mean(), step.entropy_old[step.mask].mean()
+            own = surprisal if self.config.estimator == "surprisal" else entropy
+            self.state.enabled = float(own) <= self.config.target
+
     def token_stats(self) -> Mapping[str, TokenStat]:
         from entrobench.logits import entropy
 
@@ -64,6 +75,10 @@ class Magic(Method):
     def after_step(self, summary: StepSummary) -> None:
         config, state = self.config, self.state
         entropy = summary.surprisal if config.estimator == "surprisal" else summary.entropy
-        state.enabled = entropy < config.target
-        moved = state.coefficient + (config.delta if state.enabled else -config.delta)
-        state.coefficient = min(max(moved, config.coefficient_low), config.coefficient_high)
+        step = config.delta if entropy < config.target else -config.delta
+        if config.switch == "previous":
+            state.enabled = entropy < config.target
+        elif entropy == config.target:
+            step = 0.0
+        high = inf if config.coefficient_high is None else config.coefficient_high
+        state.coefficient = min(max(state.coefficient + step, config.coefficient_low), high)

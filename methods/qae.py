@@ -46,7 +46,8 @@ class Qae(Method):
             members = step.group == group
             rewards = step.rewards[members]
             baseline = group_quantile(rewards, self.config.quantile, self.config.interpolation)
-            advantages[members] = (rewards - baseline) / (rewards.std() + ADVANTAGE_EPSILON)
+            deviation = rewards.std(correction=min(1, len(rewards) - 1))  # one answer alone deviates by 0
+            advantages[members] = (rewards - baseline) / (deviation + ADVANTAGE_EPSILON)
         return advantages[:, None] * step.mask
 
 

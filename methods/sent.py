@@ -17,9 +17,9 @@ CODE = "the authors' core_algos.py"
 class Sent(Method):
     """-r·A, without any clip, plus strength·|log π - log π_old| on a few of the tokens of low entropy.
 
-    Of low entropy is the `share` of the tokens with the lowest H; of these m tokens the max(1, floor(fraction·m)) with
-    the largest (A - mean A)·(log π - mean log π), means over them, have the strength coefficient·factor_high, those
-    with the smallest coefficient·factor_low. Entropy and log π are the current policy's.
+    Of low entropy is the `share` of the tokens with the lowest H, m tokens. Of these the max(1, floor(fraction·m)),
+    none if fraction is 0, with the largest (A - mean A)·(log π - mean log π), means over the m, have the strength
+    coefficient·factor_high, those with the smallest coefficient·factor_low. Entropy and log π are the current policy's.
     """
 
     paper = "Semantic and Token Entropy (SENT), arXiv 2512.04359; as low_entropy_kl_cov_v2 in the authors' code"
@@ -42,7 +42,7 @@ class Sent(Method):
 
         config, entropy, logp = self.config, batch.fresh["entropy"], batch.fresh["logp"]
         strength = batch.logp_old * 0
-        for mask in scope_masks(batch, config.scope):
+        for mask in scope_masks(batch, config.scope) if config.fraction > 0 else []:
             count = max(1, int(int(mask.sum()) * config.share))
             low = mask & (entropy <= entropy[mask].kthvalue(count).values)  # all that equal the last one
             covariances = token_covariances(batch, logp, low)

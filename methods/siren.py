@@ -55,11 +55,11 @@ class Siren(Method):
         return {"nucleus_entropy": partial(top_p_entropy, p=self.config.nucleus, include_crossing=False)}
 
     def _weights(self, entropy: Tensor, mask: Tensor) -> Tensor:
-        """Weight of each token in H̄, [B,T], sum 1; a response without a selected token is left out."""
+        """Weight of each token in H̄, [B,T]; a response without a selected token counts 0 and stays in the mean."""
         bound = entropy.masked_fill(~mask, float("nan")).nanquantile(self.config.quantile, dim=1, keepdim=True)
         selected = (mask & (entropy > bound)).to(entropy)
         counts = selected.sum(1, keepdim=True)
-        return selected / counts.clamp(min=1) / (counts > 0).sum().clamp(min=1)
+        return selected / counts.clamp(min=1) / len(mask)
 
     def before_updates(self, step: StepBatch) -> None:
         if self.state.anchor is None:
@@ -70,10 +70,12 @@ class Siren(Method):
         entropy = batch.fresh["nucleus_entropy"]
         weights = self._weights(entropy, batch.mask)
         mean = float((weights * entropy).sum())
-        # the square is a function of a minibatch mean: its slope becomes a constant factor, and the centre makes the
-        # regularizer's value, too, the square: 2·(H̄ - a)·(H̄ - (H̄ + a)/2) = (H̄ - a)²
-        factor = 2 * self.config.coefficient * (mean - self.state.anchor) * float(batch.mask.sum())
-        return {"factor": factor * weights, "centre": weights * 0 + (mean + self.state.anchor) / 2}
+        # the square is a function of a minibatch mean: its slope becomes a constant factor, and the offset makes the
+        # regularizer's value, too, the square: 2·(H̄ - a)·H̄ + (H̄ - a)² - 2·(H̄ - a)·H̄
+        distance = mean - self.state.anchor
+        factor = 2 * self.config.coefficient * distance * float(batch.mask.sum())
+        offset = self.config.coefficient * (distance**2 - 2 * distance * mean)
+        return {"factor": factor * weights, "offset": offset * batch.mask.to(weights)}
 
     def regularizer(self, tokens: TokenBatch) -> Tensor:
-        return tokens.extras["factor"] * (tokens.stats["nucleus_entropy"] - tokens.extras["centre"])
+        return tokens.extras["factor"] * tokens.stats["nucleus_entropy"] + tokens.extras["offset"]

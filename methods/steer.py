@@ -20,12 +20,13 @@ SMALLEST_PEAK = 0.02  # of the exponential map, as in the authors' code
 class Steer(Method):
     """The clipped surrogate times a weight that falls with |Ω|, the token's estimated change of entropy.
 
-    Ω = A/π_old·π·(1 - π)·(log π + H) under the current policy. `linear` maps the range of |Ω| onto
-    [weight_high, weight_low]; `exponential` is exp(-k·|Ω|), at least weight_low, with k = -log(weight_low) / max|Ω|.
+    Ω = A/π_old·π·(1 - π)·(log π + H_old), π the current and H_old the sampling policy's. `linear` maps the range of
+    |Ω| onto [weight_high, weight_low]; `exponential` is exp(-k·|Ω|), at least weight_low, with
+    k = -log(weight_low) / max|Ω|.
     """
 
     paper = "STEER, arXiv 2510.10150; formula as in the authors' compute_token_weights"
-    fresh = ("logp", "entropy")
+    fresh = ("logp",)
     neutral = {"weight_low": 1.0, "weight_high": 1.0}
     evidence = "code read"
 
@@ -64,4 +65,4 @@ def _entropy_change(batch: MiniBatch) -> Tensor:
     """|Ω| of every token, [B,T]."""
     probability = batch.fresh["logp"].exp().clamp(TINY, 1 - TINY)
     ratio = batch.advantages / batch.logp_old.exp().clamp(min=TINY)
-    return (ratio * probability * (1 - probability) * (probability.log() + batch.fresh["entropy"])).abs()
+    return (ratio * probability * (1 - probability) * (probability.log() + batch.entropy_old)).abs()

@@ -15,7 +15,8 @@ class TemperatureSchedule(Method):
     """Sampling and training at a temperature that moves; the loss is GRPO's.
 
     `constant`: [t]. `linear`: [first, last], from step 1 to the last step. `stepwise`: [t1, t2, …], each for an equal
-    share of the steps. `switch`: [cool, hot], hot after a step whose entropy was at or below `target_entropy`.
+    share of the steps. `switch`: [cool, hot], hot in the first step and after one whose entropy was at or below
+    `target_entropy`.
     """
 
     paper = "none of its own: constant and staged temperatures; the switch rule is AEPO's, arXiv 2510.08141"
@@ -41,6 +42,9 @@ class TemperatureSchedule(Method):
     @dataclass
     class State:
         entropy_is_low: bool = False
+
+    def initial_state(self) -> State:
+        return self.State(entropy_is_low=self.config.schedule == "switch")  # AEPO's first step is hot
 
     def sampling(self, progress: Progress) -> Mapping[str, float]:
         temperatures, schedule = self.config.temperatures, self.config.schedule

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrobench.api import Method, TokenBatch, setting
+from entrobench.api import Method, MiniBatch, TokenBatch, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,10 +16,12 @@ SMALLEST_RATIO = 1e-8  # TRL, after the authors' code
 
 
 class Vespo(Method):
-    """-sg(φ(w))·A·log π with φ(w) = w^k·exp(λ·(1 - w)), w = π(y)/π_old(y); k and λ by the sign of A; φ(1) = 1."""
+    """-sg(φ(w))·A·log π with φ(w) = w^k·exp(λ·(1 - w)), w = π(y)/π_old(y); k and λ by the sign of A; φ(1) = 1.
+
+    Where the study corrects the sampler's mismatch, its weights are factors of w.
+    """
 
     paper = "VESPO, arXiv 2602.10693; formula as in TRL's GRPOTrainer.get_gamma_weights"
-    provisional = "formula and constants read in TRL's implementation, not in the paper"
     inert_on_policy = True
     neutral = "none: the weight is a smooth function of the sequence's ratio"
     evidence = "text read"
@@ -30,9 +33,22 @@ class Vespo(Method):
         power_negative: float = setting(3.0, low=0.0, source="TRL vespo_k_neg 3.0")
         decay_negative: float = setting(2.0, low=1e-4, source="TRL vespo_lambda_neg 2.0, at least 1e-4")
 
+    @property
+    def owns_mismatch(self) -> bool:
+        return True
+
+    def select(self, batch: MiniBatch, rng: Callable[[int], Tensor]) -> Mapping[str, Tensor]:
+        from entrobench.objective import rollout_weights
+
+        if self.trainer.rollout_correction is None:
+            return {}
+        weights = rollout_weights(batch, self.trainer).clamp(min=SMALLEST_RATIO)
+        return {"log_rollout_weight": weights.log() * batch.mask}
+
     def token_loss(self, tokens: TokenBatch) -> Tensor:
         limit = self.trainer.log_ratio_clamp
         log_ratio = (tokens.logp - tokens.logp_old).detach().clamp(-limit, limit) * tokens.mask
+        log_ratio = log_ratio + tokens.extras.get("log_rollout_weight", 0.0)
         log_ratio = log_ratio.sum(1, keepdim=True).clamp(math.log(SMALLEST_RATIO), limit)
         positive = _gamma(log_ratio, self.config.power_positive, self.config.decay_positive)
         negative = _gamma(log_ratio, self.config.power_negative, self.config.decay_negative)

@@ -130,3 +130,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.chdir(tmp_path)
         yield server
+
+
+def pytest_report_header() -> str:
+    """Which of the CPU's instructions torch's kernels use here, on which rounding depends."""
+    import torch
+
+    return f"torch {torch.__version__}, CPU capability {torch.backends.cpu.get_cpu_capability()}"

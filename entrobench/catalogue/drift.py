@@ -43,7 +43,9 @@ class Quantity:
             return ""
         try:
             ratio = float(str(value)) / float(str(first))  # True and False are no numbers here
-        except ValueError:
+        except (ValueError, ZeroDivisionError):
+            return "differs"
+        if ratio <= 0:
             return "differs"
         return f"{ratio:.3g}x more" if ratio > 1 else f"{1 / ratio:.3g}x less"
 

@@ -28,6 +28,6 @@ def marks_of(use: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 def method_marks(config: RunConfig) -> list[str]:
     """The marks of a run; that a method is inert on policy counts only at one update per step."""
     marks = marks_of(config.method.use, config.method.values)
-    one_update = config.trainer.updates == 1
+    one_update = config.trainer.updates * config.trainer.epochs == 1
     inert = ["inert at 1 update per rollout"] if INERT in marks and one_update else []
     return [mark for mark in marks if mark != INERT] + inert

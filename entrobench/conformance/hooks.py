@@ -11,7 +11,7 @@ from entrobench.api import EVIDENCE, Method
 from entrobench.catalogue.registry import HOOKS, load_method
 from entrobench.errors import InputError, nearest
 
-from .rehearsal import SAME, Trace, rehearse
+from .rehearsal import Trace, rehearse
 from .subject import Point, Subject, verdict
 
 BASELINE = "grpo"  # the one method that changes nothing
@@ -48,7 +48,7 @@ def effect(subject: Subject, plain: Trace) -> Point:
     for values in _tried(subject):
         trace = rehearse(subject.make(**values)) if values else plain
         tried, difference = tried + 1, _difference(trace)
-        if not difference <= SAME:
+        if not difference <= baseline().rounding:
             where = ", ".join(f"{key}: {value}" for key, value in values.items()) or "its own settings"
             return Point(11, title, "pass", difference, f"under {where}")
     return Point(11, title, "fail", 0.0, f"all updates equal GRPO's under each of the {tried} settings tried")
@@ -64,7 +64,7 @@ def _difference(trace: Trace) -> float:
     """The largest difference of any gradient from GRPO's; infinite where the numbers of updates differ."""
     if len(trace.gradients) != len(baseline().gradients):
         return float("inf")
-    return dataclasses.replace(baseline(), state={}).difference(trace)
+    return baseline().difference(trace)
 
 
 def _tried(subject: Subject) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The points that every method is held to; `entrobench check-method NAME` prints them.
 
-Points 1, 2, 3, 6, 7 and 11 watch a rehearsal (whole steps in float64 on a tiny real model), point 4 runs the trainer
-itself.
+Points 1, 2, 3, 6, 7, 11 and 13 watch a rehearsal (whole steps in float64 on a tiny real model), points 4 and 12 (see
+`loop_points`) run the trainer itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import ast
 import dataclasses
 import io
 import shutil
-import tempfile
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator
@@ -25,40 +24,21 @@ import torch
 from torch import Tensor
 
 from entrobench.api import Method, TokenBatch
-from entrobench.catalogue.registry import method_infos
-from entrobench.config import Hardware, parse
+from entrobench.catalogue.registry import load_method, method_infos
+from entrobench.config import parse
 from entrobench.errors import InputError
 from entrobench.models.language_model import make_deterministic
 from entrobench.results import RESULTS
-from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
-from entrobench.training.assembly import assemble
-from entrobench.training.checkpoint import Position
 from entrobench.training.hook_checks import HookError
 from entrobench.training.micro_batches import ForwardLimits
-from entrobench.training.trainer import Trainer
 
-from .hooks import baseline, effect, names
-from .rehearsal import (
-    MINIBATCH,
-    SAME,
-    TRAINER,
-    VOCABULARY,
-    WHOLE,
-    Trace,
-    even_words,
-    largest,
-    padded,
-    rehearse,
-    reordered,
-    tiny_model,
-    tiny_tokenizer,
-)
+from .hooks import effect, names
+from .loop_points import idle_step, processes, resume
+from .rehearsal import MINIBATCH, VOCABULARY, WHOLE, Trace, largest, padded, rehearse, reordered
 from .subject import Point, Subject, subject_named, verdict
 from .watchers import Watch, cuts_graph
 
-NEUTRAL = 1e-14  # point 6; an entropy that is measured in the log-probability's pass adds in another order
 SLOPE = 1e-5  # point 5, relative; central differences with steps of 1e-6 reach about 1e-8
-START, SAVED_AT, LAST_STEP = 28, 32, 36  # point 4: around the longest default warm-up of a built-in method, 30 steps
 UNREASONED = Method.neutral
 
 
@@ -85,6 +65,8 @@ def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
             golden(subject, run_golden_tests),
             names(subject),
             effect(subject, plain),
+            idle_step(subject),
+            processes(subject, plain),
         ]
     except HookError as error:
         raise InputError(f"entrobench check-method: method {name!r}: {error}{_logged(name, error)}") from error
@@ -121,8 +103,8 @@ def micro_batches(subject: Subject, plain: Trace) -> Point:
     difference = largest([plain.difference(trace) for trace in traces])
     if subject.make().scope != "microbatch":
         note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"
-        return Point(1, title, verdict(difference <= SAME), difference, note)
-    if not difference <= SAME:
+        return Point(1, title, verdict(difference <= plain.rounding), difference, note)
+    if not difference <= plain.rounding:
         shares = [mean(map(_share, trace.gradients, plain.gradients)) for trace in traces]
         note = (
             "not invariant, as published (scope: microbatch); gradients differ from those of the whole minibatch, the "
@@ -140,69 +122,16 @@ def _share(gradient: Tensor, exact: Tensor) -> float:
 def padding(subject: Subject, plain: Trace) -> Point:
     """Point 2: more padding in L and T changes nothing."""
     difference = plain.difference(rehearse(subject.make(), WHOLE, padded, plain))
-    return Point(2, "padding changes nothing", verdict(difference <= SAME), difference, "3 more places in L and T")
+    return Point(
+        2, "padding changes nothing", verdict(difference <= plain.rounding), difference, "3 more places in L and T"
+    )
 
 
 def order(subject: Subject, plain: Trace) -> Point:
     """Point 3: the order of sequences inside a minibatch changes nothing."""
     difference = plain.difference(rehearse(subject.make(), WHOLE, reordered, plain))
     title = "order of sequences changes nothing"
-    return Point(3, title, verdict(difference <= SAME), difference, "within minibatches")
-
-
-def resume(subject: Subject) -> Point:
-    """Point 4: a run that is resumed from a checkpoint ends with the bits of the uninterrupted one."""
-    silence = io.StringIO()
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(silence), redirect_stderr(silence):
-        model_folder, data_folder = _trial_files(Path(folder))
-        arguments = (_trial_config(subject), Path(folder) / "run", model_folder, data_folder)
-        # the uninterrupted run leaves its checkpoint, from which the second goes on as after a kill
-        whole, resumed = (_trial_run(*arguments) for _ in range(2))
-    weights = zip(whole.parts.model.parameters(), resumed.parts.model.parameters(), strict=True)
-    difference = largest([(a - b).detach().abs().max() for a, b in weights])
-    state, again = (dataclasses.asdict(run.parts.method.state) for run in (whole, resumed))
-    same = difference == 0 and state == again and _losses(whole) == _losses(resumed)
-    title, moved = "resume equals the uninterrupted run", state != dataclasses.asdict(subject.make().state)
-    about = "no state" if not state else "its state moved" if moved else "its state did not move in this run"
-    note = f"trainer, step {SAVED_AT} of {LAST_STEP}; {about}" + ("" if state == again else f"; {state} but {again}")
-    return Point(4, title, verdict(same), difference, note)
-
-
-def _trial_run(config: RunConfig, folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
-    """Train from after step START, as if it were the first; from the checkpoint, where there is one."""
-    hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
-    identity = {"config_hash": config.hash, "method_source": config.method.use}
-    trainer = Trainer(assemble(config, folder, model_folder, data_folder, hardware, even_words), identity)
-    trainer.position = Position(START, batches=START)
-    trainer.run()
-    return trainer
-
-
-def _trial_config(subject: Subject) -> RunConfig:
-    return RunConfig(
-        model=RunModel("trial", ""),
-        dataset=RunDataset("trial", "", "{problem}"),
-        method=Variant(subject.name, subject.method_name, dict(subject.values)),
-        seed=0,
-        trainer=replace(TRAINER, steps=LAST_STEP),
-    )
-
-
-def _trial_files(folder: Path) -> tuple[Path, Path]:
-    """A model folder and a data folder for the trainer."""
-    from entrobench.data.datasets import prepare
-
-    model_folder, data_folder = folder / "model", folder / "data"
-    tiny_model().save_pretrained(model_folder)
-    tiny_tokenizer().save_pretrained(model_folder)
-    prepare("trial", {"kind": "chain", "chain": {"operations": 1}}, data_folder)
-    return model_folder, data_folder
-
-
-def _losses(trainer: Trainer) -> list[dict[str, float]]:
-    """The logged rows without times."""
-    rows = trainer.position.rows
-    return [{k: v for k, v in row.items() if k != "time" and not k.startswith("seconds_")} for row in rows]
+    return Point(3, title, verdict(difference <= plain.rounding), difference, "within minibatches")
 
 
 def slopes(subject: Subject, watch: Watch) -> Point:
@@ -273,9 +202,10 @@ def neutral(subject: Subject) -> Point:
         return Point(6, title, "fail", None, "declare `neutral`: settings that equal GRPO, or why there are none")
     if isinstance(declared, str):
         return Point(6, title, "skipped", None, declared)
-    ours = rehearse(subject.make(**declared))
-    difference = replace(baseline(), state={}).difference(ours)
-    return Point(6, title, verdict(difference <= NEUTRAL), difference, f"{dict(declared)}")
+    grpo = rehearse(Subject("grpo", load_method("grpo"), trainer=subject.trainer).make())
+    ours = rehearse(subject.make(**declared), leader=grpo)
+    difference = grpo.difference(ours)
+    return Point(6, title, verdict(difference <= grpo.rounding), difference, f"{dict(declared)}")
 
 
 def side_effects(watch: Watch) -> Point:

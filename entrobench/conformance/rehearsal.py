@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -18,9 +19,10 @@ import torch
 from torch import Tensor
 
 from entrobench.api import Method, Progress, TrainerConfig
+from entrobench.distributed.sharding import sum_gradients
 from entrobench.engines.rollout import Completion, Sampling
 from entrobench.training import hook_checks
-from entrobench.training.answers import Prompt, Sampler
+from entrobench.training.answers import Prompt, Reward, Sampler
 from entrobench.training.experience import Collector, Experience, minibatches
 from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.rows import summarise
@@ -35,7 +37,6 @@ PROMPT_LENGTHS = (2, 5, 3, 4)
 RESPONSE_LENGTHS = (3, 4, 7, 2, 5, 6, 2, 4, 6, 5, 3, 4)  # three answers a prompt, the end token included
 TRUNCATED = 2  # the answer that has no end token
 STEPS = (1, 400, 401)  # the first; and two late ones, past any warm-up, so that the last runs on an adapted state
-SAME = 1e-12  # float64: sums in another order, nothing more
 LEARNING_RATE = 0.2  # some ratios of the second updates leave the clip range; more would magnify rounding
 
 TRAINER = TrainerConfig(
@@ -60,14 +61,34 @@ class Trace:
 
     gradients: list[Tensor] = field(default_factory=list)
     before: list[Tensor] = field(default_factory=list)  # the weights from which each update starts
-    weights: Tensor = field(default_factory=lambda: torch.zeros(0))
-    state: dict[str, Any] = field(default_factory=dict)
+    ends: list[tuple[Tensor, dict[str, Any]]] = field(default_factory=list)  # weights and state after each step
+    terms: int = 1  # numbers that are added up for one of a gradient
 
     def difference(self, other: Trace) -> float:
         """Largest difference of any gradient, weight or number of the state."""
         pairs = [*zip(self.gradients, other.gradients, strict=True), (self.weights, other.weights)]
         numbers = [(self.state[k], other.state[k]) for k, v in self.state.items() if isinstance(v, (int, float))]
         return largest([(a - b).abs().max() for a, b in pairs] + [abs(float(a) - float(b)) for a, b in numbers])
+
+    @property
+    def rounding(self) -> float:
+        """How far two float64 evaluations of one update may lie apart: the bound of sums in another order.
+
+        Such a sum of n terms errs by at most n·u·Σ|terms|, u the unit roundoff; Σ|terms| is taken as the size of the
+        result, at least 1, with `terms` (tokens times vocabulary, the longest sum there is) for n.
+        """
+        size = largest([1.0, *(gradient.abs().max() for gradient in self.gradients)])
+        return self.terms * torch.finfo(torch.float64).eps * size
+
+    @property
+    def weights(self) -> Tensor:
+        """Those at the end."""
+        return self.ends[-1][0]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The method's at the end."""
+        return self.ends[-1][1]
 
 
 def largest(differences: Sequence[Tensor | float]) -> float:
@@ -100,14 +121,21 @@ class Replay:
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: str
     ) -> list[Completion]:
-        """The fixed answers, with rough log-probabilities in place of a rollout engine's."""
-        generator = random.Random("answers")
-        completions = []
-        for number, length in enumerate(RESPONSE_LENGTHS):
-            body = [generator.choice(BODY) for _ in range(length)]
-            tokens = body if number == TRUNCATED else [*body[:-1], END]
-            completions.append(Completion(tokens, [-3.0] * length, "length" if number == TRUNCATED else "stop"))
-        return completions
+        """The fixed answers; a rough log-probability stands for the rollout engine's own."""
+        names = [prompt.id for prompt in fixed_prompts()]
+        answers = fixed_answers()
+        return [answer for key in keys for answer in answers[names.index(key) * n : (names.index(key) + 1) * n]]
+
+
+def fixed_answers() -> list[Completion]:
+    """Answers of unequal length, as many to each prompt; all but one end by themselves."""
+    generator = random.Random("answers")
+    completions = []
+    for number, length in enumerate(RESPONSE_LENGTHS):
+        body = [generator.choice(BODY) for _ in range(length)]
+        tokens = body if number == TRUNCATED else [*body[:-1], END]
+        completions.append(Completion(tokens, [-3.0] * length, "length" if number == TRUNCATED else "stop"))
+    return completions
 
 
 def tiny_tokenizer() -> Any:
@@ -150,7 +178,12 @@ def tiny_model() -> Any:
 
 
 def exact_model() -> Any:
-    """The tiny model in float64 throughout: transformers' norms would round to float32 inside."""
+    """A new tiny model in float64 throughout: transformers' norms would round to float32 inside."""
+    return copy.deepcopy(_exact_model())
+
+
+@functools.cache
+def _exact_model() -> Any:
     from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
     model = tiny_model().double()
@@ -184,6 +217,7 @@ def padded(experience: Experience) -> Experience:
 def reordered(experience: Experience) -> Experience:
     """The experience with the sequences of each minibatch in another order."""
     order = torch.cat([torch.tensor([4, 0, 5, 2, 1, 3]) + start for start in range(0, len(experience.keys), MINIBATCH)])
+    order = order[order < len(experience.keys)]  # dynamic sampling may leave fewer
     return _changed(experience, lambda t: t[order], [experience.keys[row] for row in order.tolist()])
 
 
@@ -206,26 +240,30 @@ def rehearse(
     limits: ForwardLimits = WHOLE,
     rearrange: Callable[[Experience], Experience] = unchanged,
     leader: Trace | None = None,
+    reward: Reward = even_words,
 ) -> Trace:
     """Take a new method through the steps of `STEPS`, two updates each, as the trainer does.
 
-    With a leader every update starts from the leader's weights, so that single updates are compared, and not how
-    training magnifies rounding. The optimizer is plain gradient descent, since Adam divides by the gradient's own size.
+    The settings of the study are the method's `trainer`. With a leader every update starts from the leader's weights:
+    what is compared is one update, and not how training magnifies rounding. The optimizer is plain gradient descent,
+    for Adam divides by the gradient's own size.
     """
     model, trace = exact_model(), Trace()
-    reference = copy.deepcopy(model) if method.reference else None
+    reference = copy.deepcopy(model) if method.uses_reference else None
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    sampler = Sampler(tiny_tokenizer(), Replay(), even_words, TRAINER, "rehearsal/0", limits.ranks)
+    config = method.trainer
+    sampler = Sampler(tiny_tokenizer(), Replay(), reward, config, "rehearsal/0", limits.ranks)
     collector = Collector(model, sampler, method, limits)
     for step in STEPS:
         _follow(leader, trace, model)
-        temperature = hook_checks.temperature(method, Progress(step, TRAINER.steps))
+        temperature = hook_checks.temperature(method, Progress(step, config.steps))
         experience = rearrange(collector.collect(fixed_prompts(), step, temperature, reference))
         made = len(trace.gradients)
         measures = _updates(method, model, optimizer, experience, limits, trace, leader)
-        hook_checks.after_step(method, summarise(experience, measures, len(trace.gradients) - made, TRAINER))
-    trace.weights = _flat(model)
-    trace.state = dataclasses.asdict(method.state)
+        if len(trace.gradients) > made:
+            hook_checks.after_step(method, summarise(experience, measures, len(trace.gradients) - made, config))
+        trace.ends.append((_flat(model), dataclasses.asdict(method.state)))
+    trace.terms = int(experience.batch.mask.sum()) * len(VOCABULARY)
     return trace
 
 
@@ -240,12 +278,13 @@ def _updates(
 ) -> Measures:
     """The updates of one step, clipped as the trainer clips them; traces the gradient of each before that."""
     measures = Measures()
-    for part in minibatches(method, experience, TRAINER.updates, limits):
+    for part in minibatches(method, experience, limits):
         _follow(leader, trace, model)
         trace.before.append(_flat(model))
         measures.include(accumulate_gradients(method, model, *part, limits, Tensor.backward))
+        sum_gradients(model.parameters(), limits.ranks)
         trace.gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
-        torch.nn.utils.clip_grad_norm_(model.parameters(), TRAINER.grad_clip)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), method.trainer.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
     return measures
@@ -253,7 +292,7 @@ def _updates(
 
 def _follow(leader: Trace | None, trace: Trace, model: Any) -> None:
     """Take over the weights from which the leader's next update started."""
-    if leader is not None:
+    if leader is not None and len(trace.gradients) < len(leader.before):
         weights = leader.before[len(trace.gradients)].clone()  # the parameters become views of it
         torch.nn.utils.vector_to_parameters(weights, model.parameters())
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from entrobench.api import Method
+from entrobench.api import Method, TrainerConfig
 from entrobench.catalogue.registry import load_method
 from entrobench.catalogue.variants import resolve
 from entrobench.config import parse
@@ -34,6 +34,7 @@ class Subject:
     method_class: type[Method]
     use: str = ""  # the registered method, where `name` is a variant of it
     values: Mapping[str, Any] = field(default_factory=dict)
+    trainer: TrainerConfig = TRAINER  # the settings of the study
 
     @property
     def method_name(self) -> str:
@@ -42,12 +43,12 @@ class Subject:
     def make(self, **values: Any) -> Method:
         """A new instance with its own settings, or these instead."""
         config = parse(self.method_class.Config, {**self.values, **values}, f"method {self.name}")
-        return hook_checks.build(self.method_class, config, TRAINER)
+        return hook_checks.build(self.method_class, config, self.trainer)
 
     @property
     def contract(self) -> tuple[Any, ...]:
         """What its values ask of the trainer: a variant with another contract is checked by itself."""
-        names = ("fresh", "scope", "divisor", "loss_agg", "regularizer_agg", "reference_reset_every")
+        names = ("fresh", "scope", "divisor", "loss_agg", "regularizer_agg", "reference_reset_every", "fresh_optimizer")
         return tuple(getattr(self.make(), name) for name in names)
 
 

@@ -41,6 +41,11 @@ def training_tokens(trainer: TrainerConfig) -> int:
     return batches * trainer.prompts * trainer.group_size * trainer.max_response_tokens
 
 
+def training_share(trainer: TrainerConfig) -> float:
+    """What a sampled token costs beside one of a single epoch: 4P for sampling and recording, 6P for each epoch."""
+    return (4 + 6 * trainer.epochs) / 10
+
+
 def cost(sizes: ModelSizes, tokens: int, share: float = 1.0) -> Cost:
     """Seconds for that many response tokens, each at the share `share` of a training token's cost."""
     count = parameters(sizes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from entrobench.catalogue.registry import load_method
 from entrobench.data.fetch import UNKNOWN
 from entrobench.data.hub import ModelSizes
-from entrobench.models.cost import SAMPLED_SHARE, SPREAD, cost, training_tokens
+from entrobench.models.cost import SAMPLED_SHARE, SPREAD, cost, training_share, training_tokens
 from entrobench.models.footprint import GIB, Peak, parameters, peak_memory, refuse_too_small
 from entrobench.models.model_recipes import sizes_of_recipe
 from entrobench.provenance import made_otherwise
@@ -130,7 +130,10 @@ def _rows(study: Study, dataset: str, split: str) -> int | None:
 
 
 def _hours(study: Study, sizes: Mapping[str, ModelSizes], tokens: Mapping[str, int]) -> dict[str, float]:
-    costs = [cost(sizes[run.model], training_tokens(run.config.trainer)) for run in study.runs]
+    costs = [
+        cost(sizes[run.model], training_tokens(run.config.trainer), training_share(run.config.trainer))
+        for run in study.runs
+    ]
     costs += [cost(sizes[model], tokens.get(model, 0), SAMPLED_SHARE) for model in _answering(study)]
     devices = dict.fromkeys(found.device for found in costs)
     return {name: sum(found.seconds for found in costs if found.device == name) / 3600 for name in devices}
@@ -139,12 +142,12 @@ def _hours(study: Study, sizes: Mapping[str, ModelSizes], tokens: Mapping[str, i
 def _needs(study: Study, sizes: Mapping[str, ModelSizes]) -> list[Need]:
     groups: dict[tuple[str, str, bool], list[Run]] = {}
     for run in study.runs:
-        reference = bool(load_method(run.config.method.use).reference)
+        reference = bool(load_method(run.config.method.use).reference or run.config.trainer.kl_reward)
         groups.setdefault((run.model, run.setting, reference), []).append(run)
     needs = []
     for (model, setting, reference), runs in groups.items():
         trainer = runs[0].config.trainer
-        found = cost(sizes[model], training_tokens(trainer))
+        found = cost(sizes[model], training_tokens(trainer), training_share(trainer))
         small = found.device == "CPU core"
         peak = None if small else peak_memory(sizes[model], trainer, runs[0].hardware, reference)
         needs.append(Need(model, setting, len(runs), found.seconds / 3600, found.device, peak))

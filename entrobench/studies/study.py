@@ -262,7 +262,8 @@ def _warnings(runs: list[Run], path: Path) -> list[str]:
     idle = {
         run.method
         for run in runs
-        if run.config.trainer.updates == 1 and variants.inert_on_policy(run.config.method.use)
+        if run.config.trainer.updates * run.config.trainer.epochs == 1
+        and variants.inert_on_policy(run.config.method.use)
     }
     one_update = "makes one update per step, where policy and sampling policy agree"
     return [f"{path}: {method} does nothing here: trainer.updates 1 {one_update}" for method in sorted(idle)]

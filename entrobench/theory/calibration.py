@@ -78,7 +78,8 @@ def paired_interval(differences: Floats) -> tuple[float, float, float]:
 
 def closest(found: DataFrame) -> int:
     """The construction with the least distance; of equals the first."""
-    return int(found.loc[found["distance"].idxmin(), "construction"])
+    nearest = found.iloc[int(found["distance"].to_numpy().argmin())]
+    return int(nearest["construction"])
 
 
 def cells(curves: DataFrame, study: TheoryStudy) -> DataFrame:

@@ -96,7 +96,7 @@ def _inner(construction: Construction, present: Floats, own: Floats, last: bool)
 def middles() -> Floats:
     """Where the levels of the first logits lie, in standard deviations."""
     number = round(LARGEST / WIDTH)
-    return WIDTH * numpy.arange(-number, number + 1)
+    return (WIDTH * numpy.arange(-number, number + 1)).astype(numpy.float64)
 
 
 def histogram(actions: int) -> Floats:

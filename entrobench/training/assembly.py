@@ -78,7 +78,7 @@ def assemble(
     method = build_method(config.method, trainer, f"{folder}/config.json: method")
     tokenizer = load_tokenizer(model_folder)
     model = load_model(model_folder, accelerator.device)
-    reference = copy.deepcopy(model).requires_grad_(False) if method.reference else None
+    reference = copy.deepcopy(model).requires_grad_(False) if method.uses_reference else None
     if hardware.activation_checkpointing:
         recompute_layers(model)
     prompts = load_prompts(data_folder, tokenizer, config.dataset.prompt, trainer)

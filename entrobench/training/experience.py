@@ -15,7 +15,7 @@ from entrobench.config import TrainerConfig
 from entrobench.distributed.sharding import Whole, whole_weights
 from entrobench.entropy.logits import TokenStat, entropy
 from entrobench.errors import InputError
-from entrobench.objective import rollout_weights
+from entrobench.objective import kl_estimate, rollout_weights
 from entrobench.run_config import RunConfig
 
 from . import hook_checks
@@ -23,7 +23,7 @@ from .answers import Answer, Prompt, Sampled, Sampler, reward_of
 from .clamp_diagnostics import ClampDiagnostic
 from .forward import Sequences, frozen_forward, pack
 from .micro_batches import ForwardLimits
-from .update import keyed_generator, minibatch_of
+from .update import keyed_generator, minibatch_of, step_rows
 
 
 @dataclass(frozen=True)
@@ -56,25 +56,51 @@ def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, stream: str, 
 
 
 def minibatches(
-    method: Method, experience: Experience, updates: int, limits: ForwardLimits
+    method: Method, experience: Experience, limits: ForwardLimits
 ) -> Iterator[tuple[MiniBatch, Sequences, list[str]]]:
     """Cut a step into its updates; yields the records, the sequences and their keys of each, without dropped sequences.
 
-    First calls the method's `keep`, `advantages` and `before_updates`, once. Skips an update of which no sequence is
-    left, and all updates where dynamic sampling found no group to train on.
+    First calls the method's `keep`, `advantages` and `before_updates`, once; the latter two not where nothing is left
+    to train on, because the method drops all or dynamic sampling found no mixed group. With several epochs the same
+    cuts come again; updates are counted on, so that only the very first is on policy.
     """
-    batch = experience.batch
-    keep, advantages = hook_checks.keep(method, batch), hook_checks.advantages(method, batch)
+    batch, config = experience.batch, method.trainer
+    parts = update_rows(batch, _kept(method, experience), config)
+    if not parts:
+        return
+    advantages = _advantages(method, batch)
     hook_checks.before_updates(method, batch)
-    keep = keep & experience.sampled.trainable
-    made = 0  # the first update that is made is update 0, for it is on policy
-    for rows in torch.arange(len(keep), device=keep.device).chunk(updates):
-        rows = rows[keep[rows]]
-        if bool(batch.mask[rows].any()):
-            keys = [experience.keys[row] for row in rows.tolist()]
-            sequences = experience.sequences.rows(rows)
-            yield minibatch_of(batch, advantages, rows, made, limits.numbers(sequences.lengths)), sequences, keys
-            made += 1
+    for number, rows in enumerate(parts * config.epochs):
+        keys = [experience.keys[row] for row in rows.tolist()]
+        sequences = experience.sequences.rows(rows)
+        yield minibatch_of(batch, advantages, rows, number, limits.numbers(sequences.lengths)), sequences, keys
+
+
+def _kept(method: Method, experience: Experience) -> Tensor:
+    """The sequences that are trained on, [S] bool."""
+    keep = hook_checks.keep(method, experience.batch) & experience.sampled.trainable
+    return keep if method.trainer.mask_truncated == "none" else keep & ~experience.batch.truncated
+
+
+def _advantages(method: Method, batch: StepBatch) -> Tensor:
+    """The method's advantages, [S,T]; where truncated answers are no part of their group, of the others among them."""
+    rows = (~batch.truncated).nonzero()[:, 0]
+    if method.trainer.mask_truncated != "group" or len(rows) == len(batch.truncated):
+        return hook_checks.advantages(method, batch)
+    others = hook_checks.advantages(method, step_rows(batch, rows))
+    return others.new_zeros(batch.mask.shape).index_copy(0, rows, others)
+
+
+def update_rows(batch: StepBatch, keep: Tensor, config: TrainerConfig) -> list[Tensor]:
+    """The rows of each update: whole groups, spread evenly, over as many updates as the groups that are left fill.
+
+    Where less is left than was planned, max(1, round(left / planned size of an update)) updates are made: each weighs
+    the same in training, so none may be a small rest.
+    """
+    groups = batch.group[keep].unique()
+    count = max(1, round(len(groups) * config.updates / config.prompts))
+    parts = [(torch.isin(batch.group, part) & keep).nonzero()[:, 0] for part in groups.tensor_split(count)]
+    return [rows for rows in parts if bool(batch.mask[rows].any())]
 
 
 class Collector:
@@ -139,8 +165,10 @@ class Collector:
             )
         mismatches = {"rollout_mismatch": mismatch}
         if self.config.rollout_correction is not None:
-            weights = rollout_weights(batch, self.config.rollout_correction)[batch.mask]
+            weights = rollout_weights(batch, self.config)[batch.mask]
             mismatches |= {"rollout_weight": float(weights.mean()), "rollout_weight_max": float(weights.max())}
+            if not self.config.rollout_mode.endswith("truncate"):
+                mismatches["rollout_masked"] = float((weights == 0).double().mean())
         return mismatches
 
     def _records(self, sequences: Sequences, temperature: float, reference: Any | None) -> tuple[dict[str, Any], float]:
@@ -179,10 +207,14 @@ class Collector:
         count = len(answers) // self.config.group_size
         group = torch.arange(count, device=like.device).repeat_interleave(self.config.group_size)
         correct = column(float(answer.verdict.correct) for answer in answers)
+        rewards = column(reward_of(answer, self.config) for answer in answers)
+        if self.config.kl_reward:
+            distances = kl_estimate(like - records["logp_ref"], self.config.kl_reward_estimator) * sequences.mask
+            rewards -= self.config.kl_reward * distances.sum(1)
         logp_rollout = torch.zeros_like(like)
         logp_rollout[sequences.mask] = column(logp for answer in answers for logp in answer.completion.logps)
         return StepBatch(
-            rewards=column(reward_of(answer, self.config) for answer in answers),
+            rewards=rewards,
             group=group,
             pass_rate=correct.view(count, -1).mean(1)[group],
             truncated=column((answer.completion.finish == "length" for answer in answers), dtype=torch.bool),

@@ -81,13 +81,12 @@ def frozen_forward(
     own: list[int] = []
     pieces: dict[str, list[Tensor]] = {}
     for rows in limits.own_micro_batches(sequences.lengths):
-        # where weights are sharded, a process without rows still takes part in gathering them
+        # a process without rows still takes part: in gathering sharded weights, and in putting the results together
         index = torch.tensor(rows or [0], device=sequences.tokens.device)
-        wanted = stats if rows else {}
-        logp, values = token_forward(model, sequences.rows(index), wanted, temperature, limits.head_chunk)
+        logp, values = token_forward(model, sequences.rows(index), stats, temperature, limits.head_chunk)
         own += rows
-        for name, value in {LOGP: logp, **values}.items() if rows else ():
-            pieces.setdefault(name, []).append(value)
+        for name, value in {LOGP: logp, **values}.items():
+            pieces.setdefault(name, []).append(value[: len(rows)])
     place = torch.tensor(own, dtype=torch.long, device=sequences.tokens.device)
     whole = {name: limits.ranks.gather_rows(torch.cat(p), place, len(sequences.mask)) for name, p in pieces.items()}
     return whole.pop(LOGP), whole

@@ -71,6 +71,12 @@ def temperature(method: Method, progress: Progress) -> float:
     return float(value)
 
 
+def renews_reference(method: Method, progress: Progress) -> bool:
+    """What `renews_reference` says."""
+    with inside(type(method), "renews_reference"):
+        return bool(method.renews_reference(progress))
+
+
 def keep(method: Method, step: StepBatch) -> Tensor:
     """The result of `keep`, [S] bool."""
     with inside(type(method), "keep"):

@@ -25,6 +25,6 @@ def check_machine(config: RunConfig, folder: Path, model_folder: Path, hardware:
     check_engine(config.trainer.engine, where)
     device = resolve_device(hardware.device)
     if device.type == "cuda":
-        reference = bool(load_method(config.method.use, where).reference)
+        reference = bool(load_method(config.method.use, where).reference or config.trainer.kl_reward)
         peak = peak_memory(sizes_in(model_folder), config.trainer, hardware, reference)
         refuse_too_small(peak, torch.cuda.mem_get_info(device)[1], where)

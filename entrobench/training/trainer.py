@@ -121,7 +121,8 @@ class Trainer:
             experience = parts.collector.collect(next(batches), step, temperature, parts.reference, batches)
         updates = self._updates(experience)
         summary = summarise(experience, updates.measures, len(updates.norms), parts.config)
-        hook_checks.after_step(parts.method, summary)
+        if updates.norms:  # without an update there is nothing to react to
+            hook_checks.after_step(parts.method, summary)
         row = step_row(parts, experience, updates, summary)
         device = sum(value for name, value in row.items() if name.startswith("seconds_"))
         if parts.accelerator.device.type == "cpu":  # where other load stretches the clock, but not CPU seconds
@@ -138,7 +139,7 @@ class Trainer:
         """Make the step's optimizer updates."""
         parts, begun = self.parts, time.perf_counter()
         measures, norms = Measures(), []
-        for part in minibatches(parts.method, experience, parts.config.updates, parts.limits):
+        for part in minibatches(parts.method, experience, parts.limits):
             with parts.accelerator.autocast():  # one context an update: it caches casts of the weights
                 backward = parts.accelerator.backward
                 measures.include(accumulate_gradients(parts.method, parts.model, *part, parts.limits, backward))
@@ -166,9 +167,12 @@ class Trainer:
 
     def _reset_reference(self) -> None:
         parts, step = self.parts, self.position.step
-        every = parts.method.reference_reset_every
-        if parts.reference is not None and every and step > 1 and (step - 1) % every == 0:
+        if parts.reference is None or step == 1:
+            return
+        if hook_checks.renews_reference(parts.method, Progress(step, parts.config.steps)):
             restore_model(parts.reference, model_tensors(parts.model))
+            if parts.method.fresh_optimizer:
+                parts.optimizer.state.clear()
 
     def save_weights(self, folder: Path) -> None:
         """Write the weights and the tokenizer in the usual format, whole or not at all."""

@@ -18,11 +18,13 @@ from torch import Tensor
 from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch
 from entrobench.distributed.ranks import Ranks
 from entrobench.entropy.logits import entropy
-from entrobench.objective import rollout_weights, token_weights
+from entrobench.objective import off_policy_kept, rollout_weights, token_weights
 
 from . import hook_checks
 from .forward import Sequences, frozen_forward, token_forward
 from .micro_batches import ForwardLimits
+
+LARGEST_BELOW_ONE = numpy.nextafter(numpy.float32(1), numpy.float32(0))
 
 
 @dataclass
@@ -57,18 +59,18 @@ class Measures:
         return self.sums.get(name, 0.0) / max(self.tokens, 1.0)
 
 
+def step_rows(step: StepBatch, rows: Tensor) -> StepBatch:
+    """The step's records of these sequences alone."""
+    sliced: dict[str, Any] = {name: value[rows] for name, value in vars(step).items() if isinstance(value, Tensor)}
+    return replace(step, **sliced, stats_old={name: value[rows] for name, value in step.stats_old.items()})
+
+
 def minibatch_of(
     step: StepBatch, advantages: Tensor, rows: Tensor, update: int, micro_batch: Sequence[int]
 ) -> MiniBatch:
     """Slice the step's records to these rows; `micro_batch` is the number of each row's."""
-    sliced: dict[str, Any] = {
-        name: value[rows] if isinstance(value, Tensor) else value
-        for name, value in vars(step).items()
-        if name != "stats_old"
-    }
     return MiniBatch(
-        **sliced,
-        stats_old={name: value[rows] for name, value in step.stats_old.items()},
+        **vars(step_rows(step, rows)),
         advantages=advantages[rows],
         fresh={},
         micro_batch=torch.tensor(micro_batch, device=rows.device),
@@ -97,7 +99,8 @@ def keyed_uniforms(
 
     def draw_numbers(draw: int) -> Tensor:
         rows = [keyed_generator(f"{key}/{step}/{update}/{draw}").random(shape[1]) for key in keys]
-        return torch.from_numpy(numpy.asarray(rows, dtype=numpy.float32).reshape(shape)).to(device)
+        numbers = numpy.asarray(rows, dtype=numpy.float32).reshape(shape)  # which rounds some up to 1
+        return torch.from_numpy(numpy.minimum(numbers, LARGEST_BELOW_ONE)).to(device)
 
     return draw_numbers
 
@@ -134,15 +137,19 @@ def accumulate_gradients(
             backward(tokens.logp.sum() * 0)
             continue
         token_loss, regularizer = hook_checks.token_loss(method, tokens), hook_checks.regularizer(method, tokens)
+        if method.trainer.off_policy_mask is not None:
+            assert batch.logp_rollout is not None, "the engine reports log-probabilities"
+            token_loss = token_loss * off_policy_kept(tokens, batch.logp_rollout[rows], method.trainer.off_policy_mask)
         policy_loss = (token_loss * policy_weights[rows]).sum()
         regularizer_loss = None if regularizer is None else (regularizer * regularizer_weights[rows]).sum()
         loss = policy_loss if regularizer_loss is None else policy_loss + regularizer_loss
         if not math.isfinite(loss.item()):
             hook_checks.raise_non_finite(tokens, token_loss, regularizer)
+        clipped = clipped_tokens(token_loss, tokens)
         backward(loss)
         measures.policy_loss += policy_loss.item()
         measures.regularizer_loss += 0.0 if regularizer_loss is None else regularizer_loss.item()
-        _measure(measures, tokens, method)
+        _measure(measures, tokens, clipped)
     measures.sum_over_ranks(limits.ranks, batch.mask.device)
     return measures
 
@@ -159,9 +166,8 @@ def divisor_weights(method: Method, batch: MiniBatch, extras: dict[str, Tensor])
     longest = method.trainer.max_response_tokens
     policy = token_weights(counted, method.loss_agg or method.trainer.loss_agg, longest)
     regularizer = token_weights(batch.mask, method.regularizer_agg or "token-mean", longest)
-    cap = method.trainer.rollout_correction
-    if cap is not None:
-        policy = policy * rollout_weights(batch, cap)
+    if method.trainer.rollout_correction is not None and not method.owns_mismatch:
+        policy = policy * rollout_weights(batch, method.trainer)
     dtype = batch.logp_old.dtype
     return policy.to(dtype), regularizer.to(dtype)
 
@@ -189,14 +195,24 @@ def _token_batch(
     )
 
 
+def clipped_tokens(token_loss: Tensor, tokens: TokenBatch) -> Tensor:
+    """Tokens of the mask whose policy loss is not 0 and yet has no gradient by log π, [b,T] bool.
+
+    So any method's clip is counted as it acts, token by token or sequence by sequence, without being declared. Tokens
+    that a selection leaves out have a loss of 0.
+    """
+    if not token_loss.requires_grad:
+        return torch.zeros_like(tokens.mask)
+    slopes = torch.autograd.grad(token_loss.sum(), tokens.logp, retain_graph=True, materialize_grads=True)[0]
+    return tokens.mask & (token_loss.detach() != 0) & (slopes == 0)
+
+
 @torch.no_grad()
-def _measure(measures: Measures, tokens: TokenBatch, method: Method) -> None:
+def _measure(measures: Measures, tokens: TokenBatch, clipped: Tensor) -> None:
     mask, advantages = tokens.mask, tokens.advantages
-    log_ratio = tokens.logp - tokens.logp_old
-    ratio = log_ratio.exp()
-    measures.add("kl", -float(log_ratio[mask].sum()))
-    measures.add("clip_low", float(((ratio < 1 - method.trainer.clip_low) & (advantages < 0) & mask).sum()))
-    measures.add("clip_high", float(((ratio > 1 + method.trainer.clip_high) & (advantages > 0) & mask).sum()))
+    measures.add("kl", -float((tokens.logp - tokens.logp_old)[mask].sum()))
+    measures.add("clip_low", float((clipped & (advantages < 0)).sum()))
+    measures.add("clip_high", float((clipped & (advantages > 0)).sum()))
     for name, value in tokens.stats.items():
         total = float(value[mask].sum())
         if not math.isfinite(total):

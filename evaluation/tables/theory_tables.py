@@ -108,8 +108,8 @@ def order_table(found: DataFrame) -> Table:
 def order_counts(found: DataFrame) -> list[tuple[int, dict[str, int]]]:
     """(number of optimal actions, {order: constructions}), the largest number first."""
     return [
-        (int(optimal), {name: int((own["order"] == name).sum()) for name in ORDERS})
-        for optimal, own in sorted(found.groupby("optimal"), reverse=True, key=lambda item: item[0])
+        (optimal, {name: int(((found["optimal"] == optimal) & (found["order"] == name)).sum()) for name in ORDERS})
+        for optimal in sorted({int(value) for value in found["optimal"]}, reverse=True)
     ]
 
 

@@ -153,7 +153,7 @@ def _one_gradient(made: Any, experience: Any) -> tuple[torch.Tensor, torch.Tenso
     from entrobench.training.update import accumulate_gradients
 
     logp, _ = frozen_forward(made.parts.model, experience.sequences, {}, 1.0, made.parts.limits)
-    part = next(minibatches(made.parts.method, experience, made.parts.config.updates, made.parts.limits))
+    part = next(minibatches(made.parts.method, experience, made.parts.limits))
     accumulate_gradients(made.parts.method, made.parts.model, *part, made.parts.limits, made.parts.accelerator.backward)
     gradient = torch.cat([weight.grad.flatten() for weight in made.parts.model.parameters()])
     return logp.cpu(), gradient.cpu()

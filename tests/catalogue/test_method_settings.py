@@ -17,8 +17,16 @@ from entrobench.errors import InputError
         ("clip_cov", {"covariance_low": 5.0}, r"covariance_low \(5.0\) must be below covariance_high \(5.0\)"),
         ("entrocraft", {"low_start": 0.8}, r"low_start \(0.8\) is above high_start \(0.7\)"),
         ("entrocraft", {"high_end": 0.1}, r"low_end \(0.4\) is above high_end \(0.1\)"),
-        ("magic", {"coefficient": 0.1}, r"coefficient \(0.1\) is outside its box \[0.0, 0.005\]"),
-        ("magic", {"coefficient_low": 0.1}, r"coefficient_low \(0.1\) is above coefficient_high \(0.005\)"),
+        (
+            "magic",
+            {"coefficient": 0.1, "coefficient_high": 0.005},
+            r"coefficient \(0.1\) is outside its box \[0.0, 0.005\]",
+        ),
+        (
+            "magic",
+            {"coefficient_low": 0.1, "coefficient_high": 0.005},
+            r"coefficient_low \(0.1\) is above coefficient_high \(0.005\)",
+        ),
         ("siren", {"quantile": 1.0}, "nucleus must be above 0 and quantile below 1"),
         ("siren", {"nucleus": 0.0}, "nucleus must be above 0 and quantile below 1"),
     ],

@@ -39,6 +39,7 @@ def test_description_agrees_with_the_loaded_class() -> None:
 
 def test_hooks_are_those_of_the_protocol() -> None:
     assert HOOKS == [
+        "renews_reference",
         "sampling",
         "keep",
         "advantages",

@@ -11,7 +11,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from entrobench.api import Method, MiniBatch, StepBatch, StepSummary, TokenBatch, setting
+from entrobench.api import Method, MiniBatch, Progress, StepBatch, StepSummary, TokenBatch, setting
 
 
 class ThresholdPerMicroBatch(Method):
@@ -90,6 +90,20 @@ class ForgetsItsState(Method):
         self.coefficient += 0.01
 
 
+class CountsSteps(Method):
+    """Moves its state where nothing is learnt, too."""
+
+    neutral = "a fixture"
+
+    @dataclass
+    class State:
+        steps: int = 0
+
+    def sampling(self, progress: Progress) -> Mapping[str, float]:
+        self.state.steps += 1
+        return super().sampling(progress)
+
+
 class _Doubled(torch.autograd.Function):
     """The square, with twice its slope."""
 
@@ -137,7 +151,7 @@ class StopsGradient(Method):
 class NotNeutral(Method):
     """Its neutral settings leave a trace."""
 
-    neutral = {"coefficient": 1e-12}
+    neutral = {"coefficient": 1e-10}
 
     @dataclass(frozen=True)
     class Config:

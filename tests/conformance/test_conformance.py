@@ -41,16 +41,16 @@ def with_another_contract() -> list[str]:
 def test_every_method_passes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     points = check_method(name)
-    assert [found.number for found in points] == list(range(1, 12))
+    assert [found.number for found in points] == list(range(1, 14))
     assert not [found for found in points if found.outcome == "fail"]
     published = subject_named(name).make().scope == "microbatch"
-    assert [found.number for found in points if found.outcome == "expected"] == [1] * published
+    assert [found.number for found in points if found.outcome == "expected"] == [1, 13] * published
     assert points[8].outcome == "pass", "a built-in method has golden numbers"
 
 
 def test_a_third_partys_method_passes(plug_in: Path) -> None:
     points = check_method("length_bonus")
-    assert [found.outcome for found in points] == ["pass"] * 8 + ["skipped", "pass", "pass"]
+    assert [found.outcome for found in points] == ["pass"] * 8 + ["skipped"] + ["pass"] * 4
     with pytest.raises(InputError, match="a_module_that_nobody_has"):
         check_method("broken_example")
 
@@ -70,7 +70,7 @@ def point(number: int, method_class: type[Method]) -> Point:
         watch = Watch(under_test.make())
         rehearse(watch.method)
         return points.side_effects(watch) if number == 7 else points.slopes(under_test, watch)
-    functions = {1: points.micro_batches, 2: points.padding, 3: points.order}
+    functions = {1: points.micro_batches, 2: points.padding, 3: points.order, 13: points.processes}
     return functions[number](under_test, rehearse(under_test.make()))
 
 
@@ -83,7 +83,7 @@ def point(number: int, method_class: type[Method]) -> Point:
         ("FavoursTheFirst", 3, "within minibatches"),
         ("WrongSlope", 5, "wrong: token_stats[square]"),
         ("WrongSlopeOfLoss", 5, "wrong: token_loss by logp"),
-        ("NotNeutral", 6, "1e-12"),
+        ("NotNeutral", 6, "1e-10"),
         ("SaysNothing", 6, "declare `neutral`"),
         ("MutatesAdvantages", 7, "select changes advantages"),
         ("MutatesLogits", 7, "token_stats[peak] changes its logits"),
@@ -91,6 +91,7 @@ def point(number: int, method_class: type[Method]) -> Point:
         ("DrawsFromNumpy", 7, "keep draws from numpy's global generator"),
         ("DrawsFromPython", 7, "before_updates draws from random's global generator"),
         ("AcceptsAnything", 8, "accepted anything"),
+        ("ThresholdPerMicroBatch", 13, "sequences shared"),
     ],
 )
 def test_a_broken_method_fails_its_point(name: str, number: int, note: str) -> None:
@@ -101,7 +102,7 @@ def test_a_broken_method_fails_its_point(name: str, number: int, note: str) -> N
 
 @pytest.mark.parametrize("name", ["KeyedDraws", "UsesEverything"])
 def test_a_right_method_passes(name: str) -> None:
-    for number in (1, 2, 3, 5, 6, 7, 8):
+    for number in (1, 2, 3, 5, 6, 7, 8, 13):
         found = point(number, getattr(broken_methods, name))
         assert found.outcome == "pass", found
 
@@ -134,6 +135,13 @@ def test_a_forgotten_state_fails_resume(monkeypatch: pytest.MonkeyPatch) -> None
     assert points[3].difference is not None
     assert points[3].difference > 0
     assert (points[8].outcome, "plug-in" in points[8].note) == ("skipped", True)
+
+
+def test_a_state_that_moves_without_an_update_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "CountsSteps")
+    found = points.idle_step(subject(broken_methods.CountsSteps))
+    assert (found.number, found.outcome) == (12, "fail")
+    assert found.note == "its state moves from {'steps': 1} to {'steps': 2}"
 
 
 def test_a_reference_and_a_state_survive_resume(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +186,7 @@ def test_the_template_of_new_methods_passes(monkeypatch: pytest.MonkeyPatch) -> 
     module = ModuleType("template_of_new_methods")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where dataclasses look up annotations
     exec(METHOD.format(title="Fresh", name="Fresh"), vars(module))
-    for number in (1, 2, 3, 5, 6, 7, 8):
+    for number in (1, 2, 3, 5, 6, 7, 8, 13):
         found = point(number, module.Fresh)
         assert found.outcome == "pass", found
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 from typing import Any
 
 import pytest
+import torch
 
-from entrobench.catalogue.registry import load_method
-from entrobench.conformance.rehearsal import SAME, WHOLE, Trace, padded, rehearse, reordered
+from entrobench.catalogue.registry import load_method, method_infos
+from entrobench.conformance.rehearsal import WHOLE, Trace, padded, rehearse, reordered
 from entrobench.conformance.subject import Subject
+from entrobench.conformance.watchers import Watch
 from entrobench.training.update import ForwardLimits
+
+BUILT_IN = [name for name, info in method_infos().items() if info.origin == "built-in"]
 
 HARD: list[tuple[str, dict[str, Any]]] = [
     ("asym_grpo", {}),
@@ -32,7 +37,8 @@ HARD: list[tuple[str, dict[str, Any]]] = [
     ("clip_cov", {"fraction": 0.2, "covariance_low": 0.0, "covariance_high": 1e3}),
     ("cispo", {"clip_low": 0.1, "clip_high": 0.1}),
     ("dppo", {"threshold_low": 0.01, "threshold_high": 0.01}),
-    ("dppo", {"divergence": "kl", "threshold_low": 1e-3, "threshold_high": 1e-3}),
+    ("dppo", {"divergence": "kl", "threshold_low": 1e-3, "threshold_high": 1e-3, "against": "old"}),
+    ("dppo", {"against": "recompute", "threshold_low": 0.01, "threshold_high": 0.01}),
     ("entropic", {"probability": 0.1, "integral": 0.5}),
     ("entrocraft", {"low_start": 2.9, "low_end": 2.9, "high_start": 3.0, "high_end": 3.0}),
     ("entropy_advantage", {"coefficient": 0.1}),
@@ -87,9 +93,9 @@ def grpo() -> Trace:
 def test_hard_settings_are_invariant_and_do_something(case: tuple[str, dict[str, Any]]) -> None:
     name, values = case
     plain = rehearse(subject(name).make(**values))
-    assert plain.difference(rehearse(subject(name).make(**values), ForwardLimits(1, 3))) <= SAME
-    assert plain.difference(rehearse(subject(name).make(**values), WHOLE, padded)) <= SAME
-    assert plain.difference(rehearse(subject(name).make(**values), WHOLE, reordered)) <= SAME
+    others = [(ForwardLimits(1, 3),), (WHOLE, padded), (WHOLE, reordered)]
+    for other in others:
+        assert plain.difference(rehearse(subject(name).make(**values), *other, leader=plain)) <= plain.rounding
     assert float((plain.weights - grpo().weights).abs().max()) > 1e-4
 
 
@@ -105,10 +111,8 @@ def test_a_selection_per_micro_batch_depends_on_memory(case: tuple[str, dict[str
 
 INERT: list[tuple[str, dict[str, Any]]] = [
     ("bapo", {"target": 9.0}),
-    ("ce_gppo", {"clip_high": 0.3}),
     ("cispo", {}),
     ("clip_higher", {"clip_high": 0.3}),
-    ("dppo", {"threshold_low": 0.0, "threshold_high": 0.0}),
     ("erc", {"clip_high": 0.3}),
     ("flexible_clip", {"clip_high": 0.3}),
     ("kl_cov", {"fraction": 0.5}),
@@ -123,3 +127,18 @@ def test_inert_on_policy_means_the_same_bits(case: tuple[str, dict[str, Any]]) -
     method = subject(case[0]).make(**case[1])
     assert method.inert_on_policy
     assert bool((rehearse(method).gradients[0] == grpo().gradients[0]).all())
+
+
+SHARES = [name for name in BUILT_IN if "fraction" in {f.name for f in dataclasses.fields(load_method(name).Config)}]
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_fraction_of_nothing_selects_nothing(name: str) -> None:
+    """Whether a method leaves tokens out, weighs them or penalises them: at 0 there are none."""
+    watch = Watch(subject(name).make(fraction=0.0))
+    rehearse(watch.method)
+    idle = {"kept": 1.0, "weight": 1.0, "selected": 0.0, "regularized": 0.0, "strength": 0.0}
+    found = {key: value[watch.tokens.mask] for key, value in watch.tokens.extras.items() if key in idle}
+    assert found
+    for key, value in found.items():
+        assert torch.equal(value.double(), torch.full_like(value.double(), idle[key])), key

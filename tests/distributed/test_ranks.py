@@ -15,9 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import END, tiny_model
 
+from entrobench.conformance.threads import together
 from entrobench.distributed.ranks import Ranks
 from entrobench.distributed.sharding import Whole, like, shard, whole_weights
 from entrobench.engines.rollout import NativeEngine, Sampling
+from entrobench.entropy.logits import entropy
+from entrobench.training.forward import frozen_forward, pack
 from entrobench.training.micro_batches import ForwardLimits
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +101,23 @@ def test_one_two_and_three_processes_make_the_same_updates(tiny_folders: tuple[P
         assert_same(tmp_path / f"1-{method}", tmp_path / f"2-{method}")
     for other in ("1-tokens", "2-aent", "2-sharded", "3-aent", "3-sharded", "resumed", "back"):
         assert_same(tmp_path / "1-aent", tmp_path / other)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("sequences", [1, 2])
+def test_processes_without_a_sequence_take_part(count: int, sequences: int) -> None:
+    """What `keep` or dynamic sampling leave may be less than there are processes."""
+    model = tiny_model("qwen2").double()
+    packed = pack([[1, 4, 14]] * sequences, [[5, 17, 2], [5, 2]][:sequences], torch.device("cpu"))
+    stats = {"entropy": entropy, "peak": lambda logits: logits.amax(-1)}
+    logp, values = frozen_forward(model, packed, stats, 1.0, ForwardLimits(4, 4096))
+
+    def part(ranks: Ranks) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return frozen_forward(model, packed, stats, 1.0, ForwardLimits(4, 4096, ranks=ranks))
+
+    for found, others in together(count, part):
+        torch.testing.assert_close(found, logp, atol=1e-13, rtol=0)
+        torch.testing.assert_close(others, values, atol=1e-13, rtol=0)
 
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from golden_records import method, mini_batch, no_draws, padded, slope, token_ba
 
 from entrobench.api import MiniBatch
 from entrobench.catalogue.registry import load_method
+from entrobench.catalogue.variants import load_variant
 from entrobench.config import parse
 from entrobench.errors import InputError
 
@@ -95,3 +97,12 @@ def test_a_start_above_the_largest_bound_is_refused(bound: str) -> None:
     values = {"lower": {"lower_start": 0.9, "lower_max": 0.8}, "upper": {"upper_start": 3.0, "upper_max": 2.0}}[bound]
     with pytest.raises(InputError, match=rf"{bound}_start .* is above {bound}_max"):
         parse(load_method("bapo").Config, values, "here")
+
+
+PRESETS = Path(__file__).parents[2] / "config" / "methods"
+
+
+@pytest.mark.parametrize(("name", "target"), [("bapo_readme", 1.0), ("bapo_example", 0.5)])
+def test_the_papers_half_of_the_total_is_a_balance_of_one(name: str, target: float) -> None:
+    # ρ0 = 0.5 = positive/(positive + negative) where both are equal; the example's script hands 0.5 to the code itself
+    assert load_variant(name, PRESETS / f"{name}.yaml").values["target"] == target

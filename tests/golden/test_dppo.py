@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from golden_records import method, slope, token_batch
+from golden_records import method, mini_batch, no_draws, slope, token_batch
 
 from entrobench.api import TokenBatch
 
@@ -60,13 +60,43 @@ def test_the_weight_is_bounded_without_bounding_the_gradient_itself() -> None:
     batch = replace(token_batch([1.0], [-1.0]), logp_old=torch.tensor([[-5.0]], dtype=torch.float64))
     batch = replace(batch, logp=torch.tensor([[math.log(0.1)]], dtype=torch.float64, requires_grad=True))
     assert slope(method("dppo", ratio_ceiling=3.0).token_loss(batch), batch.logp) == pytest.approx([3.0], rel=1e-12)
-    assert slope(method("dppo").token_loss(batch), batch.logp) == pytest.approx([0.1 * math.exp(5)], rel=1e-12)
+    # the authors' default is 10, verl's 20
+    assert slope(method("dppo").token_loss(batch), batch.logp) == pytest.approx([10.0], rel=1e-12)
+    verl = method("dppo", ratio_ceiling=20.0)
+    assert slope(verl.token_loss(batch), batch.logp) == pytest.approx([0.1 * math.exp(5)], rel=1e-12)
 
 
 def test_probabilities_of_one_are_finite() -> None:
     batch = batch_of([1.0], [1.0])
     batch = replace(batch, logp_old=torch.zeros_like(batch.logp))
     assert slope(method("dppo", divergence="kl").token_loss(batch), batch.logp) == [-1.0]
+
+
+# the engine says 0.55 where the trainer's own forward said 0.4: the mask (0.7 is 0.15 or 0.3 away) and the ratio
+@pytest.mark.parametrize(
+    ("against", "expected"),
+    [("rollout", -0.7 / 0.55), ("recompute", 0.0), ("old", 0.0)],
+)
+def test_what_the_mask_looks_at(against: str, expected: float) -> None:
+    assert mismatched(against, 0.7, threshold=0.16) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("against", "expected"),
+    [("rollout", -0.6 / 0.55), ("recompute", -0.6 / 0.55), ("old", -0.6 / 0.4)],
+)
+def test_what_the_ratio_looks_at(against: str, expected: float) -> None:
+    assert mismatched(against, 0.6, threshold=0.9) == pytest.approx(expected, rel=1e-12)
+
+
+def mismatched(against: str, probability: float, threshold: float) -> float:
+    """The slope of one token of A = 1: 0.4 under the trainer's old forward, 0.55 under the engine's."""
+    old, engine = (torch.tensor([[math.log(p)]], dtype=torch.float64) for p in (0.4, 0.55))
+    subject = method("dppo", against=against, threshold_low=threshold, threshold_high=threshold)
+    extras = subject.select(mini_batch([[1.0]], logp_old=old, logp_rollout=engine), no_draws)
+    logp = torch.tensor([[math.log(probability)]], dtype=torch.float64, requires_grad=True)
+    batch = replace(token_batch([1.0], [1.0]), logp=logp, logp_old=old, extras=extras)
+    return slope(subject.token_loss(batch), logp)[0]
 
 
 def test_on_policy_the_slope_is_grpos() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from golden_records import method, mini_batch, step_batch
+from golden_records import ROUNDED, method, mini_batch, step_batch
 
 from entrobench.training.update import divisor_weights
 
@@ -13,7 +13,7 @@ def test_advantages_are_centred_and_not_scaled() -> None:
     found = method("dr_grpo").advantages(batch)
     by_sequence = [0.5, -0.5, -0.5, 0.5, 2 / 3, -1 / 3, -1 / 3, 0, 0]
     for row, (value, mask) in enumerate(zip(by_sequence, batch.mask.tolist(), strict=True)):
-        assert found[row].tolist() == pytest.approx([value * inside for inside in mask], abs=1e-15)
+        assert found[row].tolist() == pytest.approx([value * inside for inside in mask], abs=ROUNDED)
 
 
 def test_every_token_weighs_the_same_whatever_the_response_and_the_study() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from golden_records import method, slope, token_batch
 from torch import Tensor
 
 from entrobench.api import Method, TokenBatch
+from entrobench.catalogue.variants import load_variant
 from entrobench.objective import token_weights
 
 # two ratios, advantage -> loss and slope of each token, with clip 0.2 / 0.28
@@ -82,3 +84,23 @@ def test_aggregated_it_has_the_published_loss_and_gradient(aggregation: str, pow
 def test_on_policy_the_slope_is_grpos() -> None:
     batch = token_batch([1.0, 1.0], [0.7, 0.7])
     assert slope(method("gspo").token_loss(batch), batch.logp) == [-0.7, -0.7]
+
+
+def test_float32_keeps_a_sequence_whole_at_the_published_bounds() -> None:
+    """2,000 sequences of 64 tokens near 1 + 4e-4: no token of one is clipped where another is not."""
+    generator = torch.Generator().manual_seed(0)
+    old = -20 * torch.rand(2000, 64, generator=generator)
+    near = 4e-4 + 1e-6 * torch.randn(2000, 1, generator=generator)  # log s
+    noise = torch.randn(2000, 64, generator=generator)
+    logp = (old + near + 0.1 * (noise - noise.mean(1, keepdim=True))).requires_grad_()
+    batch = replace(token_batch([1.0], [1.0]), logp=logp, logp_old=old, advantages=torch.ones_like(old))
+    batch = replace(batch, mask=torch.ones_like(old, dtype=torch.bool))
+    (slopes,) = torch.autograd.grad(method("gspo").token_loss(batch).sum(), logp)
+    clipped = (slopes == 0).sum(1)
+    assert set(clipped.tolist()) == {0, 64}
+
+
+def test_luspos_clip_is_the_papers() -> None:
+    path = Path(__file__).parents[2] / "config" / "methods" / "luspo.yaml"
+    values = load_variant("luspo", path).values
+    assert (values["clip_low"], values["clip_high"], values["loss_agg"]) == (0.002, 0.0025, "seq-mean-token-sum")

@@ -25,7 +25,8 @@ def test_the_largest_covariance_is_selected() -> None:
     assert selected(batch, fraction=0.2) == [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     assert selected(batch, fraction=0.4) == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     assert selected(batch, fraction=0.59) == selected(batch, fraction=0.4)  # floor(2.95) = 2
-    assert selected(batch, fraction=0.0) == selected(batch, fraction=0.2)  # at least one
+    assert selected(batch, fraction=0.01) == selected(batch, fraction=0.2)  # at least one
+    assert selected(batch, fraction=0.0) == [[0.0] * 3] * 2
 
 
 def test_equal_tokens_share_the_last_place() -> None:

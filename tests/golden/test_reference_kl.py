@@ -7,10 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from golden_records import method, slope, token_batch
+from golden_records import ROUNDED, method, mini_batch, padded, slope, summary, token_batch
 from torch import Tensor
 
-from entrobench.api import TokenBatch
+from entrobench.api import Method, Progress, TokenBatch
+from entrobench.catalogue.registry import load_method
+from entrobench.config import LOSS_AGGREGATIONS, parse
+from entrobench.errors import InputError
+from entrobench.training.update import divisor_weights
 
 LN2 = 0.6931471805599453
 
@@ -86,13 +90,62 @@ def test_k2_and_weighted_k3_have_the_gradient_of_the_divergence_and_k1_has_none(
     logp, reference = distribution(point)
     exact = slope((logp.exp() * (logp - reference)).sum(), point)
     found = {estimator: slope(expected(estimator, point), point) for estimator in ESTIMATES}
-    assert found["k2"] == pytest.approx(exact, abs=1e-15)
-    assert found["k1"] == pytest.approx([0, 0, 0], abs=1e-15)
-    assert slope(expected("k3", point, weighted=True), point) == pytest.approx(exact, abs=1e-15)
+    assert found["k2"] == pytest.approx(exact, abs=ROUNDED)
+    assert found["k1"] == pytest.approx([0, 0, 0], abs=ROUNDED)
+    assert slope(expected("k3", point, weighted=True), point) == pytest.approx(exact, abs=ROUNDED)
     # k3 as a loss pulls by π - π_ref, the gradient of the reverse divergence KL(π_ref || π)
-    assert found["k3"] == pytest.approx([0.25, 0.0, -0.25], abs=1e-15)
+    assert found["k3"] == pytest.approx([0.25, 0.0, -0.25], abs=ROUNDED)
 
 
 def test_the_reset_is_a_setting() -> None:
     assert method("reference_kl").reference_reset_every == 0
     assert method("reference_kl", reference_reset_every=500).reference_reset_every == 500
+
+
+# k3 of d = log 2 is 0.193 and of -log 2 0.307; answers of one and four tokens, the longest may have ten
+SHORT, LONG = 0.5 - 1 + LN2, 2 - 1 - LN2
+AGGREGATED = {
+    "token-mean": (SHORT + 4 * LONG) / 5,
+    "seq-mean-token-mean": (SHORT + LONG) / 2,
+    "seq-mean-token-sum": (SHORT + 4 * LONG) / 2,
+    "seq-mean-token-sum-norm": (SHORT + 4 * LONG) / 20,
+}
+
+
+@pytest.mark.parametrize("aggregation", LOSS_AGGREGATIONS)
+def test_it_is_aggregated_like_the_policy_loss(aggregation: str) -> None:
+    subject = method("reference_kl", {"loss_agg": aggregation}, coefficient=0.04)
+    batch = mini_batch([[1.0], [1.0] * 4])
+    penalty = 0.04 * padded([[SHORT], [LONG] * 4])
+    policy, regularizer = divisor_weights(subject, batch, {})
+    assert float((penalty * regularizer).sum()) == pytest.approx(0.04 * AGGREGATED[aggregation], rel=1e-12)
+    assert torch.equal(policy, regularizer)
+
+
+def renewals(subject: Method, rates: list[float]) -> list[int]:
+    """The steps before which the reference is renewed, given each step's share of right answers."""
+    found = []
+    for step, rate in enumerate(rates, 1):
+        if step > 1 and subject.renews_reference(Progress(step, len(rates))):
+            found.append(step)
+        subject.after_step(replace(summary(step), pass_rate=rate))
+    return found
+
+
+def test_a_fixed_period_keeps_the_optimizer() -> None:
+    subject = method("reference_kl", reference_reset_every=2)
+    assert renewals(subject, [0.5] * 6) == [3, 5]
+    assert not subject.fresh_optimizer
+
+
+def test_a_score_that_stagnates_or_falls_renews_the_reference() -> None:
+    # best 0.3 in step 2, not beaten in 3 and 4: before step 5; then 0.2 is the new best, not beaten in 6 and 7
+    subject = method("reference_kl", patience=2, fresh_optimizer=True)
+    assert renewals(subject, [0.2, 0.3, 0.3, 0.1, 0.2, 0.2, 0.1, 0.3, 0.4]) == [5, 8]
+    assert subject.fresh_optimizer
+    assert renewals(method("reference_kl", patience=2), [0.1, 0.2, 0.3, 0.4, 0.5]) == []
+
+
+def test_both_rules_at_once_are_refused() -> None:
+    with pytest.raises(InputError, match="patience and reference_reset_every exclude each other"):
+        parse(load_method("reference_kl").Config, {"patience": 2, "reference_reset_every": 2}, "here")

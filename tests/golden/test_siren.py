@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from golden_records import method, mini_batch, no_draws, padded, slope, step_batch, token_batch
+from golden_records import ROUNDED, method, mini_batch, no_draws, padded, slope, step_batch, token_batch
 from torch import Tensor
 
 LN2, LN3 = math.log(2), math.log(3)
@@ -24,7 +24,7 @@ def test_the_crossing_token_is_left_out() -> None:
     logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]], dtype=torch.float64).log().requires_grad_()
     value = nucleus_entropy(logits)
     assert value.item() == pytest.approx(LN3 - 2 / 3 * LN2, rel=1e-12)
-    assert slope(value, logits) == pytest.approx([-2 / 9 * LN2, 2 / 9 * LN2, 0, 0], abs=1e-15)
+    assert slope(value, logits) == pytest.approx([-2 / 9 * LN2, 2 / 9 * LN2, 0, 0], abs=ROUNDED)
 
 
 def test_a_token_that_fills_the_nucleus_alone_leaves_nothing() -> None:
@@ -53,7 +53,7 @@ def test_the_published_form() -> None:
 
 # responses of 6, 1 and 2 tokens; the 0.8 quantiles lie at places 4, 0 and 0.8: 5, 7 and 2.6. Strictly above: 6, none, 3
 ENTROPIES = [[1.0, 2.0, 6.0, 3.0, 4.0, 5.0], [7.0], [1.0, 3.0]]
-MEAN = (6 + 3) / 2  # over the responses that have a selected token
+MEAN = (6 + 0 + 3) / 3  # over all responses, as in the authors' code; the one without a selected token counts 0
 
 
 def test_the_anchor_is_the_first_steps_value() -> None:
@@ -67,8 +67,8 @@ def test_the_anchor_is_the_first_steps_value() -> None:
 
 
 def test_the_regularizer_is_the_square_and_has_its_slope() -> None:
-    # token mean over 9 tokens = 0.005·(4.5 - 4)²; slope 2·0.005·0.5 times 1/2 for each of the two selected tokens
-    subject = method("siren", anchor=4.0)
+    # token mean over 9 tokens = 0.005·(3 - 2)²; slope 2·0.005·1 times 1/3 for each of the two selected tokens
+    subject = method("siren", anchor=2.0)
     batch = mini_batch([[1.0] * 6, [1.0], [1.0] * 2], fresh={"nucleus_entropy": padded(ENTROPIES)})
     extras = subject.select(batch, no_draws)
     current = padded(ENTROPIES).requires_grad_()
@@ -76,7 +76,16 @@ def test_the_regularizer_is_the_square_and_has_its_slope() -> None:
     found = subject.regularizer(tokens)
     assert found is not None
     mean = (found * batch.mask).sum() / 9
-    assert mean.item() == pytest.approx(0.005 * 0.25, rel=1e-12)
+    assert mean.item() == pytest.approx(0.005, rel=1e-12)
     (gradient,) = torch.autograd.grad(mean, current)
-    expected = padded([[0, 0, 0.0025, 0, 0, 0], [0], [0, 0.0025]])
-    assert gradient.flatten().tolist() == pytest.approx(expected.flatten().tolist(), abs=1e-15)
+    expected = padded([[0, 0, 0.01 / 3, 0, 0, 0], [0], [0, 0.01 / 3]])
+    assert gradient.flatten().tolist() == pytest.approx(expected.flatten().tolist(), abs=ROUNDED)
+
+
+def test_responses_that_select_nothing_stay_in_the_mean() -> None:
+    # 384 answers, of which 323 of one token select nothing: 61 times (1 + 9)/2, the tokens above the quantile, over 384
+    short, long = [[1.0]] * 323, [[0.0] * 8 + [1.0, 9.0]] * 61
+    step = step_batch([1.0] * 384, [0] * 384, [1] * 323 + [10] * 61)
+    subject = method("siren")
+    subject.before_updates(replace(step, stats_old={"nucleus_entropy": padded([*short, *long])}))
+    assert subject.state.anchor == pytest.approx(61 * 5 / 384, rel=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,8 +19,17 @@ LN2 = math.log(2)
 def halves(excess: list[list[float]], advantages: list[list[float]] | None = None) -> MiniBatch:
     """Tokens of probability 1/2, now and before, whose entropy is log 2 plus these numbers: |Ω| = |A|·excess/2."""
     logp = padded([[-LN2] * len(row) for row in excess])
-    fresh = {"logp": logp, "entropy": padded(excess) - logp}
-    return mini_batch(advantages or [[1.0] * len(row) for row in excess], logp_old=logp, fresh=fresh)
+    values = {"fresh": {"logp": logp}, "entropy_old": padded(excess) - logp}
+    return mini_batch(advantages or [[1.0] * len(row) for row in excess], logp_old=logp, **values)
+
+
+def test_the_entropy_is_the_sampling_policys() -> None:
+    # π = 0.5, H_old = 1: log π + H_old = 0.307; the current entropy is not even asked for
+    subject = method("steer", mapping="exponential", weight_low=0.5)
+    assert subject.fresh == ("logp",)
+    batch = mini_batch([[1.0, 1.0]], logp_old=padded([[-LN2] * 2]), fresh={"logp": padded([[-LN2] * 2])})
+    batch = replace(batch, entropy_old=padded([[1.0, 1 + (1 - LN2)]]))  # |Ω| 0.307/2 and twice that, the peak
+    assert subject.select(batch, no_draws)["weight"][0].tolist() == pytest.approx([0.5**0.5, 0.5], rel=1e-12)
 
 
 def weights(batch: MiniBatch, **values: Any) -> list[float]:
@@ -55,7 +65,7 @@ def published(batch: MiniBatch) -> list[float]:
     found = []
     for row, column in batch.mask.nonzero().tolist():
         p, old = (math.exp(float(t[row, column])) for t in (batch.fresh["logp"], batch.logp_old))
-        inner = math.log(p) + float(batch.fresh["entropy"][row, column])
+        inner = math.log(p) + float(batch.entropy_old[row, column])
         found.append(abs(float(batch.advantages[row, column]) / old * p * (1 - p) * inner))
     return found
 

@@ -51,7 +51,7 @@ def after(subject: Method, entropy: float) -> float:
 
 def test_the_switch_is_hot_at_or_below_the_target() -> None:
     subject = switch()
-    assert subject.sampling(Progress(1, 9))["temperature"] == 0.8  # nothing measured yet
+    assert subject.sampling(Progress(1, 9))["temperature"] == 1.2  # nothing measured yet: AEPO starts hot
     assert [after(subject, entropy) for entropy in (0.6, 0.5, 0.2, 0.51)] == [0.8, 1.2, 1.2, 0.8]
 
 

@@ -17,8 +17,7 @@ from golden_records import method, summary
 from torch import Tensor
 
 from entrobench.api import Method, MiniBatch
-from entrobench.conformance.rehearsal import TRAINER, Replay, fixed_prompts, tiny_model, tiny_tokenizer
-from entrobench.engines.rollout import Sampling
+from entrobench.conformance.rehearsal import TRAINER, fixed_answers, fixed_prompts, tiny_model, tiny_tokenizer
 from entrobench.entropy.logits import entropy
 from entrobench.training.forward import Sequences, frozen_forward, pack
 from entrobench.training.micro_batches import ForwardLimits
@@ -35,8 +34,7 @@ KINKS = (0.8, 1.2, 1.28, 3.0)  # where clipping sets in: rounding could put the 
 def sequences() -> Sequences:
     """Twelve answers to four prompts, all lengths unequal."""
     prompts = [prompt.tokens for prompt in fixed_prompts() for _ in range(TRAINER.group_size)]
-    completions = Replay().generate(prompts, TRAINER.group_size, Sampling(), [], "")
-    return pack(prompts, [completion.tokens for completion in completions], torch.device("cpu"))
+    return pack(prompts, [completion.tokens for completion in fixed_answers()], torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +186,7 @@ def differences(ours: tuple[float, Tensor], theirs: tuple[float, Tensor]) -> tup
         ("entropy_bonus", {"coefficient": 0.05}, {"entropy_coef": 0.05}),
         ("clip_higher", {"clip_low": 0.2, "clip_high": 0.28}, {"epsilon_high": 0.28}),
         ("dr_grpo", {}, {"loss_type": "dr_grpo"}),
-        ("forking_tokens", {"fraction": 0.5}, {"top_entropy_quantile": 0.5}),
+        ("forking_tokens", {"fraction": 0.5, "divisor": "all"}, {"top_entropy_quantile": 0.5}),
     ],
 )
 def test_a_method_equals_trl(
@@ -231,6 +229,7 @@ def test_the_adaptive_coefficient_equals_trl(
 ) -> None:
     """Steps of one update under sharp and flat weights: up to the cap below the target, off and down above it."""
     settings = {"target": 2.0, "delta": 0.005, "coefficient_high": 0.012, "estimator": "analytic"}
+    settings |= {"switch": "previous"}  # TRL: the last optimizer step's entropy
     names = {"entropy_target": 2.0, "entropy_coef_delta": 0.005, "entropy_coef_max": 0.012}
     trainer = trl_trainer(tmp_path, use_adaptive_entropy=True, **names)
     magic = made("magic", settings)

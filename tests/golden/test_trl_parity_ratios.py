@@ -74,19 +74,33 @@ def test_sequences_are_clipped_on_both_sides_and_not_at_a_kink(
     assert bool(((ratio > 0.8) & (ratio < 1.28)).any())
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("weighted", "aggregation", "loss_type"),
+    [
+        (False, "token-mean", "bnpo"),
+        (True, "token-mean", "bnpo"),
+        (False, "seq-mean-token-mean", "grpo"),
+        (False, "seq-mean-token-sum-norm", "dr_grpo"),
+    ],
+)
 def test_the_reference_penalty_equals_trls(
-    weighted: bool, sequences: Sequences, advantages: Tensor, logp_old: Tensor, tmp_path: Path
+    weighted: bool,
+    aggregation: str,
+    loss_type: str,
+    sequences: Sequences,
+    advantages: Tensor,
+    logp_old: Tensor,
+    tmp_path: Path,
 ) -> None:
     # TRL's beta·k3, and r·beta·k3
     noise = torch.rand(logp_old.shape, generator=torch.Generator().manual_seed(1)) - 0.5
     logp_ref = (logp_old + noise) * sequences.mask
-    trainer = oracle.trl_trainer(tmp_path, use_bias_correction_kl=weighted)
+    trainer = oracle.trl_trainer(tmp_path, use_bias_correction_kl=weighted, loss_type=loss_type)
     trainer.beta = 0.7  # only now: made with it, the trainer would load a reference model from a hub
     inputs = oracle.trl_inputs(sequences, advantages, logp_old)
     theirs = trainer._compute_loss(trainer.model, {**inputs, "ref_per_token_logps": logp_ref})
     theirs.backward()
-    subject = oracle.made("reference_kl", {"coefficient": 0.7, "ratio_weighted": weighted})
+    subject = oracle.made("reference_kl", {"coefficient": 0.7, "ratio_weighted": weighted}, loss_agg=aggregation)
     found = oracle.method_loss(subject, sequences, advantages, logp_old, oracle.tiny_model(), logp_ref)
     without = oracle.our_loss(sequences, advantages, logp_old, "grpo", {})
     expected = (theirs.item(), oracle.flat_gradient(trainer.model))

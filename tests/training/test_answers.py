@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -122,6 +123,27 @@ def test_a_step_without_a_mixed_group_makes_no_update(
     assert [row["updates"] for row in trainer.position.rows] == [0, 0]
     assert [row["sampling_batches"] for row in trainer.position.rows] == [3, 3]
     assert trainer.position.rows[0]["tokens"] > 3 * 16, "dropped answers cost tokens, too"
+
+
+CONTROLLERS = [
+    ("aent", {"warmup": 1}),
+    ("entropic", {}),
+    ("magic", {"target": 9.0}),
+    ("magic", {"target": 9.0, "switch": "previous"}),
+    ("siren", {}),
+    ("temperature_schedule", {"schedule": "switch", "temperatures": [0.8, 1.2]}),
+    ("reference_kl", {"patience": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "values"), CONTROLLERS)
+def test_a_controller_stays_where_it_is_without_an_update(make_trainer: Any, name: str, values: dict[str, Any]) -> None:
+    """Three steps of right answers alone: a target of 9 nats would raise MAGIC's coefficient three times."""
+    trainer = make_trainer(name, values=values, steps=3, dynamic_sampling=True, max_sampling_batches=1)
+    trainer.parts.collector.sampler.reward = lambda *_: Judged(True, "correct")
+    state = dataclasses.replace(trainer.parts.method.state)
+    trainer.run()
+    assert trainer.parts.method.state == state
 
 
 @pytest.mark.parametrize(("length", "penalty"), [(1, 0), (6, 0), (7, 0.25), (8, 0.5), (10, 1)])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from golden_records import step_batch
 from tiny import END, coin_reward, run_config, tiny_model, tiny_tokenizer
 
 from entrobench.api import Method, TrainerConfig
@@ -15,7 +16,17 @@ from entrobench.entropy.logits import entropy
 from entrobench.errors import InputError
 from entrobench.models.language_model import decode
 from entrobench.training.answers import Sampler
-from entrobench.training.experience import Collector, Experience, Prompt, draw_prompts, stream_of
+from entrobench.training.experience import (
+    Collector,
+    Experience,
+    Prompt,
+    Sampled,
+    draw_prompts,
+    minibatches,
+    stream_of,
+    update_rows,
+)
+from entrobench.training.forward import pack
 from entrobench.training.micro_batches import ForwardLimits
 
 PROMPTS = [Prompt(f"id{number}", [1, 4 + number % 10, 14, 5, 17], str(number % 10), "") for number in range(23)]
@@ -180,3 +191,74 @@ def test_what_was_sampled_depends_on_step_prompt_and_draw_alone(setup: Setup, pl
     assert later.sequences.tokens.shape != plain.sequences.tokens.shape or not torch.equal(
         later.sequences.tokens, plain.sequences.tokens
     )
+
+
+def planned(groups: int, answers: int, updates: int, prompts: int, dropped: tuple[int, ...] = ()) -> list[list[int]]:
+    """The groups of each update, where so many are left of the prompts that the step was planned for."""
+    config = TrainerConfig(prompts=prompts, group_size=answers, updates=updates)
+    group = torch.arange(groups).repeat_interleave(answers)
+    batch = step_batch([0.0] * len(group), group.tolist(), [2] * len(group))
+    keep = ~torch.isin(torch.arange(len(group)), torch.tensor(dropped, dtype=torch.long))
+    parts = update_rows(batch, keep, config)
+    assert sorted(row for part in parts for row in part.tolist()) == keep.nonzero()[:, 0].tolist()
+    return [group[part].tolist() for part in parts]
+
+
+def test_what_dynamic_sampling_leaves_is_spread_over_fewer_updates() -> None:
+    """10 rows where 4 updates of 4 were planned: 2 of 6 and 4 rows, and not 3, 3, 3, 1 that split groups."""
+    assert planned(5, 2, updates=4, prompts=8) == [[0, 0, 1, 1, 2, 2], [3, 3, 4, 4]]
+    assert planned(8, 2, updates=4, prompts=8) == [[g, g, g + 1, g + 1] for g in (0, 2, 4, 6)]
+    assert planned(1, 2, updates=4, prompts=8) == [[0, 0]]
+    assert planned(7, 3, updates=2, prompts=8) == [[0] * 3 + [1] * 3 + [2] * 3 + [3] * 3, [4] * 3 + [5] * 3 + [6] * 3]
+
+
+def test_a_group_is_never_split_whatever_is_dropped() -> None:
+    assert planned(4, 3, updates=2, prompts=4, dropped=(1, 2, 3, 4, 5, 6)) == [[0, 2, 2], [3, 3, 3]]
+    assert planned(4, 3, updates=2, prompts=4, dropped=tuple(range(12))) == []
+
+
+@pytest.mark.parametrize(
+    ("mask_truncated", "expected"),
+    [
+        ("none", [0.75, -0.25, -0.25, -0.25]),
+        ("loss", [0.75, -0.25, -0.25]),  # the fourth answer still counts in the mean
+        ("group", [2 / 3, -1 / 3, -1 / 3]),
+    ],
+)
+def test_truncated_answers_leave_the_loss_and_where_asked_their_group(
+    mask_truncated: str, expected: list[float]
+) -> None:
+    config = TrainerConfig(prompts=1, group_size=4, updates=1, mask_truncated=mask_truncated, advantage_scale="none")
+    batch = replace(step_batch([1.0, 0, 0, 0], [0] * 4, [2, 1, 3, 3]), truncated=torch.arange(4) == 3)
+    sequences = pack([[1]] * 4, [[5, 2], [2], [5, 5, 2], [5, 5, 5]], torch.device("cpu"))
+    experience = Experience(sequences, batch, ["a", "b", "c", "d"], Sampled(), 0.0, {}, {})
+    ((found, rows, keys),) = minibatches(Method(Method.Config(), config), experience, ForwardLimits(4, 64))
+    assert found.advantages[:, 0].tolist() == pytest.approx(expected, rel=1e-12)
+    assert len(rows.mask) == len(keys) == len(found.mask) == len(expected)
+    assert bool(found.truncated.any()) == (mask_truncated == "none")
+
+
+@pytest.mark.parametrize(("estimator", "of"), [("k1", lambda d: d), ("k2", lambda d: d**2 / 2)])
+def test_kl_in_the_reward_is_that_of_the_whole_answer(setup: Setup, estimator: str, of: Any) -> None:
+    config = replace(CONFIG, kl_reward=0.5, kl_reward_estimator=estimator)
+    engine = NativeEngine(setup.model, [END], torch.float32)
+    method = Method(Method.Config(), config)
+    assert method.uses_reference
+    batch = (
+        collector(setup.model, engine, method, config).collect(PROMPTS[:4], 1, 1.0, tiny_model("qwen2", seed=9)).batch
+    )
+    plain = setup.collector.collect(PROMPTS[:4], 1, 1.0, None).batch
+    assert batch.logp_ref is not None
+    distances = (of(batch.logp_old - batch.logp_ref) * batch.mask).sum(1)
+    assert torch.equal(batch.rewards, plain.rewards - 0.5 * distances)
+    assert torch.equal(batch.pass_rate, plain.pass_rate), "right is right"
+
+
+def test_epochs_repeat_the_updates_and_count_on() -> None:
+    config = TrainerConfig(prompts=2, group_size=2, updates=2, epochs=3)
+    batch = step_batch([1.0, 0, 0, 1.0], [0, 0, 1, 1], [1] * 4)
+    sequences = pack([[1]] * 4, [[2]] * 4, torch.device("cpu"))
+    experience = Experience(sequences, batch, ["a", "b", "c", "d"], Sampled(), 0.0, {}, {})
+    parts = list(minibatches(Method(Method.Config(), config), experience, ForwardLimits(4, 64)))
+    assert [part[0].update for part in parts] == list(range(6))
+    assert [part[2] for part in parts] == [["a", "b"], ["c", "d"]] * 3

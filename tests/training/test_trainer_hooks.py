@@ -171,4 +171,21 @@ def test_a_minibatch_that_is_dropped_whole_makes_no_update(
     before = weights(idle).clone()
     idle.run()
     assert torch.equal(weights(idle), before)
-    assert idle.rows[1]["updates"] == idle.rows[1]["policy_loss"] == idle.rows[1]["learning_rate"] == 0
+    assert idle.position.rows[1]["updates"] == idle.rows[1]["policy_loss"] == idle.rows[1]["learning_rate"] == 0
+
+
+@pytest.mark.parametrize(("fresh", "updates"), [(True, 2), (False, 6)])
+def test_a_renewed_reference_may_start_the_optimizer_afresh(
+    make_trainer: Any, use_method: Any, fresh: bool, updates: int
+) -> None:
+    """Three steps of two updates; the reference is renewed before the third."""
+
+    class Renewing(Method):
+        reference = "base"
+        reference_reset_every = 2
+        fresh_optimizer = fresh
+
+    use_method(Renewing)
+    trainer = make_trainer(steps=3)
+    trainer.run()
+    assert {int(state["step"]) for state in trainer.parts.optimizer.state.values()} == {updates}

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy
 import pytest
 import torch
+from golden_records import method, token_batch
 from tiny import tiny_model
 from torch import Tensor
 
 from entrobench.api import Method, MiniBatch, StepBatch, TokenBatch, TrainerConfig
 from entrobench.config import LOSS_AGGREGATIONS
 from entrobench.entropy.logits import entropy
+from entrobench.training import update
 from entrobench.training.forward import Sequences, frozen_forward, pack, token_forward
 from entrobench.training.micro_batches import ForwardLimits
-from entrobench.training.update import Measures, accumulate_gradients, keyed_uniforms, minibatch_of
+from entrobench.training.update import (
+    Measures,
+    _measure,
+    accumulate_gradients,
+    clipped_tokens,
+    keyed_uniforms,
+    minibatch_of,
+)
 
 PROMPTS = [[5, 6], [5, 6], [7, 8, 9], [7, 8, 9], [10], [10]]
 RESPONSES = [[20, 21, 2], [22, 23, 24, 25, 26, 2], [2], [27, 28], [29, 30, 31, 32], [33, 2]]
@@ -75,24 +86,63 @@ def test_micro_batches_add_up_to_the_whole(loss_agg: str) -> None:
 
 
 def test_measures_are_sums_over_response_tokens() -> None:
-    update = Update(Method(Method.Config(), setting()), 2)
-    batch, mask = update.batch, update.batch.mask
-    logp, _ = token_forward(update.model, update.sequences, {}, 1.0, 4096)
+    made = Update(Method(Method.Config(), setting()), 2)
+    batch, mask = made.batch, made.batch.mask
+    logp, _ = token_forward(made.model, made.sequences, {}, 1.0, 4096)
     ratio = (logp.detach() - batch.logp_old).exp()
     expected = {
         "kl": float((batch.logp_old - logp.detach())[mask].sum()),
-        "clip_low": int(((ratio < 0.8) & (batch.advantages < 0) & mask).sum()),
+        "clip_low": int(((ratio < 0.8) & (batch.advantages < 0) & mask).sum()),  # GRPO's clip is the study's
         "clip_high": int(((ratio > 1.2) & (batch.advantages > 0) & mask).sum()),
     }
     assert expected["clip_low"] > 0 < expected["clip_high"]
-    assert update.measures.sums == pytest.approx(expected)
-    assert update.measures.tokens == mask.sum() == 18
-    assert update.measures.token_mean("kl") == pytest.approx(expected["kl"] / 18)
+    assert made.measures.sums == pytest.approx(expected)
+    assert made.measures.tokens == mask.sum() == 18
+    assert made.measures.token_mean("kl") == pytest.approx(expected["kl"] / 18)
     twice = Measures()
-    twice.include(update.measures)
-    twice.include(update.measures)
+    twice.include(made.measures)
+    twice.include(made.measures)
     assert twice.token_mean("kl") == pytest.approx(expected["kl"] / 18)
-    assert twice.policy_loss == pytest.approx(2 * update.measures.policy_loss)
+    assert twice.policy_loss == pytest.approx(2 * made.measures.policy_loss)
+
+
+# ratio, advantage: three of A > 0 beyond DAPO's clip, the study's or none; one of A < 0
+TOKENS = [(1.25, 1.0), (1.25, 1.0), (1.5, 1.0), (0.5, -1.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "high", "low"),
+    [
+        ("grpo", {}, 3, 1),
+        ("clip_higher", {}, 1, 1),  # 1.25 lies within 1 + 0.28
+        ("ce_gppo", {}, 0, 0),  # every token keeps a gradient
+        ("cispo", {}, 0, 0),
+    ],
+)
+def test_clip_shares_are_those_of_the_methods_own_clip(name: str, values: dict[str, Any], high: int, low: int) -> None:
+    subject = method(name, **values)
+    ratios, advantages = (list(column) for column in zip(*TOKENS, strict=True))
+    tokens = token_batch(ratios, advantages)
+    clipped = clipped_tokens(subject.token_loss(tokens), tokens)
+    assert int((clipped & (tokens.advantages > 0)).sum()) == high
+    assert int((clipped & (tokens.advantages < 0)).sum()) == low
+
+
+def test_a_sequence_is_clipped_as_a_whole() -> None:
+    tokens = token_batch([0.2, 1.1, 0.9], [-1.0] * 3)  # the geometric mean 0.58 is below 1 - 3e-4
+    assert clipped_tokens(method("gspo").token_loss(tokens), tokens).tolist() == [[True] * 3]
+
+
+def test_tokens_that_are_left_out_are_not_clipped() -> None:
+    tokens = replace(token_batch([1.5, 1.5], [1.0, 1.0]), extras={"selected": torch.tensor([[1.0, 0.0]])})
+    assert clipped_tokens(method("forking_tokens").token_loss(tokens), tokens).tolist() == [[True, False]]
+
+
+def test_the_logged_share_is_a_third() -> None:
+    tokens = token_batch([1.25, 1.25, 1.5], [1.0] * 3)
+    measures = Measures(tokens=3)
+    _measure(measures, tokens, clipped_tokens(method("clip_higher").token_loss(tokens), tokens))
+    assert measures.token_mean("clip_high") == pytest.approx(1 / 3)
 
 
 class Half(Method):
@@ -114,26 +164,26 @@ class Half(Method):
 
 
 def test_the_policy_may_divide_by_selected_tokens_the_regularizer_by_all() -> None:
-    update = Update(Half(Half.Config(), setting()), 2)
-    batch = update.batch
+    made = Update(Half(Half.Config(), setting()), 2)
+    batch = made.batch
     odd = (torch.arange(6) % 2 == 1)[:, None] & batch.mask
-    logp, stats = token_forward(update.model, update.sequences, {"entropy": entropy}, 1.0, 4096)
+    logp, stats = token_forward(made.model, made.sequences, {"entropy": entropy}, 1.0, 4096)
     entropies = stats["entropy"][batch.mask]
     ratio = (logp - batch.logp_old).exp()
     losses = -torch.minimum(ratio * batch.advantages, ratio.clamp(0.8, 1.2) * batch.advantages)
-    assert update.measures.policy_loss == pytest.approx(losses[odd].mean().item())
-    assert update.measures.regularizer_loss == pytest.approx(0.5 * entropies.mean().item())
-    assert update.measures.sums["stat/entropy"] == pytest.approx(entropies.sum().item())
-    assert update.measures.sums["extra/selected"] == int(odd.sum())
-    update.model.zero_grad()
+    assert made.measures.policy_loss == pytest.approx(losses[odd].mean().item())
+    assert made.measures.regularizer_loss == pytest.approx(0.5 * entropies.mean().item())
+    assert made.measures.sums["stat/entropy"] == pytest.approx(entropies.sum().item())
+    assert made.measures.sums["extra/selected"] == int(odd.sum())
+    made.model.zero_grad()
     (losses[odd].mean() + 0.5 * entropies.mean()).backward()
-    expected = torch.cat([weight.grad.flatten() for weight in update.model.parameters()])
-    torch.testing.assert_close(update.gradient, expected, atol=1e-12, rtol=0)
+    expected = torch.cat([weight.grad.flatten() for weight in made.model.parameters()])
+    torch.testing.assert_close(made.gradient, expected, atol=1e-12, rtol=0)
 
 
 def test_the_first_update_has_ratio_one_whatever_was_recorded() -> None:
-    update = Update(Method(Method.Config(), setting()), update=0)
-    assert update.measures.sums == {"kl": 0.0, "clip_low": 0.0, "clip_high": 0.0}
+    made = Update(Method(Method.Config(), setting()), update=0)
+    assert made.measures.sums == {"kl": 0.0, "clip_low": 0.0, "clip_high": 0.0}
 
 
 def test_draws_are_keyed_by_sequence_step_update_and_number() -> None:
@@ -147,3 +197,13 @@ def test_draws_are_keyed_by_sequence_step_update_and_number() -> None:
     assert 0.9 < float(numbers.max()) < 1
     for other in (draw(KEYS, step=2), draw(KEYS, update=1), draw(KEYS, number=1)):
         assert not torch.isin(other, numbers).any()
+
+
+def test_a_draw_is_below_one_where_float32_would_round_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Edge:
+        def random(self, count: int) -> numpy.ndarray:
+            return numpy.array([1 - 1e-12, 0.25, 0.0])[:count]
+
+    monkeypatch.setattr(update, "keyed_generator", lambda key: Edge())
+    numbers = keyed_uniforms(["a"], 1, 0, torch.Size((1, 3)), torch.device("cpu"))(0)
+    assert numbers.tolist() == [[1 - 2**-24, 0.25, 0.0]]

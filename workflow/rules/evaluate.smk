@@ -28,8 +28,8 @@ rule generate:
     params:
         model=lambda wildcards: WORKFLOW.model_folder(wildcards.subject),
         versions=WORKFLOW.benchmark_versions,
-        mathematics=WORKFLOW.mathematics,
         stream=lambda wildcards: WORKFLOW.stream(wildcards.subject),
+        mathematics=WORKFLOW.mathematics,
     log:
         FILES.log("generate/{subject}"),
     benchmark:

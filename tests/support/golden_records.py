@@ -13,6 +13,7 @@ from entrobench.catalogue.registry import load_method
 from entrobench.config import parse
 
 TRAINER = TrainerConfig(max_response_tokens=10)
+ROUNDED = 64 * 2**-53  # a bound of the error of fewer than 64 float64 operations on numbers of at most 1
 
 
 def method(name: str, trainer: dict[str, Any] | None = None, **values: Any) -> Method:
