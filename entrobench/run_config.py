@@ -12,7 +12,7 @@ from .config import TrainerConfig, canonical_hash, parse, setting, stored
 from .errors import InputError
 from .results import RunFolder
 
-MATHEMATICS = 1  # raised by each change that moves the numbers of a run whose settings stay; CHANGELOG has its history
+MATHEMATICS = 2  # raised by each change that moves the numbers of a run whose settings stay; CHANGELOG has its history
 
 Declarations = dict[str, dict[str, Any]]  # of values that runs decide, by the method's key
 
@@ -70,6 +70,14 @@ class RunConfig:
         """
         values = stored(self)
         return {**values, "hash": canonical_hash(values), "mathematics": MATHEMATICS}
+
+    @property
+    def stream(self) -> str:
+        """What names all random numbers of the run: model/dataset/seed.
+
+        Methods of a cell share them, so that their runs pair; cells do not, so that they are independent of each other.
+        """
+        return f"{self.model.name}/{self.dataset.name}/{self.seed}"
 
     @property
     def hash(self) -> str:

@@ -103,12 +103,12 @@ class TheoryWorkflow:
         ]
 
 
-def load_workflow(config: Mapping[str, Any]) -> TheoryWorkflow:
+def load_workflow(arguments: Mapping[str, Any]) -> TheoryWorkflow:
     """Load the study that `snakemake --config study=...` names."""
-    for key in config:
+    for key in arguments:
         if key != "study":
             raise InputError(f"snakemake --config: a study of kind {KIND} takes no {key!r} (allowed: study)")
-    study = load(str(config["study"]))
+    study = load(str(arguments["study"]))
     named = study.path.parent == Path("config/studies")
     return TheoryWorkflow(study, study.path.stem if named else shlex.quote(str(study.path)))
 

@@ -30,7 +30,7 @@ from entrobench.run_config import RunConfig, Variant
 from . import hook_checks
 from .answers import Prompt, Reward, Sampler
 from .clamp_diagnostics import ClampDiagnostic
-from .experience import Collector, stream_of
+from .experience import Collector
 from .micro_batches import ForwardLimits
 from .snapshots import Snapshots
 
@@ -85,12 +85,12 @@ def assemble(
     network = Network(model_folder, model, tokenizer, _sampling_type(model, accelerator))
     longest = max(len(prompt.tokens) for prompt in prompts)
     engine = training_engine(network, longest, trainer, hardware, folder, limits.ranks)
-    sampler = Sampler(tokenizer, engine, reward, trainer, stream_of(config), limits.ranks)
+    sampler = Sampler(tokenizer, engine, reward, trainer, config.stream, limits.ranks)
     whole = _sharded(network, limits.ranks) if hardware.weights == "sharded" else None
     diagnostic = ClampDiagnostic(hardware.clamp_diagnostics) if hardware.clamp_diagnostics else None
     return Parts(
         name=config.method.name,
-        stream=stream_of(config),
+        stream=config.stream,
         config=trainer,
         folder=folder,
         checkpoint_every=hardware.checkpoint_every,

@@ -16,7 +16,6 @@ from entrobench.distributed.sharding import Whole, whole_weights
 from entrobench.entropy.logits import TokenStat, entropy
 from entrobench.errors import InputError
 from entrobench.objective import kl_estimate, rollout_weights
-from entrobench.run_config import RunConfig
 
 from . import hook_checks
 from .answers import Answer, Prompt, Sampled, Sampler, reward_of
@@ -37,14 +36,6 @@ class Experience:
     entropy_t1: float  # nats per token of the sampling policy at temperature 1
     rollout: dict[str, float]  # how far sampler and trainer differ, see `_mismatch_of`
     seconds: dict[str, float]
-
-
-def stream_of(config: RunConfig) -> str:
-    """What names all random numbers of a run: model/dataset/seed.
-
-    Methods of a cell share them, so that their runs pair; cells do not, so that they are independent of each other.
-    """
-    return f"{config.model.name}/{config.dataset.name}/{config.seed}"
 
 
 def draw_prompts(prompts: Sequence[Prompt], config: TrainerConfig, stream: str, step: int) -> list[Prompt]:

@@ -23,7 +23,6 @@ from entrobench.training.experience import (
     Sampled,
     draw_prompts,
     minibatches,
-    stream_of,
     update_rows,
 )
 from entrobench.training.forward import pack
@@ -52,11 +51,11 @@ def test_stream_and_step_alone_decide_the_prompts() -> None:
 def test_runs_of_one_seed_share_their_numbers_within_a_cell_only() -> None:
     """Methods of a model and dataset pair; other cells draw apart, or they would not be independent."""
     run = run_config("grpo", seed=3)
-    assert stream_of(run) == stream_of(run_config("aent", seed=3))
+    assert run.stream == run_config("aent", seed=3).stream
     elsewhere = replace(run, model=replace(run.model, name="n")), replace(run, dataset=replace(run.dataset, name="e"))
     others = [*elsewhere, replace(run, seed=4)]
-    assert len({stream_of(other) for other in [run, *others]}) == 4
-    orders = [[p.id for p in draw_prompts(PROMPTS, CONFIG, stream_of(other), 7)] for other in [run, *others]]
+    assert len({other.stream for other in [run, *others]}) == 4
+    orders = [[p.id for p in draw_prompts(PROMPTS, CONFIG, other.stream, 7)] for other in [run, *others]]
     assert all(order != orders[0] for order in orders[1:])
 
 

@@ -171,7 +171,12 @@ def test_a_minibatch_that_is_dropped_whole_makes_no_update(
     before = weights(idle).clone()
     idle.run()
     assert torch.equal(weights(idle), before)
-    assert idle.position.rows[1]["updates"] == idle.rows[1]["policy_loss"] == idle.rows[1]["learning_rate"] == 0
+    assert (
+        idle.position.rows[1]["updates"]
+        == idle.position.rows[1]["policy_loss"]
+        == idle.position.rows[1]["learning_rate"]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("fresh", "updates"), [(True, 2), (False, 6)])

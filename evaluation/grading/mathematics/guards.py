@@ -58,6 +58,7 @@ def factorial(value: sympy.Expr) -> sympy.Expr:
 
 
 def double_factorial(value: sympy.Expr) -> sympy.Expr:
+    """value!!, every second factor. Raises Unparsable for a number that is too large or not whole."""
     if not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
         raise Unparsable("double factorial of no small whole number")
     return sympy.factorial2(value)
