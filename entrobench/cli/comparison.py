@@ -128,21 +128,3 @@ def report(study: StudyName) -> None:
 
     loaded = with_derived_values(load_study(study))
     write_report(loaded, loaded.folder)
-
-
-def accept_task(
-    model: Annotated[Path, typer.Argument(help="folder of an untrained base model", exists=True, file_okay=False)],
-    dataset: Annotated[str, typer.Argument(help="a prepared chain dataset; its validation split is asked")],
-    problems: Annotated[int, typer.Option(min=1, help="how many problems")] = 200,
-) -> None:
-    """Say whether exploration matters in a task to a base model: verified pass@1, pass@64 and mixed groups.
-
-    Judges the untrained model alone, so that no method's result can choose the task. Exits with 1 if it is refused.
-
-    Example: entrobench accept-task results/models/chain-qwen chain3
-    """
-    from entrobench.evaluation.report.acceptance import measure
-
-    found = measure(model, dataset, RESULTS.data_root, problems)
-    print("\n".join(found.lines))
-    raise typer.Exit(0 if found.accepted else 1)
