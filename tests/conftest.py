@@ -103,7 +103,8 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def database(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    return Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
+    Path("results").mkdir(exist_ok=True)
+    return Path(shutil.copy(empty_database, tmp_path / "results" / "mlflow.db"))
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def study_folder(tmp_path: Path) -> Path:
     from tracked import make_study, write_study
 
     place = tmp_path / "results" / "small"
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     write_study(place, make_study())
     return place
 

@@ -13,17 +13,20 @@ import pandas
 import pytest
 from synthetic_results import write_grades, write_steps
 
+from entrobench.config import TrainerConfig
 from entrobench.errors import InputError
 from entrobench.evaluation.report import tuning
 from entrobench.evaluation.report.tuning import tune, tuning_lines
 from entrobench.results import RunKey
+from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
 
 GRID = [0.001, 0.01, 0.1]
 PROBLEMS, DRAWS, STEPS = 12, 4, 6
 
 
-def run(folder: Path, method: str, seed: int, **section: Any) -> SimpleNamespace:
-    config = {"method": {"name": method, **section}, "dataset": {"name": "chain2"}}
+def run(folder: Path, method: str, seed: int, derived: dict[str, Any] | None = None) -> SimpleNamespace:
+    variant, data = Variant(method, method, {}, derived or {}), RunDataset("chain2", "d", "{problem}")
+    config = RunConfig(RunModel("tiny", "m"), data, variant, seed, TrainerConfig())
     place = folder / "runs" / "tiny" / "chain2" / method / f"seed{seed}"
     names = {"model": "tiny", "dataset": "chain2", "method": method, "seed": seed}
     return SimpleNamespace(**names, key=str(RunKey(**names)), config=config, folder=place)
@@ -34,7 +37,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Two methods tuned over three values on seeds 100 and 101, whose trials are graded."""
     monkeypatch.setattr(tuning, "_seen_problems", lambda *_: set())
     folder, place = tmp_path, tmp_path / "tuning"
-    declared = {"derived": {"coefficient": {"tune": GRID}}}
+    declared = {"coefficient": {"tune": GRID}}
     trials = [
         run(place, f"{method}-{value:g}", seed) for method in ("full", "cut") for value in GRID for seed in (100, 101)
     ]
@@ -47,7 +50,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         path=Path("config/studies/mine.yaml"),
         folder=folder,
         benchmarks=["chain2"],
-        runs=[run(folder, method, seed, **declared) for method in ("full", "cut") for seed in (0, 1)],
+        runs=[run(folder, method, seed, declared) for method in ("full", "cut") for seed in (0, 1)],
         tuning=SimpleNamespace(name="mine/tuning", runs=trials, benchmarks=["chain2-validation"]),
     )
 
