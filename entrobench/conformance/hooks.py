@@ -44,14 +44,25 @@ def effect(subject: Subject, plain: Trace) -> Point:
     title = "its settings change the update"
     if subject.method_name == BASELINE:
         return Point(11, title, "skipped", None, "the baseline")
-    tried = 0
+    found = acting(subject, plain)
+    if found is None:
+        tried = sum(1 for _ in _tried(subject))
+        return Point(11, title, "fail", 0.0, f"all updates equal GRPO's under each of the {tried} settings tried")
+    values, trace = found
+    where = ", ".join(f"{key}: {value}" for key, value in values.items()) or "its own settings"
+    return Point(11, title, "pass", _difference(trace), f"under {where}")
+
+
+def acting(subject: Subject, plain: Trace) -> tuple[dict[str, Any], Trace] | None:
+    """The first values under which the rehearsal is not GRPO's, with their trace; None if there are none.
+
+    A method may wait for what a rehearsal does not have, such as a low entropy, until its threshold is moved.
+    """
     for values in _tried(subject):
         trace = rehearse(subject.make(**values)) if values else plain
-        tried, difference = tried + 1, _difference(trace)
-        if not difference <= baseline().rounding:
-            where = ", ".join(f"{key}: {value}" for key, value in values.items()) or "its own settings"
-            return Point(11, title, "pass", difference, f"under {where}")
-    return Point(11, title, "fail", 0.0, f"all updates equal GRPO's under each of the {tried} settings tried")
+        if not _difference(trace) <= baseline().rounding:
+            return values, trace
+    return None
 
 
 @cache

@@ -32,7 +32,7 @@ from entrobench.results import RESULTS
 from entrobench.training.hook_checks import HookError
 from entrobench.training.micro_batches import ForwardLimits
 
-from .hooks import effect, names
+from .hooks import acting, effect, names
 from .loop_points import idle_step, processes, resume
 from .rehearsal import MINIBATCH, VOCABULARY, WHOLE, Trace, largest, padded, rehearse, reordered
 from .subject import Point, Subject, subject_named, verdict
@@ -99,9 +99,11 @@ def print_points(points: list[Point]) -> bool:
 def micro_batches(subject: Subject, plain: Trace) -> Point:
     """Point 1: memory settings change nothing; a method of scope microbatch must break this."""
     title, several = "micro-batch sizes give the same update", (ForwardLimits(1, 3), ForwardLimits(3, 8))
-    traces = [rehearse(subject.make(), limits, leader=plain) for limits in several]
+    published = subject.make().scope == "microbatch"
+    values, plain = (acting(subject, plain) if published else None) or ({}, plain)
+    traces = [rehearse(subject.make(**values), limits, leader=plain) for limits in several]
     difference = largest([plain.difference(trace) for trace in traces])
-    if subject.make().scope != "microbatch":
+    if not published:
         note = f"sizes 1, 3 and {MINIBATCH}; output layer in chunks of 3, 8 and all"
         return Point(1, title, verdict(difference <= plain.rounding), difference, note)
     if not difference <= plain.rounding:

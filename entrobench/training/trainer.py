@@ -127,7 +127,7 @@ class Trainer:
         device = sum(value for name, value in row.items() if name.startswith("seconds_"))
         if parts.accelerator.device.type == "cpu":  # where other load stretches the clock, but not CPU seconds
             device = time.process_time() - spent
-        return row | {"device_seconds": device}
+        return row | {"seconds_device": device}
 
     def _prompt_batches(self) -> Iterator[list[Prompt]]:
         """The prompts that come next in the data's order, which one step per batch follows without refilling."""

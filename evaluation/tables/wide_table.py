@@ -41,7 +41,7 @@ def device_seconds(curves: DataFrame) -> Series[float]:
 
     NaN of runs from before these were recorded: their clock is that of a machine with other load.
     """
-    return curves["device_seconds"] if "device_seconds" in curves else curves["step"] * float("nan")
+    return curves["seconds_device"] if "seconds_device" in curves else curves["step"] * float("nan")
 
 
 def wide_table(

@@ -56,7 +56,7 @@ def write_steps(file: Path, rng: numpy.random.Generator, final_entropy: float, s
         "time": 1.7e9 + step * 0.5,
         "reward": 0.3 + 0.45 * rise + rng.normal(0, 0.03, steps),
         "entropy": 0.3 * (final_entropy / 0.3) ** rise * numpy.exp(rng.normal(0, 0.03, steps)),
-        "device_seconds": numpy.full(steps, 0.4),
+        "seconds_device": numpy.full(steps, 0.4),
         "length": 16 + rng.normal(0, 0.3, steps),
         "truncated": numpy.zeros(steps),
         "updates": numpy.full(steps, 2),

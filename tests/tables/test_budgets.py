@@ -14,7 +14,7 @@ def curves_of(**runs: tuple[int, float, list[float]]) -> pandas.DataFrame:
         for step, reward in enumerate(rewards, start=1)
     ]
     columns = ["model", "dataset", "method", "seed", "step", "reward", "updates", "tokens"]
-    columns += ["seconds_update", "device_seconds"]
+    columns += ["seconds_update", "seconds_device"]
     return pandas.DataFrame(rows, columns=columns)
 
 
@@ -50,7 +50,7 @@ def test_a_run_whose_first_step_is_over_the_budget_has_no_reward() -> None:
 def test_runs_without_device_seconds_are_not_compared_by_the_clock() -> None:
     """Older results hold only the clock's seconds, which other load stretches."""
     rows = [{"model": "m", "dataset": "d", "method": "dear", "marks": ""}]
-    table = budget_table(rows, TWO.drop(columns="device_seconds"))
+    table = budget_table(rows, TWO.drop(columns="seconds_device"))
     assert [entry.text for entry in table.rows[0][2:]] == ["dear", "17.000", "12.000", "–"]
 
 

@@ -24,7 +24,7 @@ from entrobench.training.experience import draw_prompts
 from entrobench.training.trainer import Trainer, train
 
 AENT = {"coefficient": 0.05, "clamp": 0.3, "warmup": 1, "coefficient_rate": 0.02, "coefficient_high": 0.2}
-CLOCK = {"time", "device_seconds", "seconds_rollout", "seconds_reward", "seconds_old", "seconds_update"}
+CLOCK = {"time", "seconds_device", "seconds_rollout", "seconds_reward", "seconds_old", "seconds_update"}
 Folders = tuple[Path, Path]
 
 
