@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from entrobench.config import EvaluationConfig, Hardware
+from entrobench.config import EvaluationConfig, Hardware, TrainerConfig
 from entrobench.models.cost import RATE, SPREAD
-from entrobench.run_config import MATHEMATICS
+from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
 from entrobench.studies.plan import as_json, describe_schedule, plan_study, stage, study_sizes
 from entrobench.studies.runs import Run
 from entrobench.studies.schedule import simulate, study_jobs
@@ -119,7 +119,8 @@ def made(path: Path) -> None:
     ],
 )
 def test_what_is_done_of_a_run(files: list[str], expected: str, tmp_path: Path) -> None:
-    config = {"trainer": {"steps": 1}}
+    model, data, method = RunModel("model", "m"), RunDataset("dataset", "d", "{problem}"), Variant("grpo", "grpo", {})
+    config = RunConfig(model, data, method, 0, TrainerConfig(steps=1))
     run = Run("setting", "model", "dataset", "grpo", 0, config, Hardware(), tmp_path / "run")
     for name in files:
         made(run.folder / name)
