@@ -88,7 +88,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of results."""
+    """A folder of results; its kinds below add names, no fields."""
 
     folder: Path
 
@@ -103,7 +103,6 @@ class Inside:
         return owner.folder / self.name
 
 
-@dataclass(frozen=True)
 class AnswersFolder(Folder):
     """The answers of one subject to the benchmarks, and their grades."""
 
@@ -134,7 +133,6 @@ def generations_below(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("**/generations/*") if not file.name.startswith("."))
 
 
-@dataclass(frozen=True)
 class RunFolder(AnswersFolder):
     """The files of one run; its own answers are those of its last step."""
 
@@ -176,7 +174,6 @@ class RunFolder(AnswersFolder):
         return self.study.run(str(RunKey(key.model, key.dataset, method, seed)))
 
 
-@dataclass(frozen=True)
 class Checkpoint(Folder):
     """One folder below checkpoints/."""
 
@@ -192,7 +189,6 @@ class Checkpoint(Folder):
         return [cls(state.parent) for state in sorted(checkpoints.glob("step*/state.json"))]
 
 
-@dataclass(frozen=True)
 class StudyFolder(Folder):
     """The files of a study; the trials of one that tunes are a StudyFolder of their own."""
 
@@ -286,7 +282,6 @@ class StudyFolder(Folder):
         return self.folder / "logs" / f"{job}.jsonl"
 
 
-@dataclass(frozen=True)
 class DataFolder(Folder):
     """A prepared dataset."""
 
@@ -305,14 +300,12 @@ class DataFolder(Folder):
         return DataFolder(self.folder / f"without-{key}")
 
 
-@dataclass(frozen=True)
 class ModelFolder(Folder):
     """A base model: a folder that transformers reads, and how it was made."""
 
     about = Inside("model.json")  # recipe, hash and history; written last
 
 
-@dataclass(frozen=True)
 class ReferenceFolder(Folder):
     """Committed results of a study, or published numbers: table<n>.csv and files beside them."""
 
@@ -325,7 +318,6 @@ class ReferenceFolder(Folder):
         return sorted(self.folder.glob("table*.csv"))
 
 
-@dataclass(frozen=True)
 class StatisticsFolder(Folder):
     """What `entrobench audit-statistics` writes."""
 

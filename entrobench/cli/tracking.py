@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from entrobench.documents import study_kind
 from entrobench.errors import InputError
 from entrobench.results import RESULTS
 
@@ -33,6 +32,8 @@ def track(
         return
     if study is None:
         raise InputError("entrobench track: name a STUDY, or give --initialise or --follow")
+    from entrobench.documents import study_kind
+
     if study_kind(study) == "theory":
         from .theory import track_theory
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -48,6 +47,8 @@ def processes(hardware: Hardware) -> int:
 
 def run(folder: Path, hardware: Hardware) -> int:
     """Train the run in `folder` with torch's launcher, `hardware.processes` on this machine; the exit status."""
+    import subprocess
+
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(hardware.processes)]
     command = ["-m", "entrobench", "train", str(folder), *options(hardware)]
     return subprocess.run([sys.executable, *launcher, *command], check=False).returncode

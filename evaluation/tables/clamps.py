@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entrobench.entropy.selection import removed_count
 from entrobench.results import StudyFolder
 from entrobench.studies.plan import study_sizes
 
@@ -43,6 +42,8 @@ def clamp_tables(study: Study, folder: Path) -> list[Table]:
 
 def _row(key: tuple[str, str, str], clamp: float, size: int, steps: DataFrame) -> list[Entry]:
     """The entries of one arm; `size` is the vocabulary, `steps` are those of all its seeds."""
+
+    from entrobench.entropy.selection import removed_count  # needs torch, which tables do without
 
     kept = size - removed_count(clamp, size)
     row = [*(Entry(text, value=text) for text in key), Entry(f"{clamp:g}", value=clamp)]

@@ -115,7 +115,7 @@ def test_lock_writes_the_hashed_config_and_train_refuses_an_edited_one(project: 
     assert run("lock", "quickstart", "tiny/chain2/aent/seed1").returncode == 0
     folder = Path("results/quickstart/runs/tiny/chain2/aent/seed1")
     stored = json.loads((folder / "config.json").read_text())
-    assert stored == load_study("quickstart").run("tiny/chain2/aent/seed1").config
+    assert stored == load_study("quickstart").run("tiny/chain2/aent/seed1").config.content
     too_many = refused("train", str(folder), "--processes", "500")
     assert too_many.endswith("500 processes share 128 sequences of an update: use fewer processes\n")
     stored["seed"] = 8

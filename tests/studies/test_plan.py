@@ -119,9 +119,8 @@ def made(path: Path) -> None:
     ],
 )
 def test_what_is_done_of_a_run(files: list[str], expected: str, tmp_path: Path) -> None:
-    config = RunConfig(
-        RunModel("m", ""), RunDataset("d", "", ""), Variant("grpo", "grpo", {}), 0, TrainerConfig(steps=1)
-    )
+    model, data, method = RunModel("model", "m"), RunDataset("dataset", "d", "{problem}"), Variant("grpo", "grpo", {})
+    config = RunConfig(model, data, method, 0, TrainerConfig(steps=1))
     run = Run("setting", "model", "dataset", "grpo", 0, config, Hardware(), tmp_path / "run")
     for name in files:
         made(run.folder / name)

@@ -19,7 +19,9 @@ ARMS: dict[str, dict[str, Any]] = {"grpo": {}, "full": {"clamp": 0.0}, "cut": {"
 def study(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(clamps, "study_sizes", lambda study: {"tiny": SimpleNamespace(vocabulary=1024)})
     runs = [
-        SimpleNamespace(model="tiny", dataset="chain2", method=name, config={"method": {"values": values}})
+        SimpleNamespace(
+            model="tiny", dataset="chain2", method=name, config=SimpleNamespace(method=SimpleNamespace(values=values))
+        )
         for name, values in ARMS.items()
     ]
     return SimpleNamespace(runs=runs)
