@@ -276,6 +276,7 @@ def test_every_number_has_a_source_and_a_grade() -> None:
     assert graded == {
         "benchmark_scores.csv": {"FIG"},
         "gpu_hours.csv": {"PB"},
+        "synthetic_process.csv": {"FIG"},
         "average_scores.csv": {"FIG"},
         "table1.csv": {"PN"},
         "table3.csv": {"PB"},

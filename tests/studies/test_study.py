@@ -336,8 +336,8 @@ def test_a_trainer_preset_is_taken_over_and_leaves_no_trace_in_the_hash() -> Non
     setting = {"name": "one", "model": "tiny", "dataset": "chain2", "methods": ["grpo"]}
     content = {"settings": [{**setting, "trainer": {"use": "short"}}], "seeds": [0], "benchmarks": ["chain2"]}
     (run,) = load({**content, "trainer": {"steps": 9, "group_size": 4}}).runs
-    trainer = run.config["trainer"]
-    assert [trainer[key] for key in ("steps", "prompts", "group_size")] == [4, 8, 4], "the setting's preset wins"
+    trainer = run.config.trainer
+    assert [trainer.steps, trainer.prompts, trainer.group_size] == [4, 8, 4], "the setting's preset wins"
 
 
 @pytest.mark.parametrize(
