@@ -44,7 +44,7 @@ def effect(subject: Subject, plain: Trace) -> Point:
     title = "its settings change the update"
     if subject.method_name == BASELINE:
         return Point(11, title, "skipped", None, "the baseline")
-    found = acting(subject, plain)
+    found = next(acting(subject, plain), None)
     if found is None:
         tried = sum(1 for _ in _tried(subject))
         return Point(11, title, "fail", 0.0, f"all updates equal GRPO's under each of the {tried} settings tried")
@@ -53,16 +53,15 @@ def effect(subject: Subject, plain: Trace) -> Point:
     return Point(11, title, "pass", _difference(trace), f"under {where}")
 
 
-def acting(subject: Subject, plain: Trace) -> tuple[dict[str, Any], Trace] | None:
-    """The first values under which the rehearsal is not GRPO's, with their trace; None if there are none.
+def acting(subject: Subject, plain: Trace) -> Iterator[tuple[dict[str, Any], Trace]]:
+    """Values under which the rehearsal is not GRPO's, with their traces; the subject's own come first, as {}.
 
     A method may wait for what a rehearsal does not have, such as a low entropy, until its threshold is moved.
     """
     for values in _tried(subject):
         trace = rehearse(subject.make(**values)) if values else plain
         if not _difference(trace) <= baseline().rounding:
-            return values, trace
-    return None
+            yield values, trace
 
 
 @cache
@@ -97,7 +96,10 @@ def _other_values(declared: dataclasses.Field[Any], value: Any) -> Iterator[Any]
         yield not value
         return
     yield from declared.metadata.get("choices") or ()
-    yield from (bound for bound in map(declared.metadata.get, ("low", "high")) if bound is not None)
+    bounds = [bound for bound in map(declared.metadata.get, ("low", "high")) if bound is not None]
+    yield from bounds
+    if isinstance(value, float) and len(bounds) == 2:
+        yield sum(bounds) / 2  # of a share neither none nor all, which choose nothing
     if isinstance(value, (int, float)) or value is None:
         yield from (type(value)(value * factor) for factor in FACTORS) if value else (1, 1.0)
     if isinstance(value, list):

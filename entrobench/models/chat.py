@@ -60,7 +60,7 @@ def write_template(tokenizer: Any, chat: Chat, folder: Path, where: str) -> None
 
 def _jinja(value: Any) -> str:
     """A YAML value as Jinja has it."""
-    return {True: "true", False: "false", None: "none"}[value] if value in (True, False, None) else json.dumps(value)
+    return "none" if value is None else json.dumps(value)  # its true, false, numbers, texts and lists are JSON's
 
 
 def refuse_clock(template: Any, folder: Path) -> None:

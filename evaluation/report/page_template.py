@@ -123,9 +123,13 @@ MACROS = """\
 {%- endmacro -%}
 """
 
-PAGE = (
-    MACROS
-    + """
+
+def page(contents: str, sections: str) -> str:
+    """The template of a page: `contents` are its links and `sections` what they lead to, before how to reproduce it."""
+    return f"{MACROS}{HEAD}{contents}{MIDDLE}{sections}{FOOT}"
+
+
+HEAD = """
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -143,14 +147,34 @@ PAGE = (
 </ul>
 </header>
 <nav><div>
-<a href="#results">Results</a><a href="#figures">Figures</a>{% if sweep %}<a href="#sweep">Sweep</a>{% endif %}
-<a href="#curves">Curves</a><a href="#run">What was run</a><a href="#overlap">Decontamination</a>
-<a href="#methods">Methods</a>
-<a href="#provenance">Provenance</a><a href="#reproduce">Reproduce</a>
+"""
+
+MIDDLE = """<a href="#provenance">Provenance</a><a href="#reproduce">Reproduce</a>
 </div></nav>
 <main>
 
-<section id="results">
+"""
+
+FOOT = """<section id="reproduce">
+<h2>Reproduce</h2>
+<p>In a clone of the repository:</p>
+<pre>{{ commands | join("\n") }}</pre>
+</section>
+
+</main>
+<footer>Made by entrobench from the files of {{ folder }}; the page needs nothing outside itself.</footer>
+<script>{{ script }}</script>
+</body>
+</html>
+"""
+
+PAGE = page(
+    contents="""\
+<a href="#results">Results</a><a href="#figures">Figures</a>{% if sweep %}<a href="#sweep">Sweep</a>{% endif %}
+<a href="#curves">Curves</a><a href="#run">What was run</a><a href="#overlap">Decontamination</a>
+<a href="#methods">Methods</a>
+""",
+    sections="""<section id="results">
 <h2>Results</h2>
 <ul class="statements">
 {%- for statement in statements %}
@@ -216,16 +240,5 @@ PAGE = (
 </details>
 </section>
 
-<section id="reproduce">
-<h2>Reproduce</h2>
-<p>In a clone of the repository:</p>
-<pre>{{ commands | join("\n") }}</pre>
-</section>
-
-</main>
-<footer>Made by entrobench from the files of results/{{ study }}; the page needs nothing outside itself.</footer>
-<script>{{ script }}</script>
-</body>
-</html>
-"""
+""",
 )

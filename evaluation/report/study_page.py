@@ -83,6 +83,7 @@ def _content(study: Study, folder: Path) -> dict[str, Any]:
     methods = list(dict.fromkeys(run.method for run in study.runs))
     reference = RESULTS.reference(study.name)
     return {
+        "folder": RESULTS.study(study.name).folder,
         "study": study.name,
         "description": study.description,
         "facts": _facts(study, statistics),

@@ -110,7 +110,7 @@ def subject(method_class: type[Method]) -> Subject:
     [
         (Misspelt, ["'advantage' is no hook or declaration; did you mean 'advantages'?", "it trains plain GRPO"]),
         (HalfMisspelt, ["'nuetral' is no hook or declaration; did you mean 'neutral'?", "did you mean 'regularizer'?"]),
-        (Empty, ["no hook is overridden: it trains plain GRPO (hooks: sampling, keep, advantages,"]),
+        (Empty, ["no hook is overridden: it trains plain GRPO (hooks: renews_reference, sampling, keep, advantages,"]),
         (ClaimsTooMuch, ["evidence 'paper seen' is none of code read, text read, third-party note"]),
     ],
 )

@@ -63,6 +63,13 @@ def test_the_date_survives_saving(folder: Path, tmp_path: Path, monkeypatch: pyt
     assert rendered(load_tokenizer(tmp_path / "final"), monkeypatch) == "26 Jul 2024"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(1, "1"), (0, "0"), (True, "True"), (None, "None"), ([1, "a"], "[1, 'a']")]
+)
+def test_numbers_are_no_truth_values(folder: Path, monkeypatch: pytest.MonkeyPatch, value: Any, text: str) -> None:
+    assert rendered(made(folder, "{{ depth }}", arguments={"depth": value}), monkeypatch) == text
+
+
 @pytest.mark.parametrize(("value", "end"), [(True, " ; <think>"), (False, "")])
 def test_arguments_reach_the_template(folder: Path, monkeypatch: pytest.MonkeyPatch, value: bool, end: str) -> None:
     tokenizer = made(folder, THINKING, arguments={"enable_thinking": value})
