@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from entrobench.documents import CONFIG
-from entrobench.errors import InputError, nearest
+from entrobench.errors import InputError, first_line, nearest
 
 PREFIX = "lm-eval."  # before the name of a prepared dataset, and of a task that has the name of one of ours
 FEW_SHOT_SEED = 1234  # lm-eval's default
@@ -86,7 +86,7 @@ def task_pairs(name: str, where: str) -> list[tuple[str, str]]:
     try:
         (task,) = TaskManager(include_defaults=False).load([str(task_file(name))])["tasks"].values()
     except OSError as error:  # no such file, no such dataset, no network
-        raise InputError(f"{where}: its rows cannot be loaded: {str(error).partition(chr(10))[0]}") from None
+        raise InputError(f"{where}: its rows cannot be loaded: {first_line(error)}") from None
     task.set_fewshot_seed(FEW_SHOT_SEED)
     shots = task.config.num_fewshot or 0
     pairs = []

@@ -61,6 +61,7 @@ def training_engine(
         raise InputError(
             f"{run_folder}/config.json: engine vllm samples for one process, not for {ranks.count}: {cure}"
         )
+    check_engine(config.engine, f"{run_folder}/config.json")  # whoever trains, and however
     from .vllm_engine import VllmEngine
 
     device = next(model.parameters()).device

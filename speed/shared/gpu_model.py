@@ -50,7 +50,7 @@ class CoinVerdict:
     outcome: str
 
 
-def coin(response: str, gold: str, finished: bool, key: str) -> CoinVerdict:
+def coin(response: str, gold: str, finished: bool, key: str, problem: str) -> CoinVerdict:
     """Right for half of the answers, whatever they say; the same wherever it is asked."""
     correct = random.Random(key).random() < 0.5
     return CoinVerdict(correct, "correct" if correct else "wrong")
@@ -102,7 +102,7 @@ def random_prompts(size: Size) -> list[Prompt]:
     """Prompts of random tokens, all of one length."""
     draw = random.Random(0)
     return [
-        Prompt(f"prompt{number}", [0, *(draw.randrange(13, size.words) for _ in range(size.prompt - 1))], "0")
+        Prompt(f"prompt{number}", [0, *(draw.randrange(13, size.words) for _ in range(size.prompt - 1))], "0", "")
         for number in range(2 * size.prompts)
     ]
 

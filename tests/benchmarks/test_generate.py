@@ -16,6 +16,7 @@ from entrobench.data.datasets import DATA_VARIABLE, load_rows, prepare, render
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.generate import build_requests, build_tasks, generate
 from entrobench.models.language_model import load_tokenizer, weights_sha256
+from entrobench.run_config import MATHEMATICS
 
 ROOT = Path(__file__).parents[2]
 EVALUATION: dict[str, Any] = {
@@ -86,6 +87,7 @@ def test_the_header_pins_model_benchmark_and_settings(generated: Path, model_fol
             "benchmark_version": 1,
             "evaluation": EVALUATION,
             "model_weights_sha256": weights_sha256(model_folder),
+            "mathematics": MATHEMATICS,
             "seed": 7,
             "stream": "",
         }

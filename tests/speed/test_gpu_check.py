@@ -52,15 +52,15 @@ def test_kernels_are_timed_in_both_types_with_their_errors(rows: dict) -> None: 
 
 
 def test_counted_operations_are_those_of_the_formula() -> None:
-    shape, answers, length = gpu_model.TINY.shape, 2, 16
-    model = gpu_model.build(shape)
+    sizes, answers, length = gpu_model.TINY.sizes, 2, 16
+    model = gpu_model.build(sizes)
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(answers, length, dtype=torch.long)).logits.sum().backward()
     found = counter.get_flop_counts()["Global"]
     apart = ("attention", "bmm")  # bmm: the rotary angles of transformers 5.16, which the formula leaves out
     matrices = sum(count for operation, count in found.items() if not any(name in str(operation) for name in apart))
-    attention = 6 * answers * shape.layers * shape.hidden_size * length**2
-    assert gpu_sections.update_flops(shape, answers, 0, length) - attention == matrices
+    attention = 6 * answers * sizes.layers * sizes.hidden_size * length**2
+    assert gpu_sections.update_flops(sizes, answers, 0, length) - attention == matrices
 
 
 def options(**changes: object) -> argparse.Namespace:
