@@ -32,14 +32,26 @@ from .rehearsal import (
 from .subject import Point, Subject, verdict
 from .threads import together
 
-START, SAVED_AT, LAST_STEP = 28, 32, 36  # point 4: around the longest default warm-up of a built-in method, 30 steps
+START, SAVED_AT, LAST_STEP = 29, 32, 34  # point 4: past the longest default warm-up of a built-in method, 30 steps
 IDLE = (31, SAVED_AT, SAVED_AT + 1, STEPS[1])  # point 12: steps without a mixed group, past that warm-up
 PROCESSES = 2  # point 13
 
 
-def resume(subject: Subject) -> Point:
+def trials(subject: Subject) -> list[Trainer]:
+    """What points 4 and 12 watch: an uninterrupted run, and one that goes on from the first's checkpoint.
+
+    Some steps have no mixed group, one before and one after the checkpoint among them.
+    """
+    config, silence = _trial_config(_with_dynamic_sampling(subject)), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(silence), redirect_stderr(silence):
+        model_folder, data_folder = _trial_files(Path(folder))
+        arguments = (config, Path(folder) / "run", model_folder, data_folder, right_when_idle)
+        return [_trial_run(*arguments) for _ in range(2)]
+
+
+def resume(subject: Subject, runs: list[Trainer]) -> Point:
     """Point 4: a run that goes on from a checkpoint ends with the bits of the uninterrupted one."""
-    title, (whole, resumed) = "resume equals the uninterrupted run", _two_trials(subject, even_words)
+    title, (whole, resumed) = "resume equals the uninterrupted run", runs
     difference, same = _gap(whole, resumed)
     state, again = dataclasses.asdict(whole.parts.method.state), dataclasses.asdict(resumed.parts.method.state)
     moved = state != dataclasses.asdict(subject.make().state)
@@ -48,11 +60,12 @@ def resume(subject: Subject) -> Point:
     return Point(4, title, verdict(same), difference, note)
 
 
-def idle_step(subject: Subject) -> Point:
+def idle_step(subject: Subject, runs: list[Trainer]) -> Point:
     """Point 12: a step without an update changes neither weights nor state, also around a resume."""
-    title, idle = "a step without an update changes nothing", _with_dynamic_sampling(subject)
-    (before, state), (weights, after), _ = rehearse(idle.make(), reward=right_when_idle).ends
-    whole, resumed = _two_trials(idle, right_when_idle)
+    title = "a step without an update changes nothing"
+    played = rehearse(_with_dynamic_sampling(subject).make(), reward=right_when_idle)
+    (before, state), (weights, after), _ = played.ends
+    whole, resumed = runs
     difference, same = _gap(whole, resumed)
     difference = max(difference, largest([(weights - before).abs().max()]))
     updates = [int(row["updates"]) for row in whole.position.rows]
@@ -85,15 +98,6 @@ def right_when_idle(text: str, answer: str, finished: bool, key: str, problem: s
 
 def _with_dynamic_sampling(subject: Subject) -> Subject:
     return replace(subject, trainer=replace(subject.trainer, dynamic_sampling=True, max_sampling_batches=1))
-
-
-def _two_trials(subject: Subject, reward: Reward) -> list[Trainer]:
-    """An uninterrupted run, and one that goes on from the checkpoint of the first as after a kill."""
-    silence = io.StringIO()
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(silence), redirect_stderr(silence):
-        model_folder, data_folder = _trial_files(Path(folder))
-        arguments = (_trial_config(subject), Path(folder) / "run", model_folder, data_folder, reward)
-        return [_trial_run(*arguments) for _ in range(2)]
 
 
 def _gap(whole: Trainer, resumed: Trainer) -> tuple[float, bool]:

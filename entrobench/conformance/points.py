@@ -33,7 +33,7 @@ from entrobench.training.hook_checks import HookError
 from entrobench.training.micro_batches import ForwardLimits
 
 from .hooks import acting, effect, names
-from .loop_points import idle_step, processes, resume
+from .loop_points import idle_step, processes, resume, trials
 from .rehearsal import MINIBATCH, VOCABULARY, WHOLE, Trace, largest, padded, rehearse, reordered
 from .subject import Point, Subject, subject_named, verdict
 from .watchers import Watch, cuts_graph
@@ -53,11 +53,12 @@ def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
         plain = rehearse(subject.make())
         watch = Watch(subject.make())
         rehearse(watch.method)
+        runs = trials(subject)
         return [
             micro_batches(subject, plain),
             padding(subject, plain),
             order(subject, plain),
-            resume(subject),
+            resume(subject, runs),
             slopes(subject, watch),
             neutral(subject),
             side_effects(watch),
@@ -65,7 +66,7 @@ def check_method(name: str, run_golden_tests: bool = False) -> list[Point]:
             golden(subject, run_golden_tests),
             names(subject),
             effect(subject, plain),
-            idle_step(subject),
+            idle_step(subject, runs),
             processes(subject, plain),
         ]
     except HookError as error:

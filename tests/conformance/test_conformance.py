@@ -139,14 +139,16 @@ def test_a_forgotten_state_fails_resume(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_state_that_moves_without_an_update_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "CountsSteps")
-    found = points.idle_step(subject(broken_methods.CountsSteps))
+    counting = subject(broken_methods.CountsSteps)
+    found = points.idle_step(counting, points.trials(counting))
     assert (found.number, found.outcome) == (12, "fail")
     assert found.note == "its state moves from {'steps': 1} to {'steps': 2}"
 
 
 def test_a_reference_and_a_state_survive_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "UsesEverything")
-    found = points.resume(subject(broken_methods.UsesEverything))
+    everything = subject(broken_methods.UsesEverything)
+    found = points.resume(everything, points.trials(everything))
     assert (found.outcome, found.difference) == ("pass", 0.0)
     assert "its state moved" in found.note
 
