@@ -254,6 +254,11 @@ class Hardware:
     checkpoint_every: int = setting(20, low=1, help="steps")
     clamp_diagnostics: list[float] = setting([], help="log what clamping at p would change")
     micro_batch_tokens: int = setting(0, low=0, help="tokens with padding per forward; 0: no limit")
+    shared_prefix: str = setting(
+        "auto",
+        choices=("auto", "always", "never"),
+        help="run each prompt once for all its answers; auto: where the model's attention allows it",
+    )
     activation_checkpointing: bool = setting(False, help="recompute each layer in the backward pass")
     processes: int = setting(1, low=1, help="processes on this machine, one device each")
     weights: str = setting(

@@ -21,6 +21,7 @@ from torch import Tensor
 from entrobench.api import Method, Progress, TrainerConfig
 from entrobench.distributed.sharding import sum_gradients
 from entrobench.engines.rollout import Completion, Sampling
+from entrobench.models.shared_prefix import share_prompts
 from entrobench.training import hook_checks
 from entrobench.training.answers import Prompt, Reward, Sampler
 from entrobench.training.experience import Collector, Experience, minibatches
@@ -187,6 +188,7 @@ def _exact_model() -> Any:
     from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
     model = tiny_model().double()
+    share_prompts(model)
     for parent in list(model.modules()):
         for name, norm in list(parent.named_children()):
             if isinstance(norm, Qwen2RMSNorm):

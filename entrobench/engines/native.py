@@ -12,8 +12,8 @@ from torch import Tensor
 
 from entrobench.errors import InputError
 from entrobench.models.language_model import head
+from entrobench.models.shared_prefix import FAMILIES
 
-FAMILIES = ("llama", "qwen2", "qwen3")
 STATIC_ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do not depend on the length
 
 

@@ -25,6 +25,7 @@ from entrobench.models.language_model import (
     recompute_layers,
     resolve_device,
 )
+from entrobench.models.shared_prefix import obstacle_in, share_prompts
 from entrobench.run_config import RunConfig, Variant
 
 from . import hook_checks
@@ -78,6 +79,7 @@ def assemble(
     method = build_method(config.method, trainer, f"{folder}/config.json: method")
     tokenizer = load_tokenizer(model_folder)
     model = load_model(model_folder, accelerator.device)
+    _share_prompts(model, hardware.shared_prefix, limits.ranks)
     reference = copy.deepcopy(model).requires_grad_(False) if method.uses_reference else None
     if hardware.activation_checkpointing:
         recompute_layers(model)
@@ -120,6 +122,15 @@ def _machine(hardware: Hardware, precision: str | None) -> tuple[Any, ForwardLim
         processes = f", {ranks.count} processes" if ranks.count > 1 else ""
         print(f"training on {accelerator.device} ({torch.get_num_threads()} threads{processes})", flush=True)
     return accelerator, ForwardLimits(hardware.micro_batch, hardware.head_chunk, hardware.micro_batch_tokens, ranks)
+
+
+def _share_prompts(model: Any, wanted: str, ranks: Ranks) -> None:
+    """Do as `hardware.shared_prefix` says; where auto means never, say why."""
+    obstacle = obstacle_in(model) if wanted == "auto" else None
+    if obstacle and ranks.first:
+        print(f"shared_prefix: each prompt is run once per answer: {obstacle}")
+    if wanted != "never" and not obstacle:
+        share_prompts(model)
 
 
 def build_method(chosen: Variant, trainer: TrainerConfig, where: str) -> Method:

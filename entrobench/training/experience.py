@@ -64,7 +64,8 @@ def minibatches(
     for number, rows in enumerate(parts * config.epochs):
         keys = [experience.keys[row] for row in rows.tolist()]
         sequences = experience.sequences.rows(rows)
-        yield minibatch_of(batch, advantages, rows, number, limits.numbers(sequences.lengths)), sequences, keys
+        numbers = limits.numbers(sequences.lengths, sequences.prompts.tolist())
+        yield minibatch_of(batch, advantages, rows, number, numbers), sequences, keys
 
 
 def _kept(method: Method, experience: Experience) -> Tensor:

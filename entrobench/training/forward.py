@@ -11,6 +11,7 @@ from torch import Tensor
 
 from entrobench.entropy.logits import TokenStat, token_statistics
 from entrobench.models.language_model import head, hidden_states
+from entrobench.models.shared_prefix import gather, lay_out, row_states, shares_prompts
 
 from .micro_batches import ForwardLimits
 
@@ -23,18 +24,34 @@ class Sequences:
 
     tokens: Tensor  # [S,L] int64, prompt then response
     prompt_lengths: Tensor  # [S] int64
+    prompts: Tensor  # [S] int64, sequences of equal prompts have equal numbers
     mask: Tensor  # [S,T] bool, position t is response token t, the end token included
 
     @property
     def lengths(self) -> list[int]:
         """Tokens of each sequence, prompt and response."""
-        lengths: list[int] = (self.prompt_lengths + self.mask.sum(1)).tolist()
+        lengths: list[int] = self._lengths().tolist()
         return lengths
+
+    def _lengths(self) -> Tensor:
+        return self.prompt_lengths + self.mask.sum(1)
 
     def rows(self, index: Tensor) -> Sequences:
         """These sequences, cut to the longest of them; T stays."""
-        lengths = self.prompt_lengths[index] + self.mask[index].sum(1)
-        return Sequences(self.tokens[index, : int(lengths.max())], self.prompt_lengths[index], self.mask[index])
+        longest = int(self._lengths()[index].max())
+        return Sequences(
+            self.tokens[index, :longest], self.prompt_lengths[index], self.prompts[index], self.mask[index]
+        )
+
+    def states_before(self, model: Any, row: Tensor, column: Tensor) -> Tensor:
+        """Last hidden states [n,d] from which the tokens at these places are predicted.
+
+        Where the model shares prompts, each prompt is run once for all its answers.
+        """
+        if not shares_prompts(model):
+            return hidden_states(model, self.tokens)[row, column - 1]
+        layout = lay_out(self.tokens, self.prompts, self.prompt_lengths, self._lengths())
+        return gather(row_states(model, layout), layout.sequences[row, column - 1])
 
 
 def pack(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device) -> Sequences:
@@ -46,7 +63,9 @@ def pack(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], d
         tokens[row, : len(prompt) + len(response)] = torch.tensor([*prompt, *response])
         mask[row, : len(response)] = True
     lengths = torch.tensor([len(prompt) for prompt in prompts])
-    return Sequences(tokens.to(device), lengths.to(device), mask.to(device))
+    known: dict[tuple[int, ...], int] = {}
+    numbers = torch.tensor([known.setdefault(tuple(prompt), len(known)) for prompt in prompts])
+    return Sequences(tokens.to(device), lengths.to(device), numbers.to(device), mask.to(device))
 
 
 def token_forward(
@@ -58,7 +77,7 @@ def token_forward(
     """
     row, position = sequences.mask.nonzero(as_tuple=True)
     column = sequences.prompt_lengths[row] + position
-    hidden = hidden_states(model, sequences.tokens)[row, column - 1]
+    hidden = sequences.states_before(model, row, column)
     labels = sequences.tokens[row, column]
     weight, bias = head(model)
     logp, values = token_statistics(hidden, weight, bias, labels, stats, temperature, chunk)
@@ -80,7 +99,7 @@ def frozen_forward(
     """`token_forward` of all sequences without gradient, in micro-batches; [S,T] and {name: [S,T]}."""
     own: list[int] = []
     pieces: dict[str, list[Tensor]] = {}
-    for rows in limits.own_micro_batches(sequences.lengths):
+    for rows in limits.own_micro_batches(sequences.lengths, sequences.prompts.tolist()):
         # a process without rows still takes part: in gathering sharded weights, and in putting the results together
         index = torch.tensor(rows or [0], device=sequences.tokens.device)
         logp, values = token_forward(model, sequences.rows(index), stats, temperature, limits.head_chunk)

@@ -22,16 +22,16 @@ class ForwardLimits:
     tokens: int = 0  # prompts, responses and padding of a micro-batch; 0: no limit
     ranks: Ranks = Ranks()
 
-    def micro_batches(self, lengths: Sequence[int]) -> list[list[Rows]]:
+    def micro_batches(self, lengths: Sequence[int], prompts: Sequence[int]) -> list[list[Rows]]:
         """Row numbers by process and micro-batch; all processes get equally many, some of them empty.
 
-        `lengths` are tokens per sequence. Without a limit on tokens, rows keep their order. With one, sequences are
-        sorted by length, so that there is little padding, and dealt to the processes in turn, so that these finish
-        together.
+        `lengths` are tokens per sequence, `prompts` the numbers of their prompts. Without a limit on tokens, rows keep
+        their order, in which the answers to a prompt stand side by side. With one, prompts are sorted by their longest
+        sequence, so that there is little padding, and dealt with their answers to the processes in turn, so that these
+        finish together.
         """
         if self.tokens:
-            order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
-            shares = [order[number :: self.ranks.count] for number in range(self.ranks.count)]
+            shares = self._dealt(lengths, prompts)
         else:
             everything, count = range(len(lengths)), self.ranks.count
             shares = [list(Ranks(number, count).share(everything)) for number in range(count)]
@@ -39,15 +39,28 @@ class ForwardLimits:
         most = max(map(len, parts))
         return [part + [[]] * (most - len(part)) for part in parts]
 
-    def numbers(self, lengths: Sequence[int]) -> list[int]:
+    def _dealt(self, lengths: Sequence[int], prompts: Sequence[int]) -> list[Rows]:
+        """The rows of each process, those of a prompt together, or dealt singly where prompts are too few for that."""
+        longest: dict[int, int] = {}
+        for length, prompt in zip(lengths, prompts, strict=True):
+            longest[prompt] = max(length, longest.get(prompt, 0))
+        order = sorted(range(len(lengths)), key=lambda row: (-longest[prompts[row]], prompts[row], row))
+        ranked = list(dict.fromkeys(prompts[row] for row in order))
+        count = self.ranks.count
+        if len(ranked) < count:
+            return [order[number::count] for number in range(count)]
+        owner = {prompt: place % count for place, prompt in enumerate(ranked)}
+        return [[row for row in order if owner[prompts[row]] == number] for number in range(count)]
+
+    def numbers(self, lengths: Sequence[int], prompts: Sequence[int]) -> list[int]:
         """For each row the number of its micro-batch, counted over all processes."""
-        every = [rows for part in self.micro_batches(lengths) for rows in part]
+        every = [rows for part in self.micro_batches(lengths, prompts) for rows in part]
         number = {row: place for place, rows in enumerate(every) for row in rows}
         return [number[row] for row in range(len(lengths))]
 
-    def own_micro_batches(self, lengths: Sequence[int]) -> list[Rows]:
+    def own_micro_batches(self, lengths: Sequence[int], prompts: Sequence[int]) -> list[Rows]:
         """The micro-batches of this process."""
-        return self.micro_batches(lengths)[self.ranks.number]
+        return self.micro_batches(lengths, prompts)[self.ranks.number]
 
     def _pack(self, rows: Sequence[int], lengths: Sequence[int]) -> Iterator[Rows]:
         """Consecutive rows, as many as both limits allow once padded to the longest; a single row is always allowed."""

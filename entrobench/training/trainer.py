@@ -20,6 +20,7 @@ from entrobench.catalogue.registry import method_infos
 from entrobench.config import Hardware
 from entrobench.distributed.sharding import clip_gradients, sum_gradients
 from entrobench.errors import InputError
+from entrobench.models.shared_prefix import shares_prompts
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.progress import StepProgress
 from entrobench.provenance import collect, sha256_file
@@ -61,7 +62,12 @@ def train(
         return
     parts.snapshots.publish()
     write_steps(rows, files.steps)
-    used = {**vars(hardware), "device": parts.accelerator.device.type, "processes": parts.ranks.count}
+    used = {
+        **vars(hardware),
+        "device": parts.accelerator.device.type,
+        "processes": parts.ranks.count,
+        "shared_prefix": "always" if shares_prompts(parts.model) else "never",
+    }
     provenance = collect(config, method.source, used, started, method.origin)
     files.provenance.write_text(json.dumps(provenance, indent=2) + "\n")
     files.live.unlink()

@@ -130,7 +130,7 @@ def accumulate_gradients(
     extras = hook_checks.select(method, batch, rng)
     policy_weights, regularizer_weights = divisor_weights(method, batch, extras)
     measures = Measures(tokens=float(batch.mask.sum()))
-    for own in limits.own_micro_batches(sequences.lengths):
+    for own in limits.own_micro_batches(sequences.lengths, sequences.prompts.tolist()):
         rows = torch.tensor(own or [0], device=batch.mask.device)
         tokens = _token_batch(method, model, batch, sequences.rows(rows), rows, extras, limits)
         if not own:  # no sequence for this process, which must still take part in gathering sharded weights

@@ -128,23 +128,27 @@ def test_every_row_is_in_one_micro_batch_within_its_limits(
     lengths: list[int], micro_batch: int, tokens: int, count: int
 ) -> None:
     limits = ForwardLimits(micro_batch, 4096, tokens, Ranks(0, count))
-    parts = limits.micro_batches(lengths)
+    prompts = [row // 3 for row in range(len(lengths))]
+    parts = limits.micro_batches(lengths, prompts)
     assert sorted(row for part in parts for rows in part for row in rows) == list(range(len(lengths)))
     assert len({len(part) for part in parts}) == 1, "sharded weights are gathered by all processes together"
     for rows in (rows for part in parts for rows in part if rows):
         assert len(rows) <= micro_batch
         assert not tokens or len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= tokens
-    numbers = limits.numbers(lengths)
+    numbers = limits.numbers(lengths, prompts)
     assert all(len({numbers[row] for row in rows}) <= 1 for part in parts for rows in part)
 
 
 def test_without_a_limit_on_tokens_rows_stay_in_order() -> None:
-    assert ForwardLimits(2, 4096).micro_batches([9, 1, 5]) == [[[0, 1], [2]]]
-    assert ForwardLimits(2, 4096, 0, Ranks(0, 2)).micro_batches([9, 1, 5]) == [[[0]], [[1, 2]]]
+    assert ForwardLimits(2, 4096).micro_batches([9, 1, 5], [0, 0, 0]) == [[[0, 1], [2]]]
+    assert ForwardLimits(2, 4096, 0, Ranks(0, 2)).micro_batches([9, 1, 5], [0, 0, 0]) == [[[0]], [[1, 2]]]
 
 
-def test_with_a_limit_long_sequences_come_first_and_are_dealt_out() -> None:
-    assert ForwardLimits(8, 4096, 10, Ranks(0, 2)).micro_batches([5, 9, 4, 8, 1]) == [[[1], [0, 4]], [[3], [2]]]
+def test_with_a_limit_prompts_of_long_sequences_come_first_and_are_dealt_out_with_their_answers() -> None:
+    limits, lengths = ForwardLimits(8, 4096, 10, Ranks(0, 2)), [5, 9, 4, 8, 1]
+    assert limits.micro_batches(lengths, [0, 1, 2, 3, 4]) == [[[1], [0, 4]], [[3], [2]]]
+    assert limits.micro_batches(lengths, [0, 1, 0, 1, 2]) == [[[1], [3], [4]], [[0, 2], []][:1] + [[], []]]
+    assert limits.micro_batches(lengths, [0] * 5) == [[[0], [2, 4]], [[1], [3]]]
 
 
 def test_the_engine_of_sharded_weights_keeps_what_it_loaded_when_the_whole_copy_is_let_go() -> None:

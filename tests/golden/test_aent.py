@@ -198,7 +198,7 @@ def test_the_controller_sees_the_token_mean_over_updates_at_the_sampling_tempera
             subject.advantages(experience.batch),
             rows,
             update,
-            WHOLE.numbers(experience.sequences.rows(rows).lengths),
+            WHOLE.numbers(experience.sequences.rows(rows).lengths, experience.sequences.prompts[rows].tolist()),
         )
         values += independent_entropies(model, experience.sequences.rows(rows))
         keys = [experience.keys[row] for row in rows.tolist()]

@@ -61,6 +61,18 @@ def tiny_model(family: str = "llama", seed: int = 0, spread: float = 0.2, **chan
     return model.eval()
 
 
+def exact(model: Any) -> Any:
+    """The model in float64 throughout: transformers' norms would round to float32 inside."""
+    model = model.double()
+    for parent in list(model.modules()):
+        for name, norm in list(parent.named_children()):
+            if type(norm).__name__.endswith("RMSNorm"):
+                replaced = torch.nn.RMSNorm(len(norm.weight), norm.variance_epsilon, dtype=torch.float64)
+                replaced.weight = norm.weight
+                setattr(parent, name, replaced)
+    return model
+
+
 def tiny_tokenizer() -> Any:
     """Every word of WORDS is a token."""
     from tokenizers import Tokenizer, models, pre_tokenizers

@@ -67,7 +67,7 @@ class Update:
         now, _ = frozen_forward(self.model, self.sequences, {}, 1.0, ForwardLimits(6, 4096))
         step = step_batch(self.sequences, (now + noise) * self.sequences.mask)
         limits = ForwardLimits(micro_batch, 4096)
-        numbers = limits.numbers(self.sequences.lengths)
+        numbers = limits.numbers(self.sequences.lengths, self.sequences.prompts.tolist())
         self.batch = minibatch_of(step, method.advantages(step), torch.arange(6), update, numbers)
         self.measures = accumulate_gradients(
             method, self.model, self.batch, self.sequences, KEYS, limits, lambda loss: loss.backward()
