@@ -98,7 +98,7 @@ class TokenBatch:
     logp_ref: Tensor | None  # [b,T]
     advantages: Tensor  # [b,T]
     mask: Tensor  # [b,T]
-    stats: Mapping[str, Tensor]  # {name: [b,T]} differentiable, from `token_stats`
+    stats: Mapping[str, Tensor]  # {name: [b,T]} differentiable, from `token_stats`; without those for records alone
     extras: Mapping[str, Tensor]  # {name: [b,T]} what `select` returned
 
 
@@ -114,7 +114,7 @@ class StepSummary:
     pass_rate: float
     entropy: float  # of the sampling policy, nats per token
     surprisal: float  # mean of -logp_old, nats per token
-    stats: Mapping[str, float]  # token mean of each of `token_stats`, from the updates' own forwards
+    stats: Mapping[str, float]  # token mean of each of `token_stats`, from the updates' own forwards, or the record
     kl: float  # mean of logp_old - logp over the updates
     clip_low: float  # share of tokens with A < 0 that a clip leaves a loss without gradient
     clip_high: float  # share of tokens with A > 0 that a clip leaves a loss without gradient
@@ -143,7 +143,8 @@ class Method:
     evidence: ClassVar[str] = ""  # how its formula is known, one of `EVIDENCE`; shown in every list
     provisional: ClassVar[str] = ""  # why its formula or constants are not confirmed; shown in every list
     neutral: ClassVar[Mapping[str, Any] | str] = "none declared"  # settings that equal GRPO, or why there are none
-    old_stats: ClassVar[tuple[str, ...]] = ()  # own statistics under the sampling policy
+    # own statistics under the sampling policy; unless `fresh` names them too, no update computes them
+    old_stats: ClassVar[tuple[str, ...]] = ()
     reference: ClassVar[str | None] = None  # None or "base"
     inert_on_policy: ClassVar[bool] = False  # does nothing at one update per step
 

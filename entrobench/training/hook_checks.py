@@ -135,6 +135,24 @@ def token_stats(method: Method) -> dict[str, TokenStat]:
     return {name: _stat(method, name, function) for name, function in found.items()}
 
 
+def recorded_only(method: Method) -> set[str]:
+    """Statistics that are recorded under the sampling policy and that no update computes."""
+    return set(method.old_stats) - set(method.fresh)
+
+
+def update_stats(method: Method) -> dict[str, TokenStat]:
+    """The statistics of `token_stats` that an update computes."""
+    left_out = recorded_only(method)
+    return {name: function for name, function in token_stats(method).items() if name not in left_out}
+
+
+class UpdateStats(dict[str, Tensor]):
+    """What an update computed, by name; says why a statistic of the record alone is not there."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise KeyError(f"{name!r} is none of an update's statistics: name it in token_stats, and not in old_stats alone")
+
+
 def _stat(method: Method, name: str, function: TokenStat) -> TokenStat:
     if is_own(function):  # ours: needs no check, and must be recognised where it shares work
         return function

@@ -29,6 +29,14 @@ class Updates:
         return total / max(len(self.norms), 1)
 
 
+def stat_means(experience: Experience, measures: Measures) -> dict[str, float]:
+    """Token means of the method's statistics: from the updates, or from the record where no update computes them."""
+    batch = experience.batch
+    recorded = {name: float(value[batch.mask].mean()) for name, value in batch.stats_old.items()}
+    updated = {n.removeprefix("stat/"): measures.token_mean(n) for n in measures.sums if n.startswith("stat/")}
+    return recorded | updated
+
+
 def summarise(experience: Experience, measures: Measures, updates: int, trainer: TrainerConfig) -> StepSummary:
     """What a step measured, for the method's controller and the log."""
     batch = experience.batch
@@ -42,7 +50,7 @@ def summarise(experience: Experience, measures: Measures, updates: int, trainer:
         pass_rate=float(batch.pass_rate.mean()),
         entropy=float(batch.entropy_old[mask].mean()),
         surprisal=-float(batch.logp_old[mask].mean()),
-        stats={n.removeprefix("stat/"): measures.token_mean(n) for n in measures.sums if n.startswith("stat/")},
+        stats=stat_means(experience, measures),
         kl=measures.token_mean("kl"),
         clip_low=measures.token_mean("clip_low"),
         clip_high=measures.token_mean("clip_high"),
@@ -73,6 +81,7 @@ def step_row(parts: Parts, experience: Experience, updates: Updates, summary: St
     row |= experience.rollout
     row |= {f"seconds_{name}": value for name, value in seconds.items()}
     row |= {name: measures.token_mean(name) for name in measures.sums if "/" in name}
+    row |= {f"stat/{name}": mean for name, mean in summary.stats.items()}
     row |= {} if diagnostic is None else diagnostic.take(parts.ranks, parts.accelerator.device)
     row |= {f"outcome/{name}": share for name, share in sampled.shares.items()}
     state = dataclasses.asdict(parts.method.state)

@@ -181,7 +181,7 @@ def _token_batch(
     extras: dict[str, Tensor],
     limits: ForwardLimits,
 ) -> TokenBatch:
-    logp, stats = token_forward(model, sequences, hook_checks.token_stats(method), batch.temperature, limits.head_chunk)
+    logp, stats = token_forward(model, sequences, hook_checks.update_stats(method), batch.temperature, limits.head_chunk)
     return TokenBatch(
         logp=logp,
         # the ratio of the first update is 1 exactly, not to rounding: methods inert on policy stay inert there
@@ -190,7 +190,7 @@ def _token_batch(
         logp_ref=None if batch.logp_ref is None else batch.logp_ref[rows],
         advantages=batch.advantages[rows],
         mask=batch.mask[rows],
-        stats=stats,
+        stats=hook_checks.UpdateStats(stats),
         extras={name: value[rows] for name, value in extras.items()},
     )
 
