@@ -150,7 +150,9 @@ class UpdateStats(dict[str, Tensor]):
     """What an update computed, by name; says why a statistic of the record alone is not there."""
 
     def __missing__(self, name: str) -> Tensor:
-        raise KeyError(f"{name!r} is none of an update's statistics: name it in token_stats, and not in old_stats alone")
+        raise KeyError(
+            f"{name!r} is none of an update's statistics: name it in token_stats, and not in old_stats alone"
+        )
 
 
 def _stat(method: Method, name: str, function: TokenStat) -> TokenStat:

@@ -181,7 +181,9 @@ def _token_batch(
     extras: dict[str, Tensor],
     limits: ForwardLimits,
 ) -> TokenBatch:
-    logp, stats = token_forward(model, sequences, hook_checks.update_stats(method), batch.temperature, limits.head_chunk)
+    logp, stats = token_forward(
+        model, sequences, hook_checks.update_stats(method), batch.temperature, limits.head_chunk
+    )
     return TokenBatch(
         logp=logp,
         # the ratio of the first update is 1 exactly, not to rounding: methods inert on policy stay inert there

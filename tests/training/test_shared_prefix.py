@@ -19,7 +19,11 @@ from entrobench.training.forward import Sequences, frozen_forward, pack, token_f
 from entrobench.training.micro_batches import ForwardLimits
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
-VARIANTS = {**dict.fromkeys(FAMILIES, {}), "tied": {"tie_word_embeddings": True}, "alone": {"num_key_value_heads": 4}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{family: {} for family in FAMILIES},
+    "tied": {"tie_word_embeddings": True},
+    "alone": {"num_key_value_heads": 4},
+}
 
 
 def unequal_sequences() -> Sequences:
@@ -31,7 +35,9 @@ def unequal_sequences() -> Sequences:
 
     prompts = [words(length) for length in (7, 1, 12, 4)]
     owners = [0, 0, 0, 1, 1, 2, 3, 3, 3, 3]
-    return pack([prompts[owner] for owner in owners], [words(1 + 5 * row % 9) for row in range(10)], torch.device("cpu"))
+    return pack(
+        [prompts[owner] for owner in owners], [words(1 + 5 * row % 9) for row in range(10)], torch.device("cpu")
+    )
 
 
 def made(variant: str, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -51,7 +57,9 @@ def learned(model: Any, sequences: Sequences, micro_batch: int, chunk: int = 409
     logps, place = [], torch.arange(1.0, 1 + sequences.mask.shape[1]).sin()
     for rows in torch.arange(len(sequences.mask)).split(micro_batch):
         logp, values = token_forward(model, sequences.rows(rows), {"entropy": entropy}, 0.7, chunk)
-        (logp * place.to(logp) * (1 + rows[:, None]) + values["entropy"] ** 2).sum().div(sequences.mask.sum()).backward()
+        (logp * place.to(logp) * (1 + rows[:, None]) + values["entropy"] ** 2).sum().div(
+            sequences.mask.sum()
+        ).backward()
         logps.append(logp.detach())
     return torch.cat(logps), torch.cat([weight.grad.flatten() for weight in model.parameters()])
 
@@ -95,9 +103,7 @@ def test_padding_on_the_right_and_the_order_change_nothing() -> None:
 
 def test_every_prompt_is_run_once_and_no_padding() -> None:
     (shared, _), sequences = made("llama", torch.float32), unequal_sequences()
-    layout = lay_out(
-        sequences.tokens, sequences.prompts, sequences.prompt_lengths, torch.tensor(sequences.lengths)
-    )
+    layout = lay_out(sequences.tokens, sequences.prompts, sequences.prompt_lengths, torch.tensor(sequences.lengths))
     assert len(layout.tokens) == 7 + 1 + 12 + 4 + int(sequences.mask.sum())
     assert row_states(shared, layout).shape[0] == len(layout.tokens)
     for row, length in enumerate(sequences.lengths):
@@ -120,7 +126,9 @@ def test_recomputed_layers_give_the_same_gradient() -> None:
     (shared, plain), sequences = made("llama", torch.float64), unequal_sequences()
     _, expected = learned(plain, sequences, 10)
     recompute_layers(shared)
-    torch.testing.assert_close(learned(shared, sequences, 4)[1], expected, atol=1e-12 * float(expected.abs().max()), rtol=0)
+    torch.testing.assert_close(
+        learned(shared, sequences, 4)[1], expected, atol=1e-12 * float(expected.abs().max()), rtol=0
+    )
 
 
 def test_a_model_that_shares_prompts_does_all_else_as_before(tmp_path: Path) -> None:
@@ -140,8 +148,8 @@ def test_attention_that_is_not_known_is_refused_or_run_the_plain_way_aloud(
     assert "sliding window" in str(obstacle_in(sliding))
     with pytest.raises(InputError, match="shared_prefix: known for llama, qwen2, qwen3, not for 'mistral': use auto"):
         share_prompts(tiny_model("mistral"))
-    from entrobench.training.assembly import _share_prompts
     from entrobench.distributed.ranks import Ranks
+    from entrobench.training.assembly import _share_prompts
 
     _share_prompts(sliding, "auto", Ranks())
     assert not shares_prompts(sliding)

@@ -181,6 +181,29 @@ def test_the_policy_may_divide_by_selected_tokens_the_regularizer_by_all() -> No
     torch.testing.assert_close(made.gradient, expected, atol=1e-12, rtol=0)
 
 
+class RecordsOnly(Method):
+    """One statistic of the record alone, one of the updates."""
+
+    old_stats = ("peak",)
+
+    def token_stats(self) -> Any:
+        def peak(logits: Tensor) -> Tensor:
+            raise AssertionError("an update computes it")
+
+        return {"peak": peak, "entropy": entropy}
+
+    def regularizer(self, tokens: TokenBatch) -> Tensor:
+        with pytest.raises(KeyError, match="'peak' is none of an update's statistics: name it in token_stats"):
+            tokens.stats["peak"]
+        return 0.5 * tokens.stats["entropy"]
+
+
+def test_an_update_does_not_compute_what_is_only_recorded() -> None:
+    made = Update(RecordsOnly(RecordsOnly.Config(), setting()))
+    assert "stat/entropy" in made.measures.sums
+    assert "stat/peak" not in made.measures.sums
+
+
 def test_the_first_update_has_ratio_one_whatever_was_recorded() -> None:
     made = Update(Method(Method.Config(), setting()), update=0)
     assert made.measures.sums == {"kl": 0.0, "clip_low": 0.0, "clip_high": 0.0}
