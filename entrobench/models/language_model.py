@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,11 +121,6 @@ def encode_prompt(tokenizer: Any, text: str) -> list[int]:
         return chat_prompt(tokenizer, text)
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return start + list(tokenizer.encode(text, add_special_tokens=False))
-
-
-def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
-    """Text of a response without special tokens."""
-    return str(tokenizer.decode(tokens, skip_special_tokens=True))
 
 
 def generation_config(folder: Path) -> Any:

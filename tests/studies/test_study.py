@@ -13,6 +13,7 @@ import yaml
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError
 from entrobench.run_config import Variant
+from entrobench.studies.named_inputs import refuse_changed
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 
@@ -355,3 +356,13 @@ def test_a_wrong_trainer_preset_names_file_key_and_nearest(text: str, use: str, 
     assert line.startswith(message)
     nearest = {"shrt": "short", "step": "steps", "value": "values"}
     assert all(f"did you mean '{right}'?" in line for wrong, right in nearest.items() if f"'{wrong}'" in line)
+
+
+@pytest.mark.parametrize("kind", ["models", "datasets"])
+def test_a_run_whose_recipe_was_edited_after_locking_is_not_trained(kind: str) -> None:
+    run = load(STUDY).runs[0]
+    refuse_changed(run.config, "here")
+    path = Path(f"config/{kind}") / ("chain2.yaml" if kind == "datasets" else "tiny.yaml")
+    path.write_text(path.read_text().replace("200", "201") + ("seed: 5\n" if kind == "models" else ""))
+    with pytest.raises(InputError, match=rf"here: the recipe of {kind[:-1]} .* has changed since this was locked"):
+        refuse_changed(run.config, "here")
