@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrobench.data.hub import window_in
+from entrobench.data.hub import sizes_in, window_in
 from entrobench.errors import InputError
 
 from .chat import chat_prompt, refuse_clock
@@ -103,7 +103,7 @@ def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
     path = folder / "config.json"
     if not path.exists():  # `load_model` says so
         return
-    rows = int(json.loads(path.read_text())["vocab_size"])
+    rows = sizes_in(folder).vocabulary
     word, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
     stated = f"the model has {rows} (config.json: vocab_size)"
     if last >= rows:

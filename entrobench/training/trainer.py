@@ -20,6 +20,7 @@ from entrobench.catalogue.registry import method_infos
 from entrobench.config import Hardware
 from entrobench.distributed.sharding import clip_gradients, sum_gradients
 from entrobench.errors import InputError
+from entrobench.files import put_in_place, write_whole
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.progress import StepProgress
 from entrobench.provenance import collect, sha256_file
@@ -63,7 +64,7 @@ def train(
     write_steps(rows, files.steps)
     used = {**vars(hardware), "device": parts.accelerator.device.type, "processes": parts.ranks.count}
     provenance = collect(config, method.source, used, started, method.origin)
-    files.provenance.write_text(json.dumps(provenance, indent=2) + "\n")
+    write_whole(files.provenance, json.dumps(provenance, indent=2) + "\n")
     files.live.unlink()
     checkpoint.discard(files.checkpoints)
 
@@ -183,4 +184,4 @@ class Trainer:
         shutil.rmtree(draft, ignore_errors=True)
         self.parts.model.save_pretrained(draft, state_dict=tensors)
         self.parts.tokenizer.save_pretrained(draft)
-        checkpoint.put_in_place(draft, folder)
+        put_in_place(draft, folder)
