@@ -61,6 +61,12 @@ def refuse_full(folder: Path, needed: int, what: str) -> None:
         raise InputError(f"{folder}: {what} needs {size(needed)}, the disk has {size(free)} left")
 
 
+def room_left(path: Path) -> str:
+    """What is left of the disk that a file is, or would be, on."""
+    there = next(place for place in [path.absolute(), *path.absolute().parents] if place.exists())
+    return f"{size(shutil.disk_usage(there).free)} left"
+
+
 def is_full(error: BaseException) -> bool:
     """Whether an error says that the disk is full; the writer of safetensors says so in words."""
     if isinstance(error, OSError):

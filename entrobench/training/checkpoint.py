@@ -26,7 +26,9 @@ from entrobench.models.weights import model_tensors, restore_model
 from entrobench.provenance import sha256_file
 from entrobench.results import Checkpoint, RunFolder, step_name
 
+from . import hook_checks
 from .assembly import Parts
+from .experience import Experience
 
 KEPT = 2  # ours: the newest and the one before
 
@@ -44,6 +46,7 @@ class Position:
 def keep(parts: Parts, position: Position, identity: Mapping[str, str]) -> None:
     """Save all that the run needs to go on from here; every process has to ask, and the first writes."""
     tensors = {"model": model_tensors(parts.model), "optimizer": optimizer_tensors(parts.optimizer)}
+    hook_checks.finite_weights(tensors["model"])
     if parts.reference is not None:
         tensors["reference"] = model_tensors(parts.reference)
     state = {"identity": dict(identity), **vars(position), "method": dataclasses.asdict(parts.method.state)}
@@ -116,6 +119,31 @@ def _write(draft: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapp
 
 def _hash(state: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
+
+
+def keep_evidence(parts: Parts, step: int, message: str, experience: Experience | None) -> Path:
+    """Write what a step that had to stop had in hand into <run>/evidence/step<k>; returns that folder.
+
+    about.json holds the message and the method's state, answers.json what was sampled, records.safetensors the step's
+    records, as far as the step had come.
+    """
+    final = RunFolder(parts.folder).evidence / step_name(step)
+    if not parts.ranks.first:
+        return final
+    draft = final.with_name(f".{final.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    about = {"step": step, "message": message, "method": dataclasses.asdict(parts.method.state)}
+    (draft / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+    answers = [
+        {"prompt": a.prompt.id, **vars(a.completion), "correct": a.verdict.correct} for a in parts.collector.answers
+    ]
+    (draft / "answers.json").write_text(json.dumps(answers) + "\n")
+    if experience is not None:
+        records = {name: value for name, value in vars(experience.batch).items() if isinstance(value, Tensor)}
+        save_file({name: value.cpu().contiguous() for name, value in records.items()}, draft / "records.safetensors")
+    put_in_place(draft, final)
+    return final
 
 
 def drop_damaged(folder: Path) -> None:

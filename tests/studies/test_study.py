@@ -364,7 +364,7 @@ def test_a_run_whose_recipe_was_edited_after_locking_is_not_trained(kind: str) -
     refuse_changed(run.config, "here")
     path = Path(f"config/{kind}") / ("chain2.yaml" if kind == "datasets" else "tiny.yaml")
     path.write_text(path.read_text().replace("200", "201") + ("seed: 5\n" if kind == "models" else ""))
-    with pytest.raises(InputError, match="here: the recipe of .* has changed since this was locked"):
+    with pytest.raises(InputError, match=r"here: the recipe of .* has changed since this was locked"):
         refuse_changed(run.config, "here")
 
 
