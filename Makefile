@@ -9,6 +9,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 TORCH := $(shell grep '^torch==' requirements.lock)
 export OMP_NUM_THREADS ?= 1
+export PYTHONUTF8 := 1
 
 help:
 	@echo "make study          train, evaluate, compare and report a whole study: STUDY=$(STUDY) (name or path)"

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LINES = 10  # ours: lines per run in a log file
+COLLAPSED = 0.05  # ours: of the first step's entropy
+EXPLODED = 3.0  # ours
+
+
+def entropy_events(steps: Sequence[int], entropies: Sequence[float]) -> list[str]:
+    """When the sampling policy's entropy (nats per token) first falls or rises out of all proportion: told, no error.
+
+    >>> entropy_events([1, 2, 3], [0.5, 0.02, 0.01])
+    ['step 2: entropy collapse: 0.02 nats per token, 4 % of the first step']
+    """
+    first, events = entropies[0], []
+    for kind, crossed in (("collapse", lambda e: e < COLLAPSED * first), ("explosion", lambda e: e > EXPLODED * first)):
+        for step, entropy in zip(steps, entropies, strict=True):
+            if crossed(entropy):
+                share = 100 * entropy / first if first else float("inf")
+                events.append(
+                    f"step {step}: entropy {kind}: {entropy:.3g} nats per token, {share:.0f} % of the first step"
+                )
+                break
+    return events
 
 
 class StepProgress:

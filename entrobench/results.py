@@ -142,6 +142,7 @@ class RunFolder(AnswersFolder):
     provenance = Inside("provenance.json")
     final = Inside("final")  # the weights after the last step
     checkpoints = Inside("checkpoints")
+    evidence = Inside("evidence")  # of steps that had to stop
 
     @property
     def kept_snapshots(self) -> Path:

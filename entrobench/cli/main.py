@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
 from entrobench.errors import InputError
+from entrobench.files import is_full, room_left
+from entrobench.results import RESULTS
 
 from . import answers, comparison, inputs, machine, methods, studies, theory, tracking, training
 
@@ -60,6 +63,12 @@ def main() -> None:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if not is_full(error):
+            raise
+        place = Path(error.filename or RESULTS.folder)
+        print(f"error: the disk is full: {place}: {error.strerror}; {room_left(place)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -46,10 +46,12 @@ def train(folder: Folder, **settings: Any) -> None:
     accelerate launch --num_machines 2 … -m entrobench.cli.main train FOLDER
     """
     from entrobench.run_config import read_config
+    from entrobench.studies.named_inputs import refuse_changed
     from entrobench.studies.reuse import reuse_finished_run
 
     given = {name: value for name, value in settings.items() if value is not None}
     config, hardware = read_config(folder), parse(Hardware, given, "entrobench train")
+    refuse_changed(config, f"{folder}/config.json")
     launch.check_processes(launch.processes(hardware), config.trainer, str(folder))
     if not launch.launched() and (source := reuse_finished_run(config, folder, hardware.snapshot_every)):
         print(f"{folder}: the same run is finished in {source}; taken from there")

@@ -93,14 +93,14 @@ class HubDataset(JsonlDataset):
 
 @dataclass(frozen=True)
 class TaskDataset:
-    """Recipe of kind `lm_eval`: a task's test rows, pinned by `file_sha256` of its YAML file and `version`."""
+    """Recipe of kind `lm_eval`: a task's test rows, pinned by `version` and by what its files hold."""
 
     kind: str = setting("lm_eval")
     source: str = setting("a task of lm-eval")
     prompt: str = setting("{problem}")
     task: str = setting("")
     version: str = setting("")
-    file_sha256: str = setting("")
+    content_sha256: str = setting("")
 
 
 Spec = ChainDataset | JsonlDataset | HubDataset | TaskDataset

@@ -18,12 +18,15 @@ from typing import Any
 
 import yaml
 
+from entrobench.config import canonical_hash
 from entrobench.documents import CONFIG
 from entrobench.errors import InputError, first_line, nearest
+from entrobench.provenance import sha256_file
 
 PREFIX = "lm-eval."  # before the name of a prepared dataset, and of a task that has the name of one of ours
 FEW_SHOT_SEED = 1234  # lm-eval's default
 _TASK = re.compile(rb"^task:[ \t]*[\"']?([\w.+-]+)[\"']?[ \t\r]*(?:#.*)?$", re.MULTILINE)
+_FUNCTION = re.compile(r"!function\s+([\w.]+)\.\w+")
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,6 +67,22 @@ def read_task(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: include: no file {name} beside it; copy it there, too{nearest(name, there)}")
         merged |= read_task(path.parent / name)
     return merged | content
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 (hex) of all that a task's folder says of it: its file, those that it includes, and its functions'."""
+    return canonical_hash({file.name: sha256_file(file) for file in _files_of(path)})
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    """A task's file, those that it includes, and the Python files beside them whose functions it names."""
+    yield path
+    text = path.read_text(encoding="utf-8")
+    modules = {path.parent / f"{name}.py" for name in _FUNCTION.findall(text)}
+    yield from sorted(module for module in modules if module.is_file())
+    included = yaml.load(text, _Loader).get("include", [])
+    for name in [included] if isinstance(included, str) else included:
+        yield from _files_of(path.parent / name)
 
 
 def check_task(name: str, task: Mapping[str, Any], where: str) -> None:

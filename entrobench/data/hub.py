@@ -31,6 +31,8 @@ MODEL_FILES = (
     "LICENSE*",
 )
 
+SIZES = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+
 
 @dataclass(frozen=True)
 class ModelSizes:
@@ -117,11 +119,14 @@ def window_in(folder: Path) -> int | None:
 
 def sizes_in(folder: Path) -> ModelSizes:
     """The sizes of a model folder."""
-    return sizes_of(read_config(folder / "config.json"))
+    return sizes_of(read_config(folder / "config.json"), f"{folder}/config.json")
 
 
-def sizes_of(stated: Mapping[str, Any]) -> ModelSizes:
-    """The sizes in a transformers config.json."""
+def sizes_of(stated: Mapping[str, Any], where: str = "config.json") -> ModelSizes:
+    """The sizes in a transformers config.json. Raises InputError where one is missing."""
+    for key in SIZES:
+        if key not in stated:
+            raise InputError(f"{where}: the key {key!r} is missing: this is no decoder of text as we know it")
     return ModelSizes(
         architecture=stated["model_type"],
         hidden_size=stated["hidden_size"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -46,9 +47,14 @@ def processes(hardware: Hardware) -> int:
 
 
 def run(folder: Path, hardware: Hardware) -> int:
-    """Train the run in `folder` with torch's launcher, `hardware.processes` on this machine; the exit status."""
+    """Train the run in `folder` with torch's launcher, `hardware.processes` on this machine; the exit status.
+
+    SIGTERM is handed on, so that no process is left behind.
+    """
     import subprocess
 
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(hardware.processes)]
     command = ["-m", "entrobench", "train", str(folder), *options(hardware)]
-    return subprocess.run([sys.executable, *launcher, *command], check=False).returncode
+    with subprocess.Popen([sys.executable, *launcher, *command]) as launched_processes:
+        signal.signal(signal.SIGTERM, lambda *_: launched_processes.terminate())
+        return launched_processes.wait()

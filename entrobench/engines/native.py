@@ -10,11 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from entrobench.errors import InputError
 from entrobench.models.language_model import head
-from entrobench.models.shared_prefix import FAMILIES
 
-STATIC_ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do not depend on the length
+from .native_families import refuse_other_family
 
 
 @dataclass
@@ -77,7 +75,7 @@ class NativeModel:
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         config = model.config
-        self._check(model)
+        refuse_other_family(config.to_dict(), config.name_or_path or "the model")
         self.device = next(model.parameters()).device
         self.dtype = dtype
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -96,19 +94,6 @@ class NativeModel:
     def _floor(self, size: int, epsilon: float) -> Tensor:
         """What keeps the length of a vector of `size` numbers from 0: the root of size·epsilon."""
         return torch.tensor((size * epsilon) ** 0.5, device=self.device)
-
-    @staticmethod
-    def _check(model: Any) -> None:
-        config = model.config
-        if config.model_type not in FAMILIES:
-            families = ", ".join(FAMILIES)
-            raise InputError(f"engine: native runs {families}, not {config.model_type!r}; use another engine for it")
-        if getattr(config, "use_sliding_window", False):
-            raise InputError("engine: native has no sliding window (config.json: use_sliding_window is true)")
-        if model.model.rotary_emb.rope_type not in STATIC_ROPES:
-            raise InputError(f"engine: native does not know rope type {model.model.rotary_emb.rope_type!r}")
-        if config.hidden_act != "silu":
-            raise InputError(f"engine: native expects hidden_act silu, got {config.hidden_act!r}")
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Cache, Tensor]:
         """Run the prompts once; returns their cache with `room` free slots and the last hidden states [rows,d]."""

@@ -104,7 +104,18 @@ class NativeEngine:
             done = self._decode([prompts[prompt] for prompt in distinct], source, sampling, uniforms)
             for (prompt, draw), completion in zip(batch, done, strict=True):
                 completions[prompt * n + draw] = completion
+        self._refuse_nan(completions)
         return completions
+
+    def _refuse_nan(self, completions: Sequence[Completion]) -> None:
+        """Raise InputError where log-probabilities are no numbers: tokens were drawn from nothing then."""
+        if not any(math.isnan(logp) for completion in completions for logp in completion.logps):
+            return
+        layers = [tensor for layer in self.model.layers for tensor in vars(layer).values() if tensor is not None]
+        weights = [self.model.embedding, self.model.head_weight, *layers]
+        wrong = sum(int((~torch.isfinite(weight)).sum()) for weight in weights)
+        said = f"{wrong} of the model's weights are NaN or infinite" if wrong else "the model overflows"
+        raise InputError(f"engine: native: the probabilities of the next token are NaN: {said}")
 
     def _decode(
         self, prompts: list[Sequence[int]], source: list[int], sampling: Sampling, uniforms: numpy.ndarray
@@ -177,13 +188,14 @@ def _invert(mass: Tensor, uniforms: Tensor) -> Tensor:
     outer = blocks.sum(-1).cumsum(-1)
     # below the total even after rounding since uniforms end at 1 - 2^-24, so that the block found is not empty
     target = uniforms[:, None] * outer[:, -1:]
-    block = torch.searchsorted(outer, target, right=True)
+    # the clamps, here and below, are for NaN alone, which is told once the answers are complete
+    block = torch.searchsorted(outer, target, right=True).clamp(max=outer.shape[-1] - 1)
     before = F.pad(outer, (1, 0)).gather(-1, block)
     within = blocks[torch.arange(len(blocks), device=mass.device), block.squeeze(-1)]
     inner = within.cumsum(-1)
     last = torch.nextafter(inner[:, -1:], torch.zeros_like(target))
     token = torch.searchsorted(inner, torch.minimum(target - before, last), right=True)
-    return (block * BLOCK + token).squeeze(-1)
+    return (block * BLOCK + token).squeeze(-1).clamp(max=mass.shape[-1] - 1)
 
 
 def truncate(probabilities: Tensor, sampling: Sampling) -> Tensor:

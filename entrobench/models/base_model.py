@@ -11,9 +11,11 @@ from typing import Any
 
 from entrobench.config import parse
 from entrobench.data.hub import HubModel, fetch_model
+from entrobench.errors import InputError
 from entrobench.results import ModelFolder
 
 from .chat import Chat, write_template
+from .content import content_sha256
 from .embedded_stages import train_stages
 from .model_recipes import EmbeddedModel, FolderModel, check_folder, check_spec, folder_path, recipe_hash
 
@@ -42,6 +44,8 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     if not isinstance(recipe, EmbeddedModel) and recipe.chat:
         _write_chat_template(recipe, draft, f"config/models/{name}.yaml")
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
+    if isinstance(recipe, FolderModel):
+        about["content_sha256"] = content_sha256(folder_path(recipe))
     ModelFolder(draft).about.write_text(json.dumps(about, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
@@ -52,3 +56,19 @@ def _write_chat_template(recipe: FolderModel | HubModel, folder: Path, where: st
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     write_template(tokenizer, parse(Chat, recipe.chat, f"{where}: chat"), folder, where)
+
+
+def refuse_changed(folder: Path) -> None:
+    """Raise InputError where a model of kind `folder` no longer holds what it held when its base model was made.
+
+    Its files are linked, not copied, so that a change would reach the jobs that are still to come, and them alone.
+    """
+    path = ModelFolder(folder).about
+    about: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    if "content_sha256" not in about:
+        return
+    source = folder_path(parse(FolderModel, about["recipe"], str(path)))
+    if content_sha256(source) != about["content_sha256"]:
+        raise InputError(
+            f"{source}: its files have changed since {path} was written: run the study again from the start"
+        )

@@ -81,11 +81,3 @@ def chat_prompt(tokenizer: Any, text: str) -> list[int]:
     except (TemplateError, TypeError) as error:
         raise InputError(f"{tokenizer.name_or_path}: the chat template fails: {error}") from error
     return list(encoded["input_ids"])
-
-
-def opens_thinking(tokenizer: Any) -> bool:
-    """Whether the template itself begins the reply's thinking part: a reply that is cut holds no answer then."""
-    if not tokenizer.chat_template:
-        return False
-    end = tokenizer.decode(chat_prompt(tokenizer, "?"), skip_special_tokens=False).rstrip()
-    return bool(re.search(r"(<think(ing)?>|\[THINK\])$", end))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrobench.data.hub import window_in
+from entrobench.data.hub import sizes_in, window_in
 from entrobench.errors import InputError
 
 from .chat import chat_prompt, refuse_clock
@@ -104,7 +103,7 @@ def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
     path = folder / "config.json"
     if not path.exists():  # `load_model` says so
         return
-    rows = int(json.loads(path.read_text())["vocab_size"])
+    rows = sizes_in(folder).vocabulary
     word, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
     stated = f"the model has {rows} (config.json: vocab_size)"
     if last >= rows:
@@ -122,11 +121,6 @@ def encode_prompt(tokenizer: Any, text: str) -> list[int]:
         return chat_prompt(tokenizer, text)
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return start + list(tokenizer.encode(text, add_special_tokens=False))
-
-
-def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
-    """Text of a response without special tokens."""
-    return str(tokenizer.decode(tokens, skip_special_tokens=True))
 
 
 def generation_config(folder: Path) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
-from entrobench.data.hub import HubModel, ModelSizes, model_source, sizes_in, window_in
+from entrobench.data.hub import HubModel, ModelSizes, model_source, read_config, sizes_in, window_in
 from entrobench.errors import InputError, unknown
 
 from .chat import Chat
@@ -101,6 +101,14 @@ def sizes_of_recipe(name: str, spec: Mapping[str, Any]) -> ModelSizes:
         return ModelSizes(**recipe.shape)
     same = ("architecture", "hidden_size", "layers", "heads", "kv_heads", "intermediate_size", "vocabulary", "tied")
     return ModelSizes(**{key: getattr(recipe, key) for key in same})
+
+
+def stated_config(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a base model's config.json before it is made or fetched, `model_type` at least."""
+    recipe = check_spec(name, spec, f"config/models/{name}.yaml")
+    if isinstance(recipe, FolderModel):
+        return read_config(folder_path(recipe) / "config.json")
+    return {"model_type": sizes_of_recipe(name, spec).architecture}
 
 
 def folder_path(recipe: FolderModel) -> Path:

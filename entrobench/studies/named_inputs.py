@@ -16,7 +16,7 @@ from entrobench.data import foreign_tasks
 from entrobench.documents import named_files, read_yaml
 from entrobench.errors import InputError, unknown
 from entrobench.evaluation.benchmarks.task_files import load_benchmark
-from entrobench.provenance import sha256_file
+from entrobench.run_config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,22 @@ def load_model(name: str, where: str) -> Recipe:
     return Recipe(name, spec, canonical_hash(content), tuple(datasets))
 
 
+def refuse_changed(config: RunConfig, where: str) -> None:
+    """Raise InputError where a run's base model or data are no longer what they were when its config was locked."""
+    now = {"model": load_model(config.model.name, where), "dataset": load_dataset(config.dataset.name, where)}
+    for kind, locked in (("model", config.model), ("dataset", config.dataset)):
+        if now[kind].recipe_hash != locked.recipe_hash:
+            said = f"the recipe of {kind} {locked.name}, or what it names, has changed since this was locked"
+            raise InputError(f"{where}: {said}: lock the run again (`make study` does)")
+
+
 def _task_spec(name: str, where: str) -> tuple[dict[str, Any], str] | None:
     """The recipe of a dataset that is a task of lm-eval; None for other datasets."""
     prefix = foreign_tasks.PREFIX
     if not name.startswith(prefix):
         return None
     benchmark = load_benchmark(name, where)
-    pinned = {"version": benchmark.version, "file_sha256": sha256_file(benchmark.path)}
+    pinned = {"version": benchmark.version, "content_sha256": foreign_tasks.content_sha256(benchmark.path)}
     return {"kind": "lm_eval", "task": name.removeprefix(prefix), **pinned}, str(benchmark.path)
 
 
@@ -90,8 +99,9 @@ def benchmark_split(name: str) -> tuple[str, str]:
 
 
 def benchmark_version(name: str) -> str:
-    """The version that a benchmark's task file states."""
-    return str(load_benchmark(name).version)
+    """The version that a benchmark's task file states, and a hash of what it says: an edit is another benchmark."""
+    benchmark = load_benchmark(name)
+    return f"{benchmark.version} ({foreign_tasks.content_sha256(benchmark.path)[:12]})"
 
 
 def check_reward(name: str, where: str) -> None:

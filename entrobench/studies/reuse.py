@@ -10,6 +10,7 @@ from pathlib import Path
 
 from entrobench import provenance
 from entrobench.catalogue.registry import method_infos
+from entrobench.files import write_whole
 from entrobench.results import RESULTS, RunFolder, step_name
 from entrobench.run_config import RunConfig
 from entrobench.training.snapshots import snapshot_steps
@@ -44,4 +45,4 @@ def _link(source: RunFolder, target: RunFolder, snapshots: Sequence[str]) -> Non
         shutil.copytree(own, other, copy_function=os.link, ignore=mark)
     shutil.copy(source.steps, target.steps)
     record = {**json.loads(source.provenance.read_text()), "reused_from": str(source.folder)}
-    target.provenance.write_text(json.dumps(record, indent=2) + "\n")
+    write_whole(target.provenance, json.dumps(record, indent=2) + "\n")

@@ -15,9 +15,10 @@ from entrobench.catalogue import variants
 from entrobench.config import Hardware, TrainerConfig, parse
 from entrobench.distributed.launch import check_processes
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
+from entrobench.engines.native_families import refuse_other_family
 from entrobench.errors import InputError, nearest, unknown
 from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks
-from entrobench.models.model_recipes import window_of_recipe
+from entrobench.models.model_recipes import stated_config, window_of_recipe
 from entrobench.results import NO_STUDY, RESULTS
 from entrobench.run_config import RunConfig, RunDataset, RunModel
 
@@ -90,6 +91,8 @@ def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Stu
     runs = _join(own, included, path)
     base_models = {name: found.model(name) for name in dict.fromkeys(run.model for run in runs)}
     by_model = evaluations(content, [run.model for run in own], [study.evaluations for study in included], str(path))
+    for name, evaluation in by_model.items():
+        _check_family(found.model(name), evaluation.shared.engine, f"{path}: evaluation")
     graders, methods = _graders(content, included, path), {run.method: run.config.method for run in runs}
     headline = headline_of(content, methods, by_model, graders, str(path))
     if any(run.published for run in runs) and not headline.primary.startswith("avg@"):
@@ -173,6 +176,7 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
         kept = dataclasses.replace(hardware, snapshot_every=evaluate_every)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
         _check_window(model, trainer, where)
+        _check_family(model, trainer.engine, f"{where}: trainer")
         compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
@@ -191,6 +195,12 @@ def _check_window(model: Recipe, trainer: TrainerConfig, where: str) -> None:
     if longest > window:
         said = f"max_prompt_tokens {trainer.max_prompt_tokens} + max_response_tokens {trainer.max_response_tokens}"
         raise InputError(f"{where}: trainer: {said} is above the {window} tokens that {model.name} was made for")
+
+
+def _check_family(model: Recipe, engine: str, where: str) -> None:
+    """Refuse a model that the study's engine cannot run."""
+    if engine == "native":
+        refuse_other_family(stated_config(model.name, model.spec), f"{where}: {model.name}")
 
 
 def _place(run: Run, path: Path) -> Run:

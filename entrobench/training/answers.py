@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from entrobench.config import TrainerConfig
 from entrobench.distributed.ranks import Ranks
 from entrobench.engines.rollout import Completion, Engine, Sampling
-from entrobench.models.language_model import decode
+from entrobench.models.replies import reply_text
 
 
 class RewardVerdict(Protocol):
@@ -23,7 +23,8 @@ class RewardVerdict(Protocol):
     def outcome(self) -> str: ...
 
 
-# response text, gold answer, ended by itself, a name of this very answer for rewards that draw random numbers, problem
+# (reply as `reply_text` has it, gold answer, ended by itself, a name of this very answer for rewards that draw random
+# numbers, problem)
 Reward = Callable[[str, str, bool, str, str], RewardVerdict]
 
 
@@ -117,7 +118,7 @@ class Sampler:
         for place, completion in enumerate(completions):
             prompt = own[place // size]
             key = f"{self.stream}/{prompt.id}/{place % size}{again}"
-            text = decode(self.tokenizer, completion.tokens)
+            text = reply_text(self.tokenizer, prompt.tokens, completion.tokens)
             ended = completion.finish == "stop"
             verdict = self.reward(text, prompt.answer, ended, f"{key}/{step}", prompt.problem)
             answers.append(Answer(prompt, completion, verdict, key))

@@ -112,6 +112,7 @@ class Collector:
         self.model, self.sampler, self.method, self.limits = model, sampler, method, limits
         self.engine, self.config = sampler.engine, sampler.config
         self.whole = whole
+        self.answers: list[Answer] = []  # of the step that is being made
 
     def collect(
         self,
@@ -123,12 +124,14 @@ class Collector:
     ) -> Experience:
         """Sample G answers to each prompt at this temperature and record them; for `refill` see `Sampler.sample`."""
         start = time.perf_counter()
+        self.answers = []
         with whole_weights(self.whole, self.model) as weights:
             self.engine.load(weights)
         loaded = time.perf_counter()
         sampled = self.sampler.sample(prompts, step, temperature, refill)
         clock = time.perf_counter()
         answers, device = sampled.kept, next(self.model.parameters()).device
+        self.answers = answers
         sequences = pack([a.prompt.tokens for a in answers], [a.completion.tokens for a in answers], device)
         records, entropy_t1 = self._records(sequences, temperature, reference)
         batch = self._batch(answers, sequences, records, step, temperature)
@@ -153,7 +156,7 @@ class Collector:
             raise InputError(
                 f"engine: {self.config.engine}: at step {batch.step} its log-probabilities lie {mismatch:.3g} nats per "
                 f"token from the trainer's (at most {limit:g} under equal weights): it holds others, or computes "
-                "otherwise; training stops here, the last checkpoint is intact"
+                "otherwise"
             )
         mismatches = {"rollout_mismatch": mismatch}
         if self.config.rollout_correction is not None:
@@ -177,6 +180,10 @@ class Collector:
         logp_ref = None
         if reference is not None:
             logp_ref, _ = frozen_forward(reference, sequences, {}, temperature, self.limits)
+        hook_checks.finite("the model's log-probabilities", logp, sequences.mask)
+        hook_checks.finite("the entropy", values["entropy"], sequences.mask)
+        if logp_ref is not None:
+            hook_checks.finite("the reference's log-probabilities", logp_ref, sequences.mask)
         for name, place in places.items():
             hook_checks.finite(f"token_stats: {name}", values[place], sequences.mask)
         at_one = values.get("entropy_t1", values["entropy"])
@@ -206,7 +213,7 @@ class Collector:
         logp_rollout = torch.zeros_like(like)
         logp_rollout[sequences.mask] = column(logp for answer in answers for logp in answer.completion.logps)
         return StepBatch(
-            rewards=rewards,
+            rewards=hook_checks.finite("the rewards", rewards),
             group=group,
             pass_rate=correct.view(count, -1).mean(1)[group],
             truncated=column((answer.completion.finish == "length" for answer in answers), dtype=torch.bool),

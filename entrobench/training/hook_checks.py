@@ -193,6 +193,21 @@ def raise_non_finite(tokens: TokenBatch, loss: Tensor, regularizer: Tensor | Non
     finite("token_loss", loss)
     if regularizer is not None:
         finite("regularizer", regularizer)
+    raise HookError("the loss is not finite, though it is at every token: the sum overflows")
+
+
+def finite_numbers(row: Mapping[str, float]) -> None:
+    """Raise HookError for a figure of a step that is NaN or infinite: what it tells of is wrong, or soon will be."""
+    for name, value in row.items():
+        if not math.isfinite(value):
+            raise HookError(f"the step's {name} is {value}")
+
+
+def finite_weights(tensors: Mapping[str, Tensor]) -> None:
+    """Raise HookError for weights that are NaN or infinite, before they get into a checkpoint or a model folder."""
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise HookError(f"the model's weights {name} hold NaN or infinity")
 
 
 def state(method: Method) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from entrobench.files import replacing
 from entrobench.results import RunFolder
 
 
@@ -54,6 +55,5 @@ def write_steps(rows: list[dict[str, float]], path: Path) -> None:
 
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name, 0.0 if name.startswith("outcome/") else None) for row in rows] for name in names}
-    draft = path.with_name(f".{path.name}.part")
-    pyarrow.parquet.write_table(pyarrow.table(columns), draft)
-    draft.rename(path)
+    with replacing(path) as draft:
+        pyarrow.parquet.write_table(pyarrow.table(columns), draft)

@@ -6,11 +6,13 @@ checkpoint and ends with the same bits.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -20,9 +22,11 @@ from entrobench.catalogue.registry import method_infos
 from entrobench.config import Hardware
 from entrobench.distributed.sharding import clip_gradients, sum_gradients
 from entrobench.errors import InputError
+from entrobench.files import put_in_place, write_whole
+from entrobench.holding import held
 from entrobench.models.shared_prefix import shares_prompts
 from entrobench.models.weights import model_tensors, restore_model
-from entrobench.progress import StepProgress
+from entrobench.progress import StepProgress, entropy_events
 from entrobench.provenance import collect, sha256_file
 from entrobench.results import RunFolder
 from entrobench.run_config import MATHEMATICS, RunConfig
@@ -34,6 +38,7 @@ from .checkpoint import Position
 from .experience import Experience, draw_prompts, minibatches
 from .live import LiveRows, write_steps
 from .rows import Updates, step_row, summarise
+from .stopping import STATUS, Asked, Stopping
 from .update import Measures, accumulate_gradients, keyed_generator
 
 
@@ -55,31 +60,49 @@ def train(
     source = sha256_file(method.source)
     identity = {"config_hash": config.hash, "method_source": source, "mathematics": str(MATHEMATICS)}
     parts = assemble(config, folder, model_folder, data_folder, hardware, reward)
-    trainer = Trainer(parts, identity)
-    rows = trainer.run()
-    trainer.save_weights(files.final)
-    if not parts.ranks.first:
-        return
-    parts.snapshots.publish()
-    write_steps(rows, files.steps)
-    used = {
-        **vars(hardware),
-        "device": parts.accelerator.device.type,
-        "processes": parts.ranks.count,
-        "shared_prefix": "always" if shares_prompts(parts.model) else "never",
-    }
-    provenance = collect(config, method.source, used, started, method.origin)
-    files.provenance.write_text(json.dumps(provenance, indent=2) + "\n")
-    files.live.unlink()
-    checkpoint.discard(files.checkpoints)
+    with held(folder) if parts.ranks.first else nullcontext(nothing) as still_ours, Stopping(parts.ranks) as stopping:
+        trainer = Trainer(parts, identity, still_ours, stopping)
+        rows = trainer.run()
+        trainer.save_weights(files.final)
+        if not parts.ranks.first:
+            return
+        parts.snapshots.publish()
+        write_steps(rows, files.steps)
+        used = {
+            **vars(hardware),
+            "device": parts.accelerator.device.type,
+            "processes": parts.ranks.count,
+            "shared_prefix": "always" if shares_prompts(parts.model) else "never",
+        }
+        provenance = collect(config, method.source, used, started, method.origin)
+        write_whole(files.provenance, json.dumps(provenance, indent=2) + "\n")
+        files.live.unlink()
+        checkpoint.discard(files.checkpoints)
+
+
+def _events(rows: list[dict[str, float]]) -> list[str]:
+    return entropy_events([int(row["step"]) for row in rows], [row["entropy"] for row in rows]) if rows else []
+
+
+def nothing() -> None:
+    """What is called before files are written where nobody else could write them."""
 
 
 class Trainer:
     """The loop over a run's parts, and how far it has come; `identity` says whose checkpoints are its own."""
 
-    def __init__(self, parts: Parts, identity: Mapping[str, str]) -> None:
-        self.parts, self.identity = parts, dict(identity)
+    def __init__(
+        self,
+        parts: Parts,
+        identity: Mapping[str, str],
+        still_ours: Callable[[], None] = nothing,
+        stopping: Stopping | None = None,
+    ) -> None:
+        """`still_ours` raises where another process has taken the run's folder over."""
+        self.parts, self.identity, self.still_ours = parts, dict(identity), still_ours
+        self.stopping = stopping or Stopping(parts.ranks)
         self.position = Position()
+        self.experience: Experience | None = None  # of the step that is being made
 
     def run(self) -> list[dict[str, float]]:
         """Train to the last step; returns one row per step."""
@@ -90,9 +113,13 @@ class Trainer:
             return rows
         last = self.parts.config.steps
         with StepProgress(self.position.step, last) as progress, LiveRows(self.parts.folder, rows) as live:
+            told = len(_events(rows))
             for row in self._steps():
                 live.append(row)
                 progress.advance(row)
+                for event in _events(rows)[told:]:
+                    print(event, flush=True)
+                    told += 1
         return rows
 
     def resume(self) -> None:
@@ -103,37 +130,67 @@ class Trainer:
         """Make the steps that are left; the row of each."""
         parts, position = self.parts, self.position
         while position.step < parts.config.steps:
+            boundary = dataclasses.replace(position)
             position.step += 1
             try:
                 position.rows.append(self._one_step())
-            except hook_checks.HookError as error:
-                hook_checks.log(error)
-                place = f"method {parts.name!r}, step {position.step}"
-                kept = "training stops here, the last checkpoint is intact"
-                raise InputError(f"{parts.folder}: {place}: {error}; {kept}") from error
+            except Asked:
+                self._end(boundary)
+            except InputError as error:
+                raise self._stopped(error) from error
             yield position.rows[-1]
             parts.snapshots.save(position.step, self.save_weights)
             if position.step % parts.checkpoint_every == 0 and position.step < parts.config.steps:
-                checkpoint.keep(parts, position, self.identity)
+                self._keep(position)
+            if self.stopping.asked_of_any() and position.step < parts.config.steps:
+                self._end(position)
+
+    def _keep(self, position: Position) -> None:
+        self.still_ours()
+        checkpoint.keep(self.parts, position, self.identity)
+
+    def _end(self, boundary: Position) -> None:
+        """End the process as SIGTERM asks, with a checkpoint of the last whole step."""
+        if boundary.step % self.parts.checkpoint_every and boundary.step:
+            self._keep(boundary)
+        print(f"ended by SIGTERM after step {boundary.step}; the same command goes on from there", flush=True)
+        raise SystemExit(STATUS)
+
+    def _stopped(self, error: InputError) -> InputError:
+        """The error with its place, once what the step had in hand is kept beside the run."""
+        if isinstance(error, hook_checks.HookError):
+            hook_checks.log(error)
+        step = self.position.step
+        place = f"{self.parts.folder}: method {self.parts.name!r}, step {step}"
+        kept = checkpoint.keep_evidence(self.parts, step, str(error), self.experience)
+        return InputError(f"{place}: {error}; training stops here, the last checkpoint is intact, evidence in {kept}")
 
     def _one_step(self) -> dict[str, float]:
         parts, step, spent = self.parts, self.position.step, time.process_time()
         dropout = keyed_generator(f"dropout/{parts.stream}/{step}")  # for models that have it; nothing else draws
         torch.manual_seed(int(dropout.integers(2**63)))
-        self._reset_reference()
-        temperature = hook_checks.temperature(parts.method, Progress(step, parts.config.steps))
-        batches = self._prompt_batches()
-        with parts.accelerator.autocast():
-            experience = parts.collector.collect(next(batches), step, temperature, parts.reference, batches)
+        self.experience = None
+        with self.stopping.at_once():
+            experience = self.experience = self._collect(step)
         updates = self._updates(experience)
         summary = summarise(experience, updates.measures, len(updates.norms), parts.config)
         if updates.norms:  # without an update there is nothing to react to
             hook_checks.after_step(parts.method, summary)
         row = step_row(parts, experience, updates, summary)
+        hook_checks.finite_numbers(row)
         device = sum(value for name, value in row.items() if name.startswith("seconds_"))
         if parts.accelerator.device.type == "cpu":  # where other load stretches the clock, but not CPU seconds
             device = time.process_time() - spent
         return row | {"seconds_device": device}
+
+    def _collect(self, step: int) -> Experience:
+        """The step's experience; the policy's weights stay as they are."""
+        parts = self.parts
+        self._reset_reference()
+        temperature = hook_checks.temperature(parts.method, Progress(step, parts.config.steps))
+        batches = self._prompt_batches()
+        with parts.accelerator.autocast():
+            return parts.collector.collect(next(batches), step, temperature, parts.reference, batches)
 
     def _prompt_batches(self) -> Iterator[list[Prompt]]:
         """The prompts that come next in the data's order, which one step per batch follows without refilling."""
@@ -182,11 +239,13 @@ class Trainer:
 
     def save_weights(self, folder: Path) -> None:
         """Write the weights and the tokenizer in the usual format, whole or not at all."""
+        self.still_ours()
         tensors = model_tensors(self.parts.model)
+        hook_checks.finite_weights(tensors)
         if not self.parts.ranks.first:
             return
         draft = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(draft, ignore_errors=True)
         self.parts.model.save_pretrained(draft, state_dict=tensors)
         self.parts.tokenizer.save_pretrained(draft)
-        checkpoint.put_in_place(draft, folder)
+        put_in_place(draft, folder)

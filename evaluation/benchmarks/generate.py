@@ -45,12 +45,14 @@ def generate(
     benchmarks = [load_benchmark(name) for name in values]
     tasks = build_tasks(values, data_root)
 
+    from entrobench.models.base_model import refuse_changed
     from entrobench.models.language_model import weights_sha256
 
     from .lm_eval import BATCHES, EngineLM
 
     shared = next(iter(values.values()))
     check_engine(shared.engine, "evaluation")
+    refuse_changed(model_folder)
     model = EngineLM(str(model_folder), device, shared.seed, BATCHES[shared.engine], shared.engine, stream)
     weights = weights_sha256(model_folder)
     with _progress() as progress:

@@ -7,6 +7,7 @@ is lm-eval's own command line with both added; a task's rows are prepared by `en
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ from lm_eval.api.registry import register_model
 
 from entrobench.data.datasets import load_rows
 from entrobench.data.rows import problem_id
-from entrobench.engines.rollout import Sampling
+from entrobench.engines.rollout import Completion, Sampling
 from entrobench.errors import InputError, unknown
 from entrobench.evaluation.grading.grader import grade, with_tolerance
+from entrobench.evaluation.grading.reading.thinking import spoken_parts
 from entrobench.results import RESULTS
 
 from .task_files import TASKS
@@ -63,11 +65,11 @@ def judge(row: Mapping[str, Any], answers: Sequence[str | Sequence[str]]) -> dic
 
 @dataclass(frozen=True)
 class Response:
-    """One answer: its text up to the first stop string, the tokens that were sampled, and why sampling ended."""
+    """One answer: its text before the first stop string, the tokens that make it, and why it ends."""
 
     text: str
     tokens: int
-    finish: str  # "stop" or "length"
+    finish: str  # "stop" (end token or stop string) or "length"
 
 
 @dataclass(frozen=True)
@@ -154,17 +156,14 @@ class EngineLM(LM):  # type: ignore[misc]
     def _answer(
         self, batch: list[tuple[_Question, list[int]]], draws: dict[_Question, list[int]]
     ) -> dict[int, Response]:
-        from entrobench.models.language_model import decode
-
         questions = [question for question, _ in batch]
         n = len(draws[questions[0]])
         keys = [question.key for question in questions]
         done = self.engine.generate([prompt for _, prompt in batch], n, questions[0].sampling, keys, self.stream)
         answered = {}
         for index, completion in enumerate(done):
-            question = questions[index // n]
-            text = _cut(decode(self.tokenizer, completion.tokens), question.stops)
-            answered[draws[question][index % n]] = Response(text, len(completion.tokens), completion.finish)
+            question, prompt = batch[index // n]
+            answered[draws[question][index % n]] = respond_until(self.tokenizer, prompt, completion, question.stops)
         return answered
 
     @property
@@ -209,9 +208,35 @@ def read_settings(settings: Mapping[str, Any], where: str) -> tuple[Sampling, tu
     return sampling, tuple(stop for stop in known["until"] if stop)
 
 
-def _cut(text: str, stops: Sequence[str]) -> str:
-    """The text before the first stop string, as lm-eval defines it."""
-    return min((text.split(stop, 1)[0] for stop in stops if stop), key=len, default=text)
+def respond_until(tokenizer: Any, prompt: Sequence[int], completion: Completion, stops: Sequence[str]) -> Response:
+    """The response that ends where the first stop string is complete, as if sampling had ended there.
+
+    Stop strings count in what the reply says aloud, not in its thinking part, which may hold any of them.
+    """
+    from entrobench.models.replies import begun, decode
+
+    start = begun(tokenizer, prompt)
+    text = start + decode(tokenizer, completion.tokens)
+    if (found := _first_stop(text, stops)) is None:
+        return Response(text, len(completion.tokens), completion.finish)
+    cut, end = found
+
+    def reached(tokens: int) -> bool:
+        return len(start) + len(decode(tokenizer, completion.tokens[:tokens])) >= end
+
+    sampled = bisect_left(range(len(completion.tokens)), True, key=reached)
+    return Response(text[:cut], sampled, "stop")
+
+
+def _first_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
+    """Where the first stop string begins and ends."""
+    places = [
+        (place, place + len(stop))
+        for start, end in spoken_parts(text)
+        for stop in stops
+        if (place := text.find(stop, start, end)) >= 0
+    ]
+    return min(places, default=None)
 
 
 def main() -> None:

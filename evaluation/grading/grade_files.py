@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
 from entrobench.files import replacing
+from entrobench.json_lines import decode_lines, parse_json
 from entrobench.results import GENERATIONS, AnswersFolder
 
 from .grader import GRADER_VERSION, OUTCOMES, Verdict, grade, is_known, remember, warm_up, with_tolerance
 
 _REQUIRED = ("problem_id", "draw", "gold", "response", "tokens", "finish")
 _ESSENTIAL = ("gold", "response")  # of a file that the pipeline did not write
+_NUMBERS: dict[str, tuple[type, ...]] = {"draw": (int,), "tokens": (int,), "tolerance": (int, float)}
 ENDINGS = (GENERATIONS, ".jsonl")
 
 
@@ -55,51 +54,55 @@ def read_generations(path: Path) -> list[dict[str, Any]]:
     A file without header is not the pipeline's: its rows need gold and response, the rest is numbered or left empty.
     """
     records = list(_records(path))
-    rows = [record for record in records if "header" not in record]
+    rows = [(where, record) for where, record in records if "header" not in record]
     required = _REQUIRED if len(rows) < len(records) else _ESSENTIAL
-    for number, row in enumerate(rows, start=1):
-        missing = [key for key in required if key not in row]
-        if missing:
-            raise InputError(f"{path}: row {number}: missing {', '.join(missing)} (required: {', '.join(required)})")
-        if not isinstance(row["response"], str):
-            raise InputError(f"{path}: row {number}: response is not text ({row['response']!r})")
-        if not isinstance(row["gold"], str) or not row["gold"].strip():
-            raise InputError(
-                f"{path}: row {number}: gold is empty or not text ({row['gold']!r}), nothing to grade against"
-            )
     draws: Counter[str] = Counter()
-    for number, row in enumerate(rows, start=1):
+    for number, (where, row) in enumerate(rows, start=1):
+        _check(row, required, where)
         problem = str(row.setdefault("problem_id", row.get("id", number)))
         row.setdefault("draw", draws[problem])
         draws[problem] += 1
-    return rows
+    return [row for _, row in rows]
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
+def _check(row: dict[str, Any], required: Sequence[str], where: str) -> None:
+    """Raise InputError for a row that cannot be graded; a gold answer that is a whole number becomes text."""
+    missing = [key for key in required if key not in row]
+    if missing:
+        raise InputError(f"{where}: missing {', '.join(missing)} (required: {', '.join(required)})")
+    if type(row["gold"]) is int:
+        row["gold"] = str(row["gold"])
+    if not isinstance(row["response"], str):
+        raise InputError(f"{where}: response is not text ({row['response']!r:.60})")
+    if not isinstance(row["gold"], str) or not row["gold"].strip():
+        raise InputError(f"{where}: gold is empty or not text ({row['gold']!r:.60}), nothing to grade against")
+    for key, kinds in _NUMBERS.items():
+        value = row.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or abs(value) >= 2**63):
+            raise InputError(f"{where}: {key} is no number of this kind ({value!r:.60})")
+
+
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, object) of every line of a file."""
+    output_of(path)  # refuses any other kind of file
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    with _open(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}: line {number} is no JSON: {error.msg}") from error
-            if not isinstance(record, dict):
-                raise InputError(f"{path}: line {number} is no JSON object")
-            yield record
+    content = _content(path)
+    for number, line in enumerate(decode_lines(content, str(path)) if content else [], start=1):
+        where = f"{path}: row {number}"
+        yield where, parse_json(line, where)
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[io.TextIOWrapper]:
+def _content(path: Path) -> bytes:
     import zstandard
 
-    output_of(path)  # refuses any other kind of file
+    if path.suffix != ".zst":
+        return path.read_bytes()
     try:
         with path.open("rb") as file:
-            plain = zstandard.ZstdDecompressor().stream_reader(file) if path.suffix == ".zst" else file
-            yield io.TextIOWrapper(plain, encoding="utf-8")
-    except (zstandard.ZstdError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as {path.suffix[1:]}: {error}") from error
+            return bytes(zstandard.ZstdDecompressor().stream_reader(file).read())
+    except zstandard.ZstdError as error:
+        raise InputError(f"{path}: not readable as zst: {error}") from error
 
 
 def _remember_grades(grades: Path) -> None:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
+from entrobench.json_lines import json_lines
 from entrobench.text import printable, table
 
 from .grade_files import grade_pairs
 from .grader import GRADER_VERSION
 from .grader_audit import SECOND, second_verdicts
 
-_KEYS = ("prediction", "gold", "expected")
-
 
 def is_labelled(path: Path) -> bool:
     """Say whether a file holds labelled pairs (prediction, gold, expected) and no generations."""
     if not path.is_file() or path.suffix != ".jsonl":
         return False
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         return '"expected"' in next(iter(lines), "")
 
 
 def audit_pairs(path: Path, progress: bool) -> str:
     """Judge every pair by both graders; returns a table by kind, safe for a terminal. Raises InputError."""
-    rows = [_row(path, number, line) for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)]
+    rows = [_check(row, where) for where, row in json_lines(path)]
     pairs = list(dict.fromkeys((row["prediction"], row["gold"]) for row in rows))
     verdicts = {"ours": grade_pairs(pairs, "entrobench", progress), SECOND: second_verdicts(pairs, progress)}
     misses: dict[str, Counter[tuple[str, bool]]] = {"ours": Counter(), SECOND: Counter()}
@@ -52,11 +50,11 @@ def audit_pairs(path: Path, progress: bool) -> str:
     return f"{body}\ngrader {GRADER_VERSION}: {right[0]}; {SECOND}: {right[1]}"
 
 
-def _row(path: Path, number: int, line: str) -> dict[str, Any]:
-    row = json.loads(line)
-    if any(key not in row for key in _KEYS):
-        raise InputError(f"{path}: line {number}: a labelled pair needs {', '.join(_KEYS)}")
-    return dict(row)
+def _check(row: dict[str, Any], where: str) -> dict[str, Any]:
+    kinds = {"prediction": str, "gold": str, "expected": bool}
+    if any(not isinstance(row.get(key), kind) for key, kind in kinds.items()):
+        raise InputError(f"{where}: a labelled pair needs the texts prediction and gold, and expected: true or false")
+    return row
 
 
 def _total(misses: Counter[tuple[str, bool]], said: bool) -> int:

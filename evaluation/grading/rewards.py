@@ -10,6 +10,7 @@ from typing import Any
 
 from entrobench.errors import InputError, unknown
 from entrobench.evaluation.grading.reading.extraction import boxes
+from entrobench.evaluation.grading.reading.thinking import spoken
 
 from .grader import Verdict, grade, judge_answer
 from .worker_pool import Overrun, WorkerDied, shared_pool
@@ -21,7 +22,8 @@ PAPER_SECONDS = 5.0  # of CPU time for the whole reply; math-verify's own defaul
 def reward_function(name: str) -> Reward:
     """Return the reward `name` as a function (response, gold, finished, key, problem) -> Verdict, 1 iff correct.
 
-    Raises InputError for an unknown name. `boxed`: finished, exactly one closed box, equal (ours, the embedded study).
+    Raises InputError for an unknown name. `boxed`: finished, exactly one closed box outside of the thinking part, equal
+    (ours, the embedded study).
     `entrobench`: the grader over the whole reply. `paper`: math-verify over the whole reply (AEnt's published runs).
     `chain`: the problem's own operands and operations in their order, every step true modulo 10, nothing else (ours).
     `random`: right for every second answer, whatever it says; drawn anew for each by its key (a control).
@@ -35,7 +37,7 @@ def reward_function(name: str) -> Reward:
 
 def _boxed(response: str, gold: str, finished: bool, key: str = "", problem: str = "") -> Verdict:
     start = time.monotonic()
-    found = boxes(response)
+    found = boxes(spoken(response) or "")
     if not finished or len(found) != 1:
         reason = f"{len(found)} closed boxes, not one" if finished else "no end token"
         return Verdict(False, "unparsable", reason, "", gold, time.monotonic() - start)
@@ -70,6 +72,7 @@ def _chain(response: str, gold: str, finished: bool, key: str = "", problem: str
     """Whether a worked chain is true: of 10 possible answers a false chain ends in the right one by luck."""
     start = time.monotonic()
     wanted = _steps(problem, gold)
+    response = spoken(response) or ""
     found = boxes(response)
     if not finished or len(found) != 1:
         reason = f"{len(found)} closed boxes, not one" if finished else "no end token"

@@ -1,6 +1,7 @@
 """Persistent worker processes with CPU time per job: what overruns it ends, if need be with its worker.
 
-Wall time decides no verdict; PATIENCE only bounds the wait for a machine that stands still. A warm spare takes over.
+Wall time decides no verdict, nor does a worker that somebody kills: its job is given to another one. PATIENCE bounds
+the wait for a machine that stands still; then work stops, with no verdict. A warm spare takes over.
 
 Workers are started with subprocess (never multiprocessing) and talk JSON lines over a socket pair, so a job can be
 given from any thread, script, notebook or daemonic process. A worker ends when its parent does: its socket closes,
@@ -18,21 +19,27 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 WORKER = "entrobench.evaluation.grading.worker"
 JOBS_PER_WORKER = 5_000  # then replaced, ours: bounds the memory of sympy's caches
 
 
-PATIENCE = 120.0  # wall, for one job and its wait for a free worker, ours
+PATIENCE = 120.0  # wall, for one attempt at a job and its wait for a free worker, ours
+ATTEMPTS = 3  # ours: the system ends a worker for want of memory at most so often by chance
 
 
 class Overrun(Exception):
-    """The job used up its CPU time, or the wall deadline passed before the worker answered."""
+    """The job used up its CPU time."""
 
 
 class WorkerDied(Exception):
-    """The worker ended while it worked on the job (out of memory, or killed from outside)."""
+    """The worker ended while it worked on the job, in each attempt: it is the job that ends it."""
+
+
+class Stalled(Exception):
+    """The wall deadline passed before a worker answered: nothing is known of the job."""
 
 
 class _Worker:
@@ -51,7 +58,7 @@ class _Worker:
         self.jobs = 0
 
     def answer(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
-        """Send one job and wait for its answer; raises Overrun or WorkerDied."""
+        """Send one job and wait for its answer; raises Overrun, WorkerDied or Stalled."""
         try:
             self._wait_until_ready(deadline)
             remaining = _remaining(deadline)
@@ -61,7 +68,7 @@ class _Worker:
             reply: dict[str, Any] = json.loads(self._line(deadline))
             return reply
         except TimeoutError as error:
-            raise Overrun from error
+            raise Stalled("the grader's worker does not answer: does the machine stand still?") from error
         except (OSError, WorkerDied) as error:
             if self._ran_out_of_time():
                 raise Overrun from error
@@ -111,11 +118,21 @@ class WorkerPool:
         self._killed: list[_Worker] = []
 
     def run(self, job: dict[str, Any], cpu_seconds: float, deadline: float | None = None) -> dict[str, Any]:
-        """Give a job to a free worker; `deadline` is in time.monotonic() seconds. Raises Overrun or WorkerDied."""
-        deadline = time.monotonic() + PATIENCE if deadline is None else deadline
+        """Give a job to a free worker, to another one where that ends or does not answer; ATTEMPTS in all.
+
+        With a `deadline`, in time.monotonic() seconds, there is one attempt. Raises Overrun, WorkerDied or Stalled.
+        """
         job = {**job, "cpu_seconds": cpu_seconds}
+        if deadline is not None:
+            return self._attempt(job, deadline)
+        for _ in range(ATTEMPTS - 1):
+            with suppress(WorkerDied, Stalled):
+                return self._attempt(job, time.monotonic() + PATIENCE)
+        return self._attempt(job, time.monotonic() + PATIENCE)
+
+    def _attempt(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
         if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Overrun
+            raise Stalled("no worker of the grader is free")
         try:
             return self._run_on(self._take(), job, deadline)
         finally:
@@ -125,7 +142,7 @@ class WorkerPool:
         try:
             reply = worker.answer(job, deadline)
         except BaseException as error:  # also KeyboardInterrupt: a worker with an open job must never be reused
-            if not worker.ready and isinstance(error, Overrun):
+            if not worker.ready and isinstance(error, Stalled):
                 self._give_back(worker)  # it only was not up yet; the next job will find it warm
             else:
                 self._discard(worker)
@@ -139,7 +156,7 @@ class WorkerPool:
         return reply
 
     def warm_up(self, seconds: float = 600.0) -> None:
-        """Start a worker and the spare, and wait until the worker answers; raises Overrun after `seconds`.
+        """Start a worker and the spare, and wait until the worker answers; raises Stalled after `seconds`.
 
         They import sympy, which takes minutes from a cold network disk or on a machine with much else to do.
         """

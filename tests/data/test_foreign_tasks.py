@@ -14,7 +14,7 @@ from entrobench.data import datasets, foreign_tasks
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.generate import build_requests, build_tasks
 from entrobench.evaluation.benchmarks.task_files import load_benchmark
-from entrobench.studies.named_inputs import load_dataset
+from entrobench.studies.named_inputs import benchmark_version, load_dataset
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 
@@ -159,3 +159,18 @@ def test_a_task_whose_included_file_was_not_copied_is_one_line(tmp_path: Path) -
     (tmp_path / "_commons.yaml").write_text("output_type: generate_until\n")
     with pytest.raises(InputError, match=r"mine.yaml: include: no file _common.yaml .*did you mean '_commons.yaml'"):
         foreign_tasks.read_task(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("name", ["base.yaml", "helpers.py"])
+def test_an_edited_file_that_a_task_includes_or_calls_is_another_recipe(name: str) -> None:
+    """Its name and version stay, its prompts do not: what was prepared before is not taken for it."""
+    path = write_task()
+    path.with_name("base.yaml").write_text(path.read_text())
+    path.with_name("helpers.py").write_text("def keep(rows): return rows\n")
+    path.write_text("include: base.yaml\ntask: sums\nprocess_docs: !function helpers.keep\n")
+    before = load_dataset("lm-eval.sums", "here").recipe_hash, benchmark_version("sums")
+    path.with_name(name).write_text(path.with_name(name).read_text() + "# edited\n")
+    after = load_dataset("lm-eval.sums", "here").recipe_hash, benchmark_version("sums")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    assert before[1].startswith(after[1].partition(" ")[0])

@@ -287,3 +287,16 @@ def test_an_empty_prompt_is_one_line() -> None:
     with pytest.raises(InputError, match="empty prompt") as caught:
         engine(tiny_model()).generate([[5], []], 2, Sampling(), ["0", "1"], "0")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sampling", [Sampling(1.0), Sampling(0.0), Sampling(1.0, top_k=3), Sampling(0.7, top_p=0.9)])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_one_line(sampling: Sampling, bad: float) -> None:
+    """Before, sampling ended in an IndexError, and a greedy answer was token 0 for ever."""
+    model = tiny_model()
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight[3, 2] = bad
+    engine = NativeEngine(model, [END], torch.float32)
+    with pytest.raises(InputError, match=r"are NaN: [1-9]\d* of the model's weights are NaN or infinite") as caught:
+        engine.generate([[5, 6, 7], [5]], 4, sampling, ["a", "b"], "seed")
+    assert "\n" not in str(caught.value)

@@ -12,6 +12,7 @@ from entrobench.cli.main import app
 from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import Verdict
 from entrobench.evaluation.grading.grader_audit import Judged, describe, generation_files
+from entrobench.evaluation.grading.pair_audit import audit_pairs, is_labelled
 from entrobench.text import excerpt, printable
 
 
@@ -87,3 +88,21 @@ def test_help_has_an_example() -> None:
     assert "Example: entrobench audit-grader" in " ".join(
         CliRunner().invoke(app, ["audit-grader", "--help"]).output.split()
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"prediction": "1", "gold": 1, "expected": true}', "row 2: a labelled pair needs the texts"),
+        (b'{"prediction": "1", "gold": "1"}', "row 2: a labelled pair needs the texts"),
+        (b'{"prediction": "\\ud800", "gold": "1", "expected": true}', "row 2: prediction: holds half a character"),
+        (b"\xe9", "row 2: not UTF-8"),
+        (b"7" * 5000, "row 2: a whole number of 5000 digits"),
+    ],
+)
+def test_labelled_pairs_that_cannot_be_read_are_one_line(tmp_path: Path, line: bytes, message: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(b'{"prediction": "1", "gold": "1", "expected": true}\n' + line + b"\n")
+    assert is_labelled(path)
+    with pytest.raises(InputError, match=message):
+        audit_pairs(path, progress=False)

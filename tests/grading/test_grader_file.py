@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_a_file_becomes_the_grades_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gold", ["", "  ", None])
 def test_an_empty_gold_stops_with_file_and_row(tmp_path: Path, gold: str | None) -> None:
     path = write(tmp_path / "toy.jsonl.zst", [HEADER, row("p1", 0, "4", "4"), row("p2", 0, gold, "5")])
-    with pytest.raises(InputError, match=r"toy\.jsonl\.zst: row 2: gold is empty"):
+    with pytest.raises(InputError, match=r"toy\.jsonl\.zst: row 3: gold is empty"):
         grade_file(path, tmp_path / "out.parquet", progress=False)
     assert not (tmp_path / "out.parquet").exists()
 
@@ -67,7 +68,7 @@ def test_an_empty_gold_stops_with_file_and_row(tmp_path: Path, gold: str | None)
 def test_a_missing_gold_stops_with_file_and_row(tmp_path: Path) -> None:
     bad = row("p1", 0, "4", "4")
     del bad["gold"]
-    with pytest.raises(InputError, match=r"row 1: missing gold"):
+    with pytest.raises(InputError, match=r"row 2: missing gold"):
         grade_file(write(tmp_path / "toy.jsonl.zst", [HEADER, bad]), tmp_path / "out.parquet", progress=False)
 
 
@@ -138,16 +139,43 @@ def test_bad_arguments_are_refused_in_one_line(arguments: list[str], message: st
     assert message in str(done.exception)
 
 
-def test_what_is_no_generations_file_is_refused(tmp_path: Path) -> None:
-    for name, content in (
-        ("a.jsonl.zst", b"no zstd"),
-        ("b.jsonl", b"\xff\xfe"),
-        ("c.jsonl", b"[1]\n"),
-        ("d.jsonl", b"{"),
-    ):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=name):
-            grade_file(tmp_path / name, tmp_path / "out.parquet", progress=False)
+GOOD = b'{"gold": "4", "response": "4"}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl.zst", b"no zstd", "not readable as zst"),
+        ("a.jsonl.zst", zstandard.compress(GOOD * 99)[:-9], "row|not readable as zst"),
+        ("a.jsonl", b"\xff\xfe", "is UTF-16"),
+        ("a.jsonl", gzip.compress(GOOD, mtime=0), "is gzip"),
+        ("a.jsonl", GOOD + "é".encode("latin-1"), "row 2: not UTF-8"),
+        ("a.jsonl", b"[1]\n", "row 1: must be a JSON object, got list"),
+        ("a.jsonl", GOOD + b"{", "row 2: not JSON"),
+        ("a.jsonl", GOOD + b"null\n", "row 2: must be a JSON object, got NoneType"),
+        ("a.jsonl", b'{"gold": ' + b"7" * 5000 + b"}\n", "row 1: a whole number of 5000 digits"),
+        ("a.jsonl", b'{"gold": ' + b"[" * 9999 + b"]" * 9999 + b"}\n", "row 1: nested deeper than 100"),
+        ("a.jsonl", b'{"gold": "4", "response": "\\ud800"}\n', "row 1: response: holds half a character"),
+        ("a.jsonl", GOOD + b'{"gold": "4", "response": null}\n', "row 2: response is not text .None"),
+        ("a.jsonl", GOOD + b'{"gold": ["4"], "response": "4"}\n', "row 2: gold is empty or not text"),
+        ("a.jsonl", GOOD + b'{"response": "4"}\n', "row 2: missing gold .required: gold, response"),
+        ("a.jsonl", b'{"gold": "4", "response": "4", "draw": "x"}\n', "row 1: draw is no number of this kind"),
+        ("a.jsonl", b'{"gold": "4", "response": "4", "tokens": 99999999999999999999}\n', "row 1: tokens is no number"),
+    ],
+)
+def test_what_is_no_generations_file_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        grade_file(tmp_path / name, tmp_path / "out.parquet", progress=False)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gold_answer_may_be_a_whole_number(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"gold": 0, "response": "\\\\boxed{0}"}\n{"gold": -12, "response": "12"}\n')
+    grade_file(path, tmp_path / "out.parquet", progress=False)
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet").column("correct").to_pylist() == [True, False]
 
 
 def test_a_second_grading_is_free(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from entrobench.evaluation.grading import worker
+from entrobench.evaluation.grading import worker, worker_pool
 from entrobench.evaluation.grading.grader import grade, warm_up
 from entrobench.evaluation.grading.mathematics import expressions
-from entrobench.evaluation.grading.worker_pool import Overrun, WorkerPool, shared_pool
+from entrobench.evaluation.grading.worker_pool import ATTEMPTS, Stalled, WorkerDied, WorkerPool, shared_pool
 
 ENDLESS = {"job": "paper", "prediction": "\\boxed{9^{9^{9^{9}}}}", "gold": "1"}  # math-verify computes the power
 GRADED = "print(grade('2x+2', '2(x+1)', seconds=20).correct)"
@@ -100,10 +101,54 @@ def test_an_idle_worker_that_died_is_not_given_a_job() -> None:
     pool.close()
 
 
+def killer(pool: WorkerPool, times: int) -> list[int]:
+    """End the busy worker `times` times, each before it answers; returns the list of those that got a job."""
+    given: list[int] = []
+    take = pool._take
+
+    def taken() -> Any:
+        worker = take()
+        given.append(worker.process.pid)
+        if len(given) <= times:
+            worker.process.kill()  # as the system does when memory runs out
+        return worker
+
+    pool._take = taken  # type: ignore[method-assign]
+    return given
+
+
+def test_a_worker_that_is_killed_with_a_job_changes_no_verdict() -> None:
+    pool = WorkerPool(1)
+    pool.warm_up()
+    given = killer(pool, ATTEMPTS - 1)
+    job = {"job": "compare", "prediction": "2x+2", "gold": "2(x+1)"}
+    assert pool.run(job, 20.0)["outcome"] == "correct"
+    assert len(set(given)) == ATTEMPTS
+    pool.close()
+
+
+def test_a_job_that_ends_every_worker_is_given_up() -> None:
+    pool = WorkerPool(1)
+    given = killer(pool, 99)
+    with pytest.raises(WorkerDied):
+        pool.run({"job": "ping"}, 1.0)
+    assert len(given) == ATTEMPTS
+    pool.close()
+
+
+def test_a_machine_that_stands_still_gives_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wall time never stands in for "wrong": work stops instead, and nothing of it is kept."""
+    monkeypatch.setattr(worker_pool, "PATIENCE", 0.001)
+    monkeypatch.setattr(worker_pool, "_pool", WorkerPool(1))
+    with pytest.raises(Stalled):
+        grade("3x+3", "3(x+1)")
+    shared_pool().close()
+
+
 def test_the_deadline_includes_waiting_for_a_free_worker_and_its_start() -> None:
     pool = WorkerPool(1)
     started = time.monotonic()
-    with pytest.raises(Overrun):
+    with pytest.raises(Stalled):
         pool.run({"job": "ping"}, 1.0, started + 0.01)  # no interpreter is up by then
     assert time.monotonic() - started < 0.5
     pool.close()

@@ -12,7 +12,7 @@ from tiny import save_tiny
 from entrobench.config import parse
 from entrobench.errors import InputError
 from entrobench.models.base_model import make
-from entrobench.models.chat import Chat, opens_thinking
+from entrobench.models.chat import Chat
 from entrobench.models.language_model import encode_prompt, load_tokenizer
 from entrobench.models.model_recipes import MODELS_VARIABLE, check_spec
 
@@ -107,10 +107,3 @@ def test_an_unknown_template_name_is_told_with_the_nearest(folder: Path) -> None
 
 def test_a_recipe_without_chat_is_parsed_to_the_neutral_settings() -> None:
     assert parse(Chat, {}, "here") == Chat(None, {}, None)
-
-
-def test_whether_the_template_opens_the_thinking_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, opening = made(folder, "{{ messages[0].content }}"), made(folder, "x <think>\n")
-    for tokenizer, end, expected in ((plain, "2 + 2", False), (opening, "x <think>\n", True)):
-        monkeypatch.setattr(tokenizer, "decode", lambda tokens, end=end, **_: end)
-        assert opens_thinking(tokenizer) is expected

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from tiny import save_tiny
 
+from entrobench.errors import InputError
 from entrobench.models import content
+from entrobench.models.base_model import make, refuse_changed
 from entrobench.models.model_recipes import MODELS_VARIABLE, recipe_hash
 
 SPEC = {"kind": "folder", "path": "own"}
@@ -74,3 +76,13 @@ def test_hashes_of_other_kinds_do_not_change() -> None:
     assert recipe_hash(spec) == "2dbc4b24064c43d651ca2e80cc9d69725483eafd2e6c03b03ed78832e3364466"
     hub = {"kind": "hub", "repository": "a/b"}
     assert recipe_hash({**hub, "window": 4096}) == recipe_hash(hub)
+
+
+def test_weights_that_change_during_a_study_stop_its_next_job(folder: Path, tmp_path: Path) -> None:
+    """The base model links to them: what was trained before would be compared with what comes after."""
+    make("own", SPEC, tmp_path / "made", {})
+    refuse_changed(tmp_path / "made")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    with pytest.raises(InputError, match=r"own: its files have changed since .*made/model\.json was written"):
+        refuse_changed(tmp_path / "made")

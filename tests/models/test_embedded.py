@@ -15,8 +15,9 @@ import yaml
 from entrobench.config import parse
 from entrobench.data.chain import OPERATIONS, SEPARATORS, ChainConfig, rows
 from entrobench.models.embedded import SPECIAL_TOKENS, build_model, train_tokenizer
-from entrobench.models.language_model import decode, encode_prompt, load_model, load_tokenizer
+from entrobench.models.language_model import encode_prompt, load_model, load_tokenizer
 from entrobench.models.model_recipes import EmbeddedModel
+from entrobench.models.replies import decode
 from entrobench.models.teacher import Teacher
 
 NAMES = ("chain-tiny", "chain-qwen", "chain-llama")  # the committed recipes; the first two split at spaces

@@ -13,7 +13,6 @@ from tiny import BEGIN, END, WORDS, run_config, save_tiny, tiny_model, tiny_toke
 
 from entrobench.errors import InputError
 from entrobench.models.language_model import (
-    decode,
     encode_prompt,
     end_tokens,
     head,
@@ -24,6 +23,7 @@ from entrobench.models.language_model import (
     resolve_device,
     weights_sha256,
 )
+from entrobench.models.replies import decode
 
 
 def test_a_saved_model_comes_back(tmp_path: Path) -> None:

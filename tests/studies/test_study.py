@@ -13,6 +13,7 @@ import yaml
 from entrobench.config import canonical_hash
 from entrobench.errors import InputError
 from entrobench.run_config import Variant
+from entrobench.studies.named_inputs import refuse_changed
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 
@@ -355,3 +356,47 @@ def test_a_wrong_trainer_preset_names_file_key_and_nearest(text: str, use: str, 
     assert line.startswith(message)
     nearest = {"shrt": "short", "step": "steps", "value": "values"}
     assert all(f"did you mean '{right}'?" in line for wrong, right in nearest.items() if f"'{wrong}'" in line)
+
+
+@pytest.mark.parametrize("kind", ["models", "datasets"])
+def test_a_run_whose_recipe_was_edited_after_locking_is_not_trained(kind: str) -> None:
+    run = load(STUDY).runs[0]
+    refuse_changed(run.config, "here")
+    path = Path(f"config/{kind}") / ("chain2.yaml" if kind == "datasets" else "tiny.yaml")
+    path.write_text(path.read_text().replace("200", "201") + ("seed: 5\n" if kind == "models" else ""))
+    with pytest.raises(InputError, match=r"here: the recipe of .* has changed since this was locked"):
+        refuse_changed(run.config, "here")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "mistral"}, "engine: native runs llama, qwen2, qwen3, not 'mistral'"),
+        ({"model_type": "granite"}, "not 'granite'; use another engine for it"),
+        ({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}}, "not 'gemma3_text'"),
+        ({"use_sliding_window": True}, "has no sliding window"),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, "does not know rope type 'dynamic'"),
+        ({"hidden_act": "gelu"}, "expects hidden_act silu, got 'gelu'"),
+    ],
+)
+def test_a_model_that_the_engine_cannot_run_is_refused_before_any_job(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = {"model_type": "llama", "vocab_size": 9, **sizes, **change}
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("tokenizer.json", "model.safetensors"):
+        (folder / name).write_text("")
+    Path("config/models/theirs.yaml").write_text(f"kind: folder\npath: {folder}\n")
+    assert said in refused({**STUDY, "models": ["theirs"]})
+    vllm = {"trainer": {"engine": "vllm_server"}, "evaluation": {"engine": "vllm"}}
+    assert load({**STUDY, **vllm, "models": ["theirs"]}).runs
+
+
+@pytest.mark.parametrize("shape", [{"architecture": "mistral"}, {"architecture": "gemma2"}])
+def test_so_is_one_of_the_hub_by_its_shape(shape: dict[str, Any]) -> None:
+    recipe = {"kind": "hub", "repository": "a/b", "licence": "MIT", "shape": {**shape, "hidden_size": 8}}
+    Path("config/models/theirs.yaml").write_text(yaml.safe_dump(recipe))
+    assert f"not {shape['architecture']!r}" in refused({**STUDY, "models": ["theirs"]})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import tiny_model
 
+from entrobench import files
 from entrobench.errors import InputError
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.training import checkpoint
@@ -54,7 +57,7 @@ def test_a_kill_while_writing_leaves_the_last_one(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "synchronise", kill)
+        patch.setattr(files, "synchronise", kill)
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path, 2)
     found = checkpoint.latest(tmp_path, IDENTITY)
@@ -144,3 +147,67 @@ def test_the_optimizer_goes_on_bit_for_bit(tmp_path: Path) -> None:
     train_a_little(resumed, second, 2)
     for name, value in model.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def damage(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    changed = {"missing": b"", "empty": b"", "cut": content[: len(content) // 2], "flipped": b""}[how]
+    if how == "flipped":
+        changed = content[:-1] + bytes([content[-1] ^ 1])
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(changed)
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "cut", "flipped"])
+@pytest.mark.parametrize("name", ["model.safetensors", "state.json"])
+def test_a_damaged_newest_checkpoint_is_told_and_left_for_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, how: str
+) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+    damage(tmp_path / "step000002" / name, how)
+    checkpoint.drop_damaged(tmp_path)
+    found = checkpoint.latest(tmp_path, IDENTITY)
+    assert found is not None
+    assert found.name == "step000001"
+    said = capsys.readouterr().out
+    assert ("step000002: damaged (" in said) is not (name == "state.json" and how == "missing"), "never complete"
+
+
+def test_without_any_whole_checkpoint_a_run_starts_afresh(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+        damage(tmp_path / f"step00000{step}" / "model.safetensors", "cut")
+    checkpoint.drop_damaged(tmp_path)
+    assert checkpoint.latest(tmp_path, IDENTITY) is None
+
+
+def test_a_full_disk_is_one_line_with_what_is_needed_and_the_last_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 1)
+    big = {"model": {"weight": torch.zeros(1_000_000)}}
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
+        with pytest.raises(InputError, match=r"the checkpoint of step 2 needs 4 MB, the disk has 1 MB left"):
+            checkpoint.save(tmp_path, 2, big, {"identity": IDENTITY})
+    assert names(tmp_path) == ["step000001"]
+
+
+def test_a_disk_that_fills_while_writing_is_one_line_too(tmp_path: Path) -> None:
+    """A limit of the size of a file stands in for the disk: the system's own refusal, in the middle of a file."""
+    save(tmp_path, 1)
+    program = (
+        "import resource, signal, sys, pathlib, torch\nfrom entrobench.training import checkpoint\n"
+        "from entrobench.errors import InputError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "try: checkpoint.save(pathlib.Path(sys.argv[1]), 2, {'model': {'weight': torch.zeros(9_000)}}, {})\n"
+        "except InputError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert "no room for the checkpoint of step 2, 36 kB" in done.stdout, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert names(tmp_path) == ["step000001"]

@@ -14,7 +14,7 @@ from entrobench.api import Method, TrainerConfig
 from entrobench.engines.rollout import NativeEngine
 from entrobench.entropy.logits import entropy
 from entrobench.errors import InputError
-from entrobench.models.language_model import decode
+from entrobench.models.replies import decode
 from entrobench.training.answers import Sampler
 from entrobench.training.experience import (
     Collector,

@@ -10,6 +10,7 @@ from entrobench.studies.workflow import Workflow, load_workflow
 
 # jobs find the entrobench of this environment, activated or not
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+os.environ.setdefault("PYTHONUTF8", "1")  # files are UTF-8, whatever this machine's language is
 
 KIND = study_kind(str(config.get("study", "")))
 try:

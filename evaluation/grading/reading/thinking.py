@@ -14,6 +14,21 @@ _CLOSING = (
     r"|<\|channel\|>\s*final[^<]*<\|message\|>|<unused95>"
 )
 _TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
+_LEFT_OPEN = re.compile(rf"(?:{_OPENING})\s*\Z", re.IGNORECASE)
+# Tags, or parts of them, that tokenizers declare special, so that decoding drops them.
+MARKS = re.compile(
+    r"\[/?THINK\]|◁/?think▷|</?think>|<\|[a-z_]*(?:think(?:ing)?|thought|channel|message)\|>|<unused9[45]>"
+)
+
+
+def left_open(text: str) -> str:
+    """The opening tag that a text ends with, white space apart; "" where there is none.
+
+    >>> left_open("Assistant: <think>\\n"), left_open("<think></think>")
+    ('<think>', '')
+    """
+    found = _LEFT_OPEN.search(text)
+    return found[0].strip() if found else ""
 
 
 def spoken(text: str, prompt_opens_thinking: bool = False) -> str | None:
@@ -22,18 +37,24 @@ def spoken(text: str, prompt_opens_thinking: bool = False) -> str | None:
     A closing tag without an opening one ends a part that the prompt opened. With `prompt_opens_thinking` the reply
     starts inside a part, so that a reply without a closing tag says nothing.
     """
-    said: list[str] = []
+    parts = spoken_parts(text, prompt_opens_thinking)
+    said = [text[start:end] for start, end in parts]
+    whole = "\n".join(said) if len(said) > 1 else "".join(said)
+    thinking = not parts or parts[-1][1] < len(text)
+    return None if thinking and not whole.strip() else whole
+
+
+def spoken_parts(text: str, prompt_opens_thinking: bool = False) -> list[tuple[int, int]]:
+    """(start, end) of what `spoken` joins, in order; the last one ends with the text unless it ends while thinking."""
+    parts: list[tuple[int, int]] = []
     thinking, place = prompt_opens_thinking, 0
     for tag in _TAG.finditer(text):
         if tag["closing"] is not None:
             if not thinking:
-                said.clear()
+                parts.clear()
             thinking = False
         elif not thinking:
-            said.append(text[place : tag.start()])
+            parts.append((place, tag.start()))
             thinking = True
         place = tag.end()
-    if not thinking:
-        said.append(text[place:])
-    whole = "\n".join(said) if len(said) > 1 else "".join(said)
-    return None if thinking and not whole.strip() else whole
+    return parts if thinking else [*parts, (place, len(text))]

@@ -1,0 +1,85 @@
+"""Killed, cut off from power, out of room: every stage goes on, and ends with the bits of an undisturbed one.
+
+`make faults` draws many more of the same mishaps.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import stages
+from kills import KINDS, disturb, lose_power, run
+from stages import Stage
+
+from entrobench.data.datasets import prepare
+
+
+@pytest.fixture(scope="module")
+def all_stages(
+    tiny_folders: tuple[Path, Path], empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Stage]:
+    root = tmp_path_factory.mktemp("data")
+    prepare("chain2", {"kind": "chain", "chain": {"operations": 2, "modulus": 5}}, root / "chain2")
+    made = (
+        stages.training(*tiny_folders),
+        stages.answering(tiny_folders[0], root),
+        stages.grading(),
+        stages.tracking(empty_database),
+    )
+    return {stage.name: stage for stage in made}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "seed"),
+    [
+        ("training", "kill at a file operation", 0),
+        ("training", "power loss", 1),
+        ("training", "SIGTERM", 2),
+        ("training", "full disk", 3),
+        ("answering", "power loss", 4),
+        ("grading", "kill at a file operation", 5),
+        ("tracking", "kill at a moment", 6),
+    ],
+)
+def test_a_stage_survives(
+    all_stages: dict[str, Stage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, seed: int
+) -> None:
+    assert kind in KINDS
+    monkeypatch.chdir(tmp_path)
+    stage, draw = all_stages[name], random.Random(seed)
+    whole, folder = tmp_path / "whole", tmp_path / "disturbed"
+    undisturbed = run(lambda: stage.work(whole), whole)
+    assert undisturbed.status == 0
+    mishap = disturb(lambda: stage.work(folder), folder, undisturbed, kind, draw)
+    assert mishap.ended.status != 0, "it came too late"
+    stage.tidy(folder)
+    assert run(lambda: stage.work(folder), folder).status == 0
+    assert stage.outcome(folder) == stage.outcome(whole)
+
+
+def test_power_loss_drops_what_was_never_synchronised(tmp_path: Path) -> None:
+    """The harness itself: it must be able to find the fault that `replacing` and `put_in_place` prevent."""
+    import os
+
+    root = tmp_path / "root"
+
+    def careless() -> None:
+        (root / "old").write_text("old")
+        with (root / "old").open() as file:
+            os.fsync(file.fileno())
+        folder = os.open(root, os.O_RDONLY)
+        os.fsync(folder)
+        (root / "new").write_text("new")
+        (root / "new").rename(root / "old")
+
+    found = set()
+    for seed in range(12):
+        shadow = tmp_path / f"shadow{seed}"
+        assert run(careless, root, shadow=shadow).status == 0
+        lose_power(root, shadow, random.Random(seed))
+        found.add((root / "old").read_text() if (root / "old").exists() else None)
+        (root / "old").unlink(missing_ok=True)
+    assert "old" in found
+    assert found & {"", "n"}, "renamed, but empty or cut"

@@ -1,0 +1,113 @@
+"""The stages of a study as pieces of work that can be killed, and what must come out of each, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiny import coin_reward, run_config
+from tracked import content, histories, make_study, query, write_study
+
+from entrobench.config import Hardware
+from entrobench.evaluation.benchmarks.generate import generate
+from entrobench.evaluation.grading.grade_files import grade_file
+from entrobench.tracking import experiments
+from entrobench.training.trainer import train
+
+CLOCK = ("time", "seconds", "seconds_device", "seconds_rollout", "seconds_reward", "seconds_old", "seconds_update")
+EVALUATION: dict[str, Any] = {
+    **{"samples": 2, "temperature": 1.0, "max_tokens": 6, "pass_k": [1], "problems": 6, "seed": 7},
+    "benchmarks": ["chain2", "chain2-validation"],
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`work` writes into a folder and may be called again after it was killed; `outcome` is what must be equal."""
+
+    name: str
+    work: Callable[[Path], None]
+    outcome: Callable[[Path], Any]
+    tidy: Callable[[Path], None] = lambda folder: None  # what Snakemake does before it starts a killed job again
+
+
+def table(path: Path) -> dict[str, list[Any]]:
+    """A table's columns without what the clock decides."""
+    from pyarrow import parquet
+
+    read = parquet.read_table(path)
+    return {name: read.column(name).to_pylist() for name in read.column_names if name not in CLOCK}
+
+
+def training(model: Path, data: Path, steps: int = 6) -> Stage:
+    """A run with checkpoints, snapshots, a method with a state, and Adam's moments."""
+    values = {"coefficient": 0.05, "clamp": 0.3, "warmup": 1, "coefficient_rate": 0.02, "coefficient_high": 0.2}
+    config = run_config("aent", values=values, steps=steps, prompts=2)
+    hardware = Hardware(device="cpu", micro_batch=4, checkpoint_every=2, snapshot_every=3)
+
+    def work(folder: Path) -> None:
+        train(config, folder, model, data, hardware, coin_reward)
+
+    def outcome(folder: Path) -> Any:
+        weights = sorted(folder.rglob("*.safetensors"))
+        names = sorted(path.name for path in folder.iterdir())
+        return table(folder / "steps.parquet"), names, {str(p.relative_to(folder)): p.read_bytes() for p in weights}
+
+    def tidy(folder: Path) -> None:
+        import shutil
+
+        for name in ("steps.parquet", "provenance.json"):
+            (folder / name).unlink(missing_ok=True)
+        for name in ("final", "snapshots"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+    return Stage("training", work, outcome, tidy)
+
+
+def answering(model: Path, data_root: Path) -> Stage:
+    """The answers to two benchmarks."""
+
+    def work(folder: Path) -> None:
+        generate(model, EVALUATION, data_root, folder, device="cpu")
+
+    return Stage("answering", work, lambda folder: {p.name: p.read_bytes() for p in folder.rglob("*.zst")})
+
+
+def grading() -> Stage:
+    """The grades of answers that need the workers."""
+    rows = [{"gold": "2(x+1)", "response": f"\\boxed{{2x+{number}}}"} for number in range(6)]
+
+    def work(folder: Path) -> None:
+        file = folder.with_name("answers.jsonl")
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        grade_file(file, folder / "grades.parquet", progress=False)
+
+    return Stage("grading", work, lambda folder: table(folder / "grades.parquet"))
+
+
+def tracking(empty_database: Path) -> Stage:
+    """The MLflow view of a small study."""
+    study = make_study()
+
+    def work(folder: Path) -> None:
+        database = folder / "mlflow.db"
+        if not database.exists():
+            database.write_bytes(empty_database.read_bytes())
+        if not (folder / "small" / "report.html").exists():
+            (folder / "small").mkdir(exist_ok=True)
+            write_study(folder / "small", study)
+        experiments.track(study, folder / "small", database)
+
+    def outcome(folder: Path) -> Any:
+        database = folder / "mlflow.db"
+        names = dict(query(database, "select run_uuid, name from runs"))
+        tables = content(database)
+        tags = sorted((names[run], key, value) for key, value, run in tables["tags"] if key != "mlflow.user")
+        params = sorted((names[run], key, value) for key, value, run in tables["params"])
+        artifacts = sorted(p.name for p in (folder / "mlflow-artifacts").rglob("*") if p.is_file())
+        return histories(database), sorted(names.values()), tags, params, artifacts
+
+    return Stage("tracking", work, outcome)
