@@ -11,20 +11,20 @@ FAMILIES = ("llama", "qwen2", "qwen3")
 STATIC_ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do not depend on the length
 
 
-def refuse_other_family(config: Mapping[str, Any], where: str) -> None:
+def refuse_other_family(decoder: Mapping[str, Any], where: str) -> None:
     """Raise InputError for a model that the engine would compute wrongly.
 
-    `config` is the decoder's part of its config.json, or as much as is known of it: what is not said is not judged.
+    `decoder` is that part of its config.json, or as much as is known of it: what is not said is not judged.
     """
     place = f"{where}: engine: native"
-    family = config.get("model_type")
+    family = decoder.get("model_type")
     if family not in FAMILIES:
         raise InputError(f"{place} runs {', '.join(FAMILIES)}, not {family!r}; use another engine for it")
-    if config.get("use_sliding_window"):
+    if decoder.get("use_sliding_window"):
         raise InputError(f"{place} has no sliding window (config.json: use_sliding_window is true)")
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = decoder.get("rope_parameters") or decoder.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind not in STATIC_ROPES:
         raise InputError(f"{place} does not know rope type {kind!r}")
-    if config.get("hidden_act", "silu") != "silu":
-        raise InputError(f"{place} expects hidden_act silu, got {config['hidden_act']!r}")
+    if decoder.get("hidden_act", "silu") != "silu":
+        raise InputError(f"{place} expects hidden_act silu, got {decoder['hidden_act']!r}")
