@@ -155,6 +155,9 @@ LOSS_AGGREGATIONS = ("token-mean", "seq-mean-token-mean", "seq-mean-token-sum", 
 ROLLOUT_MODES = ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask", "geometric_mask")
 
 
+PATIENCE = 2  # ours: windows without gain in a row that are a plateau, so that one unlucky window ends no training
+
+
 @dataclass(frozen=True)
 class TrainerConfig:
     """What decides a run's mathematics, equal for all methods of a setting; part of the run's hash.
@@ -224,10 +227,18 @@ class TrainerConfig:
         0.0, low=0.0, added=True, source="off: ours; weight of the answer's KL estimate to the base, off its reward"
     )
     kl_reward_estimator: str = setting("k1", choices=("k1", "k2", "k3"), added=True, source="verl: kl_penalty kl")
+    plateau_window: int = setting(
+        0, low=0, added=True, source="off: ours; steps per window of the plateau rule, `steps` is then the limit"
+    )
+    plateau_gain: float = setting(
+        0.01, low=0.0, added=True, source="ours; training ends after two windows whose mean reward gains less"
+    )
 
     def __post_init__(self) -> None:
         if self.top_p != 1.0 or self.top_k != 0:
             raise ValueError("top_p must be 1 and top_k 0: training samples from the full vocabulary")
+        if self.plateau_window * (1 + PATIENCE) > self.steps:
+            raise ValueError(f"plateau_window ({self.plateau_window}) needs at least {1 + PATIENCE} windows in steps")
         if self.prompts % self.updates:
             raise ValueError(f"prompts ({self.prompts}) must be a multiple of updates ({self.updates})")
         chosen = self.rollout_mode != "token_truncate" or self.rollout_floor
@@ -237,12 +248,18 @@ class TrainerConfig:
             longest = self.max_response_tokens
             raise ValueError(f"overlong_buffer ({self.overlong_buffer}) is above max_response_tokens ({longest})")
 
+    @property
+    def fewest_steps(self) -> int:
+        """The step at which a run may end first: at its plateau, where it has the rule."""
+        return self.plateau_window * (1 + PATIENCE) or self.steps
+
 
 @dataclass(frozen=True)
 class Hardware:
     """Where and how a run is computed; never part of a hash, never changes the mathematics.
 
-    Its fields are the options of `entrobench train`. A study says `snapshot_every` as evaluate_every.
+    Its fields are the options of `entrobench train`. A study says `snapshot_every` as evaluate_every, and
+    `snapshot_last` as average_last, which counts the last step, too.
     """
 
     device: str = setting("auto", choices=("auto", "cpu", "cuda"), help="auto, cpu or cuda")
@@ -271,6 +288,7 @@ class Hardware:
     engine_resident: bool = setting(False, help="vLLM keeps its memory during updates")
     engine_address: str = setting("http://127.0.0.1:8000", source="vLLM's default", help="of the vLLM server")
     snapshot_every: int = setting(0, low=0, help="steps between weights kept for evaluation; 0: none")
+    snapshot_last: int = setting(0, low=0, help="how many of them a finished run keeps, the newest; 0: all")
 
     def __post_init__(self) -> None:
         for clamp in self.clamp_diagnostics:
@@ -291,6 +309,9 @@ class EvaluationConfig:
     problems: int | None = setting(None, low=1, source="null: all problems of the benchmark")
     seed: int = setting(0, low=0)
     engine: str = setting("native", choices=("native", "vllm"), added=True, source="ours; runs everywhere")
+    average_last: int = setting(
+        1, low=1, added=True, source="ours: the last step; more: the mean over it and the snapshots before it"
+    )
 
     def __post_init__(self) -> None:
         for k in self.pass_k:

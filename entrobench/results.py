@@ -312,6 +312,7 @@ class ReferenceFolder(Folder):
 
     scores = Inside("scores.csv")
     sweep = Inside("sweep.csv")
+    acceptance = Inside("acceptance.csv")  # what the untrained models say of the study's tasks
     synthetic_process = Inside("synthetic_process.csv")  # the paper's figure 1
 
     def published_tables(self) -> list[Path]:

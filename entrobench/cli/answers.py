@@ -20,6 +20,7 @@ def generate(
     output: Annotated[Path, typer.Argument(help="folder that gets generations/<benchmark>.jsonl.zst")],
     device: Device = "auto",
     stream: Annotated[str, typer.Option(help="names the random numbers; the same draws the same")] = "",
+    snapshots: Annotated[Path | None, typer.Option(help="folder of weights that the evaluation averages over")] = None,
 ) -> None:
     """Sample the answers of the model in MODEL_FOLDER to all benchmarks that EVALUATION (evaluation.json) names.
 
@@ -30,7 +31,7 @@ def generate(
 
     from entrobench.evaluation.benchmarks.generate import generate
 
-    generate(model_folder, json.loads(evaluation.read_text()), RESULTS.data_root, output, device, stream)
+    generate(model_folder, json.loads(evaluation.read_text()), RESULTS.data_root, output, device, stream, snapshots)
 
 
 def grade(

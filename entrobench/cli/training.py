@@ -53,7 +53,8 @@ def train(folder: Folder, **settings: Any) -> None:
     config, hardware = read_config(folder), parse(Hardware, given, "entrobench train")
     refuse_changed(config, f"{folder}/config.json")
     launch.check_processes(launch.processes(hardware), config.trainer, str(folder))
-    if not launch.launched() and (source := reuse_finished_run(config, folder, hardware.snapshot_every)):
+    kept = hardware.snapshot_every, hardware.snapshot_last
+    if not launch.launched() and (source := reuse_finished_run(config, folder, *kept)):
         print(f"{folder}: the same run is finished in {source}; taken from there")
         return
     if hardware.processes > 1 and not launch.launched():

@@ -8,6 +8,7 @@ from typing import Any
 
 from entrobench.errors import InputError, unknown
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
+from entrobench.evaluation.benchmarks.task_files import carriers
 from entrobench.run_config import Variant
 
 BASELINE = "grpo"
@@ -69,7 +70,8 @@ def metric_names(by_model: Mapping[str, Evaluation], graders: Sequence[str] = ()
     """The accuracies; where benchmarks have different numbers of samples, avg@n and maj@n keep the n."""
     samples = {settings.samples for evaluation in by_model.values() for settings in evaluation.by_benchmark.values()}
     n = str(samples.pop()) if len(samples) == 1 else "n"
-    passed = [f"pass@{k}" for k in next(iter(by_model.values())).shared.pass_k]
+    wanted = sorted({k for ks in next(iter(by_model.values())).pass_k.values() for k in ks})
+    passed = [f"pass@{k}" for k in wanted]
     verified = [f"{name} {VERIFIED[grader]}" for grader in graders if grader in VERIFIED for name in passed]
     return [f"avg@{n}", f"maj@{n}", *passed, *verified]
 
@@ -87,11 +89,11 @@ def _check_draws(metric: str, by_model: Mapping[str, Evaluation], where: str) ->
     """A pass@k carries verdicts, so the noise of its draws has to be known: that takes 2k of them."""
     if not metric.startswith("pass@"):
         return
-    needed = 2 * int(metric.removeprefix("pass@").partition(" ")[0])
+    k = int(metric.removeprefix("pass@").partition(" ")[0])
     for evaluation in by_model.values():
-        for name, settings in evaluation.by_benchmark.items():
-            if settings.samples < needed:
-                raise InputError(f"{where}: {metric} needs {needed} samples per problem, {name} has {settings.samples}")
+        for name in carriers([name for name, ks in evaluation.pass_k.items() if k in ks]):
+            if (samples := evaluation.by_benchmark[name].samples) < 2 * k:
+                raise InputError(f"{where}: {metric} needs {2 * k} samples per problem, {name} has {samples}")
 
 
 def _a_a_arm(name: str, methods: Mapping[str, Variant], where: str) -> str:

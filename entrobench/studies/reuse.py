@@ -16,7 +16,7 @@ from entrobench.run_config import RunConfig
 from entrobench.training.snapshots import snapshot_steps
 
 
-def reuse_finished_run(config: RunConfig, folder: Path, snapshot_every: int = 0) -> Path | None:
+def reuse_finished_run(config: RunConfig, folder: Path, snapshot_every: int = 0, snapshot_last: int = 0) -> Path | None:
     """Link the outputs of an equal finished run of another study into `folder`; return its folder, or None.
 
     Runs are equal if config hash, package version and method source are, and if their snapshots include those wanted
@@ -24,13 +24,23 @@ def reuse_finished_run(config: RunConfig, folder: Path, snapshot_every: int = 0)
     """
     method = provenance.sha256_file(method_infos()[config.method.use].source)
     identity = config.hash, method, provenance.package_version()
-    snapshots = [step_name(step) for step in snapshot_steps(config.trainer.steps, snapshot_every)]
-    source = provenance.find_twin(RESULTS, *identity, besides=folder, snapshots=snapshots)
+    wanted = [] if snapshot_last else list(snapshot_steps(config.trainer.steps, snapshot_every))
+    source = provenance.find_twin(RESULTS, *identity, besides=folder, snapshots=list(map(step_name, wanted)))
+    if source is not None and snapshot_last:  # the last step is known only now: training may have ended at its plateau
+        wanted = list(snapshot_steps(_steps(source), snapshot_every)[-snapshot_last:])
+        source = source if all(RunFolder(source).snapshot(step_name(step)).is_dir() for step in wanted) else None
     if source is not None:
         if snapshot_every:
             RunFolder(folder).snapshots.mkdir(exist_ok=True)
-        _link(RunFolder(source), RunFolder(folder), snapshots)
+        _link(RunFolder(source), RunFolder(folder), list(map(step_name, wanted)))
     return source
+
+
+def _steps(run: Path) -> int:
+    from pyarrow import parquet
+
+    rows: int = parquet.read_metadata(RunFolder(run).steps).num_rows
+    return rows
 
 
 def _link(source: RunFolder, target: RunFolder, snapshots: Sequence[str]) -> None:

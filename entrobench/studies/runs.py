@@ -35,7 +35,12 @@ class Run:
 
     @property
     def snapshots(self) -> list[str]:
-        """The folders below snapshots/ and evaluations/, one for each step evaluated before the last."""
+        """The folders below snapshots/ and evaluations/, one for each step evaluated before the last.
+
+        None where the last snapshots answer together with the last step (average_last).
+        """
+        if self.hardware.snapshot_last:
+            return []
         steps = snapshot_steps(self.config.trainer.steps, self.hardware.snapshot_every)
         return [step_name(step) for step in steps]
 
@@ -80,6 +85,11 @@ class Study:
     def benchmarks(self) -> list[str]:
         """The names of the benchmarks, the same for all models."""
         return list(next(iter(self.evaluations.values())).benchmarks)
+
+    @property
+    def pass_k(self) -> dict[str, list[int]]:
+        """The k of each benchmark's pass@k, the same for all models."""
+        return next(iter(self.evaluations.values())).pass_k
 
     @property
     def primary(self) -> str:

@@ -17,10 +17,11 @@ from entrobench.distributed.launch import check_processes
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.engines.native_families import refuse_other_family
 from entrobench.errors import InputError, nearest, unknown
-from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks
+from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks, resolve_evaluation
 from entrobench.models.model_recipes import stated_config, window_of_recipe
 from entrobench.results import NO_STUDY, RESULTS
 from entrobench.run_config import RunConfig, RunDataset, RunModel
+from entrobench.training.snapshots import snapshot_steps
 
 from . import decontamination, derived, named_inputs
 from .headline import headline_of
@@ -160,8 +161,10 @@ def _settings(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Map
 def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Recipes, path: Path) -> Iterator[Run]:
     shared = trainer_values(content.get("trainer"), f"{path}: trainer")
     parse(TrainerConfig, shared, f"{path}: trainer")
-    if "snapshot_every" in content.get("hardware", {}):
-        raise InputError(f"{path}: hardware: snapshot_every is said by the study's key evaluate_every")
+    for key, said in {"snapshot_every": "evaluate_every", "snapshot_last": "evaluation: average_last"}.items():
+        if key in content.get("hardware", {}):
+            raise InputError(f"{path}: hardware: {key} is said by the study's key {said}")
+    average_last = resolve_evaluation(content.get("evaluation"), f"{path}: evaluation").average_last
     hardware = parse(Hardware, content.get("hardware"), f"{path}: hardware")
     handling = content.get("decontaminate", "remove")
     if handling not in decontamination.CHOICES:
@@ -173,7 +176,8 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
         named_inputs.check_reward(trainer.reward, where)
         check_processes(hardware.processes, trainer, f"{path}: hardware")
         evaluate_every, published = _evaluation_schedule({**content, **setting}, where)
-        kept = dataclasses.replace(hardware, snapshot_every=evaluate_every)
+        kept = dataclasses.replace(hardware, snapshot_every=evaluate_every, snapshot_last=average_last - 1)
+        _check_snapshots(kept, trainer, where)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
         _check_window(model, trainer, where)
         _check_family(model, trainer.engine, f"{where}: trainer")
@@ -203,6 +207,16 @@ def _check_family(model: Recipe, engine: str, where: str) -> None:
         refuse_other_family(stated_config(model.name, model.spec), f"{where}: {model.name}")
 
 
+def _check_snapshots(kept: Hardware, trainer: TrainerConfig, where: str) -> None:
+    """Refuse an average over more snapshots than a run has when it ends, which may be at its plateau."""
+    there = len(snapshot_steps(trainer.fewest_steps, kept.snapshot_every))
+    if kept.snapshot_last > there:
+        raise InputError(
+            f"{where}: evaluation: average_last {kept.snapshot_last + 1} needs {kept.snapshot_last} snapshots before "
+            f"the last step, evaluate_every {kept.snapshot_every} keeps {there} in {trainer.fewest_steps} steps"
+        )
+
+
 def _place(run: Run, path: Path) -> Run:
     """Give a run its folder in this file's study."""
     return dataclasses.replace(run, folder=RESULTS.study(path.stem).run(run.key).folder)
@@ -218,7 +232,8 @@ def _join(own: list[Run], included: list[Study], path: Path) -> list[Run]:
             raise InputError(
                 f"{path}: two settings, {first.setting!r} and {run.setting!r}, hold the run {run.key}; rename a method"
             )
-        if first.hardware.snapshot_every != run.hardware.snapshot_every:
+        snapshots = {(r.hardware.snapshot_every, r.hardware.snapshot_last) for r in (first, run)}
+        if len(snapshots) > 1:
             raise InputError(f"{path}: include: evaluate_every differs for the run {run.key}, which two studies share")
     return [_place(run, path) for run in joined.values()]
 

@@ -127,8 +127,13 @@ class Workflow:
 
     @property
     def keeps_snapshots(self) -> bool:
-        """Whether any run is evaluated before its last step; then every run publishes a folder of snapshots."""
+        """Whether any run's snapshots answer; then every run publishes a folder of snapshots."""
         return any(run.hardware.snapshot_every for run in self.study.runs)
+
+    @property
+    def evaluates_along(self) -> bool:
+        """Whether any run is scored by step."""
+        return any(run.snapshots for run in self.study.runs)
 
     def lock_inputs(self, key: str) -> list[str]:
         """The results of earlier jobs that decide a run's values."""
@@ -221,6 +226,12 @@ class Workflow:
             return str(RESULTS.model(found.model).about)
         run = self.files.run(found.run)
         return str(run.snapshots if found.snapshot else run.final)
+
+    def snapshots(self, subject: str) -> str:
+        """The option of `entrobench generate` for a run whose last snapshots answer, too."""
+        found = Subject.read(subject)
+        averaged = found.run and not found.snapshot and self.runs[found.run].hardware.snapshot_last
+        return f" --snapshots {self.files.run(found.run).snapshots}" if averaged else ""
 
     def model_folder(self, subject: str) -> str:
         """The folder with the weights of a subject."""

@@ -105,7 +105,7 @@ def assemble(
         prompts=prompts,
         collector=Collector(model, sampler, method, limits, diagnostic, whole),
         optimizer=_optimizer(model, trainer),
-        snapshots=Snapshots(folder, trainer.steps, hardware.snapshot_every),
+        snapshots=Snapshots(folder, trainer.steps, hardware.snapshot_every, hardware.snapshot_last),
     )
 
 

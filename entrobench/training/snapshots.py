@@ -24,8 +24,8 @@ def snapshot_steps(steps: int, every: int) -> range:
 class Snapshots:
     """The snapshots of one run in training; `folder` is the run's."""
 
-    def __init__(self, folder: Path, steps: int, every: int) -> None:
-        self.every, self.steps = every, snapshot_steps(steps, every)
+    def __init__(self, folder: Path, steps: int, every: int, last: int = 0) -> None:
+        self.every, self.last, self.steps = every, last, snapshot_steps(steps, every)
         self.kept, self.published = RunFolder(folder).kept_snapshots, RunFolder(folder).snapshots
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
@@ -49,10 +49,14 @@ class Snapshots:
             if found.name not in wanted:
                 shutil.rmtree(found)
 
-    def publish(self) -> None:
-        """Link the snapshots into the run's output folder (hard links: a kill from here on loses none of them)."""
+    def publish(self, end: int) -> None:
+        """Link the snapshots before the step `end` into the run's output folder, the newest `last` if that is not 0.
+
+        Hard links: a kill from here on loses none of them.
+        """
         if not self.every:
             return
         shutil.rmtree(self.published, ignore_errors=True)
-        self.kept.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self.kept, self.published, copy_function=os.link)
+        self.published.mkdir()
+        for step in snapshot_steps(end, self.every)[-self.last :]:
+            shutil.copytree(self.kept / step_name(step), self.published / step_name(step), copy_function=os.link)

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import torch
 
 from entrobench.api import Progress
 from entrobench.catalogue.registry import method_infos
-from entrobench.config import Hardware
+from entrobench.config import PATIENCE, Hardware
 from entrobench.distributed.sharding import clip_gradients, sum_gradients
 from entrobench.errors import InputError
 from entrobench.files import put_in_place, write_whole
@@ -66,7 +66,7 @@ def train(
         trainer.save_weights(files.final)
         if not parts.ranks.first:
             return
-        parts.snapshots.publish()
+        parts.snapshots.publish(len(rows))
         write_steps(rows, files.steps)
         used = {
             **vars(hardware),
@@ -105,7 +105,7 @@ class Trainer:
         self.experience: Experience | None = None  # of the step that is being made
 
     def run(self) -> list[dict[str, float]]:
-        """Train to the last step; returns one row per step."""
+        """Train to the last step, or to the plateau where the config has one; returns one row per step."""
         self.resume()
         rows = self.position.rows
         if not self.parts.ranks.first:
@@ -129,7 +129,7 @@ class Trainer:
     def _steps(self) -> Iterator[dict[str, float]]:
         """Make the steps that are left; the row of each."""
         parts, position = self.parts, self.position
-        while position.step < parts.config.steps:
+        while position.step < parts.config.steps and not self._at_plateau():
             boundary = dataclasses.replace(position)
             position.step += 1
             try:
@@ -138,6 +138,8 @@ class Trainer:
                 self._end(boundary)
             except InputError as error:
                 raise self._stopped(error) from error
+            if parts.config.plateau_window:
+                position.rows[-1]["plateau"] = float(self._at_plateau())
             yield position.rows[-1]
             parts.snapshots.save(position.step, self.save_weights)
             if position.step % parts.checkpoint_every == 0 and position.step < parts.config.steps:
@@ -164,6 +166,10 @@ class Trainer:
         place = f"{self.parts.folder}: method {self.parts.name!r}, step {step}"
         kept = checkpoint.keep_evidence(self.parts, step, str(error), self.experience)
         return InputError(f"{place}: {error}; training stops here, the last checkpoint is intact, evidence in {kept}")
+
+    def _at_plateau(self) -> bool:
+        config = self.parts.config
+        return at_plateau([row["reward"] for row in self.position.rows], config.plateau_window, config.plateau_gain)
 
     def _one_step(self) -> dict[str, float]:
         parts, step, spent = self.parts, self.position.step, time.process_time()
@@ -249,3 +255,15 @@ class Trainer:
         self.parts.model.save_pretrained(draft, state_dict=tensors)
         self.parts.tokenizer.save_pretrained(draft)
         put_in_place(draft, folder)
+
+
+def at_plateau(rewards: Sequence[float], window: int, gain: float) -> bool:
+    """Whether the last PATIENCE windows of steps all have a mean reward less than `gain` above the best before them.
+
+    `rewards` are those of a run's steps so far. Asked after whole windows only, and never where `window` is 0. It
+    depends on nothing else, so that a resumed run decides alike.
+    """
+    if not window or len(rewards) % window or len(rewards) <= PATIENCE * window:
+        return False
+    means = [sum(rewards[start : start + window]) / window for start in range(0, len(rewards), window)]
+    return max(means[-PATIENCE:]) < max(means[:-PATIENCE]) + gain

@@ -17,7 +17,7 @@ from entrobench.config import EvaluationConfig, parse, stored
 from entrobench.documents import with_preset
 from entrobench.errors import InputError, nearest
 
-PER_BENCHMARK = ("samples", "temperature", "top_p", "top_k", "max_tokens", "problems")
+PER_BENCHMARK = ("samples", "temperature", "top_p", "top_k", "max_tokens", "pass_k", "problems")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Evaluation:
     def by_benchmark(self) -> dict[str, EvaluationConfig]:
         """The values of each benchmark, shared and own."""
         return configs_by_benchmark(self.shared, self.benchmarks, "benchmarks")
+
+    @property
+    def pass_k(self) -> dict[str, list[int]]:
+        """The k of each benchmark's pass@k."""
+        return {name: values.pass_k for name, values in self.by_benchmark.items()}
 
     @property
     def file_content(self) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def evaluations(
             benchmarks = _joined_benchmarks(own, everywhere, where)
         found[model] = Evaluation(shared, benchmarks)
         configs_by_benchmark(shared, benchmarks, f"{where}: benchmarks")
-    if len({tuple(evaluation.shared.pass_k) for evaluation in found.values()}) > 1:
+    if any(evaluation.pass_k != next(iter(found.values())).pass_k for evaluation in found.values()):
         raise InputError(f"{where}: the included studies have different pass_k: give the key 'evaluation'")
     return found
 

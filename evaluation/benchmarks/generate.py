@@ -33,13 +33,17 @@ def generate(
     output_folder: Path,
     device: str = "auto",
     stream: str = "",
+    snapshots: Path | None = None,
 ) -> None:
     """Write <output_folder>/generations/<benchmark>.jsonl.zst for every benchmark of `evaluation`.
 
+    Where `evaluation` averages over the last n evaluations, the newest n - 1 of the folder `snapshots` answer as well;
+    their rows say how many snapshots they lie before the last step.
+
     `evaluation` holds the fields of EvaluationConfig, the list `benchmarks` and, where benchmarks have values of their
-    own, `sampling`. `data_root` is the folder of prepared datasets, `stream` names the random numbers. The model is
+    own, `sampling`. `data_root` is the folder of prepared datasets, `stream` names the random numbers. Weights are
     loaded once; each file appears by rename when its benchmark is done. Before anything is sampled, InputError is
-    raised for an unknown benchmark, data that was not prepared, or a model folder without tokenizer.
+    raised for an unknown benchmark, data that was not prepared, a model folder without tokenizer, or too few snapshots.
     """
     values = _values_by_benchmark(evaluation)
     benchmarks = [load_benchmark(name) for name in values]
@@ -53,24 +57,39 @@ def generate(
     shared = next(iter(values.values()))
     check_engine(shared.engine, "evaluation")
     refuse_changed(model_folder)
-    model = EngineLM(str(model_folder), device, shared.seed, BATCHES[shared.engine], shared.engine, stream)
-    weights = weights_sha256(model_folder)
+    folders = [model_folder, *_newest(snapshots, shared.average_last - 1)]
+    header = {
+        "evaluation": dict(evaluation),
+        "model_weights_sha256": weights_sha256(model_folder),
+        "mathematics": MATHEMATICS,
+        "seed": shared.seed,
+        "stream": stream,
+        **({"snapshots": [folder.name for folder in folders[1:]]} if snapshots else {}),
+    }
+    records: dict[str, list[dict[str, Any]]] = {name: [] for name in values}
     with _progress() as progress:
-        for benchmark in benchmarks:
-            requests = build_requests(tasks[benchmark.name], values[benchmark.name])
-            bar = progress.add_task(benchmark.name, total=len(requests))
-            responses = model.respond(requests, partial(progress.advance, bar))
-            header = {
-                "benchmark": benchmark.name,
-                "benchmark_version": benchmark.version,
-                "evaluation": dict(evaluation),
-                "model_weights_sha256": weights,
-                "mathematics": MATHEMATICS,
-                "seed": values[benchmark.name].seed,
-                "stream": stream,
-            }
-            lines = [{"header": header}, *_records(requests, responses)]
-            _write(lines, AnswersFolder(output_folder).generations(benchmark.name))
+        for place, folder in enumerate(folders):
+            own = f"{stream}/before{place}" if place else stream
+            model = EngineLM(str(folder), device, shared.seed, BATCHES[shared.engine], shared.engine, own)
+            for benchmark in benchmarks:
+                requests = build_requests(tasks[benchmark.name], values[benchmark.name])
+                bar = progress.add_task(f"{benchmark.name} {folder.name}", total=len(requests))
+                responses = model.respond(requests, partial(progress.advance, bar), benchmark.label)
+                records[benchmark.name] += _records(requests, responses, place)
+                if place == len(folders) - 1:
+                    asked = {"benchmark": benchmark.name, "benchmark_version": benchmark.version, **header}
+                    lines = [{"header": asked}, *records.pop(benchmark.name)]
+                    _write(lines, AnswersFolder(output_folder).generations(benchmark.name))
+
+
+def _newest(snapshots: Path | None, count: int) -> list[Path]:
+    """The newest `count` snapshots of a run, the newest first; none of a base model, which has no folder of them."""
+    if snapshots is None:
+        return []
+    found = sorted((folder for folder in snapshots.iterdir() if folder.is_dir()), reverse=True)
+    if len(found) < count:
+        raise InputError(f"{snapshots}: holds {len(found)} snapshots, average_last needs {count} before the last step")
+    return found[:count]
 
 
 def _values_by_benchmark(evaluation: Mapping[str, Any]) -> dict[str, EvaluationConfig]:
@@ -111,7 +130,7 @@ def build_task(benchmark: Benchmark, data_root: Path, problems: int | None) -> T
     spec: Any = str(benchmark.path)
     if benchmark.foreign:  # its prompts are prepared
         spec = {
-            "task": benchmark.name,
+            "task": benchmark.task,
             "custom_dataset": task_rows,
             "test_split": "test",
             "output_type": "generate_until",
@@ -120,7 +139,7 @@ def build_task(benchmark: Benchmark, data_root: Path, problems: int | None) -> T
             "generation_kwargs": {"until": list(benchmark.until)},
             "metadata": {"dataset": benchmark.dataset, "split": benchmark.split},
         }
-    return manager.load([spec])["tasks"][benchmark.name]
+    return manager.load([spec])["tasks"][benchmark.task]
 
 
 def build_requests(task: Task, values: EvaluationConfig) -> list[Instance]:
@@ -133,7 +152,7 @@ def build_requests(task: Task, values: EvaluationConfig) -> list[Instance]:
     return requests
 
 
-def _records(requests: list[Instance], responses: list[Response]) -> Iterable[dict[str, Any]]:
+def _records(requests: list[Instance], responses: list[Response], snapshot: int) -> Iterable[dict[str, Any]]:
     draws: dict[str, int] = {}
     for request, response in zip(requests, responses, strict=True):
         row = request.doc
@@ -147,6 +166,7 @@ def _records(requests: list[Instance], responses: list[Response]) -> Iterable[di
             "response": response.text,
             "tokens": response.tokens,
             "finish": response.finish,
+            **({"snapshot": snapshot} if snapshot else {}),
         }
 
 

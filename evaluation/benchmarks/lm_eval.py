@@ -123,18 +123,19 @@ class EngineLM(LM):  # type: ignore[misc]
         return [response.text for response in self.respond(requests)]
 
     def respond(
-        self, requests: Sequence[Instance], advance: Callable[[int], None] = lambda answers: None
+        self, requests: Sequence[Instance], advance: Callable[[int], None] = lambda answers: None, label: str = ""
     ) -> list[Response]:
         """Answer every request; `advance` is told how many answers each batch added.
 
-        Random numbers are keyed by (stream, seed, question, draw), so that neither order nor batches change them.
+        Random numbers are keyed by (seed, stream, label, question, draw): neither order nor batches change them.
         """
+        stream = f"{self.stream}/{label}" if label else self.stream
         draws: dict[_Question, list[int]] = {}
         for position, request in enumerate(requests):
             draws.setdefault(_question(request), []).append(position)
         responses: dict[int, Response] = {}
         for batch in self._batches(draws):
-            responses |= self._answer(batch, draws)
+            responses |= self._answer(batch, draws, stream)
             advance(sum(len(draws[question]) for question, _ in batch))
         return [responses[position] for position in range(len(requests))]
 
@@ -154,12 +155,12 @@ class EngineLM(LM):  # type: ignore[misc]
         return batches
 
     def _answer(
-        self, batch: list[tuple[_Question, list[int]]], draws: dict[_Question, list[int]]
+        self, batch: list[tuple[_Question, list[int]]], draws: dict[_Question, list[int]], stream: str
     ) -> dict[int, Response]:
         questions = [question for question, _ in batch]
         n = len(draws[questions[0]])
         keys = [question.key for question in questions]
-        done = self.engine.generate([prompt for _, prompt in batch], n, questions[0].sampling, keys, self.stream)
+        done = self.engine.generate([prompt for _, prompt in batch], n, questions[0].sampling, keys, stream)
         answered = {}
         for index, completion in enumerate(done):
             question, prompt = batch[index // n]

@@ -133,6 +133,7 @@ def _graded(row: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
     return {
         "problem_id": str(row["problem_id"]),
         "draw": int(row["draw"]),
+        "snapshot": int(row.get("snapshot", 0)),
         "correct": verdict.correct,
         "outcome": verdict.outcome,
         "reason": verdict.reason,
@@ -153,7 +154,7 @@ def _write(rows: list[dict[str, Any]], output: Path) -> None:
         {
             **{"problem_id": text, "draw": whole, "correct": yes_no, "outcome": text, "reason": text},
             **{"extracted_prediction": text, "extracted_gold": text, "seconds": real, "tokens": whole},
-            "truncated": yes_no,
+            **{"truncated": yes_no, "snapshot": whole},
         },
         metadata={b"grader_version": GRADER_VERSION.encode()},
     )

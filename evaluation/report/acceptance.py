@@ -6,17 +6,20 @@ its whole chain is true ("verified"), for a false chain ends in the right one of
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.grading.grade_files import read_generations
 from entrobench.evaluation.grading.rewards import reward_function
 from entrobench.evaluation.statistics.drawing import all_alike
-from entrobench.results import AnswersFolder
+from entrobench.evaluation.tables.entries import number_entry
+from entrobench.evaluation.tables.table_formats import Entry, Table, markdown
+from entrobench.results import AnswersFolder, ModelFolder, ReferenceFolder
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -81,3 +84,47 @@ def measure(model: Path, dataset: str, data: Path, problems: int, max_tokens: in
             row["response"], row["gold"], row["finish"] == "stop", "", row["problem"]
         ).correct
     return judge_counts(list(right.values()))
+
+
+def record(found: Acceptance, model: Path, dataset: str, folder: Path) -> Path:
+    """Put the row of a model and a dataset into folder/acceptance.csv and .md; returns the csv file.
+
+    The row names the model's recipe by its hash, so that another recipe shows as another task.
+    """
+    import pandas
+
+    files, about = ReferenceFolder(folder), json.loads(ModelFolder(model).about.read_text())
+    row = {"model": about["name"], "dataset": dataset, "recipe": about["recipe_hash"], "problems": found.problems}
+    row |= {name: round(value, 4) for name, value in found.values.items()} | {"accepted": found.accepted}
+    rows = (
+        pandas.read_csv(files.acceptance, dtype={"recipe": str}).to_dict("records")
+        if files.acceptance.is_file()
+        else []
+    )
+    kept = [old for old in rows if (old["model"], old["dataset"]) != (row["model"], dataset)]
+    table = pandas.DataFrame([*kept, row]).sort_values(["model", "dataset"])
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(files.acceptance, index=False)
+    files.acceptance.with_suffix(".md").write_text(markdown(_table(table.to_dict("records"))))
+    return files.acceptance
+
+
+def _table(rows: Sequence[Mapping[Any, Any]]) -> Table:
+    body = [
+        [
+            *(Entry(str(row[name])) for name in ("model", "dataset")),
+            *(number_entry(row[name], ".3f") for name in CRITERIA),
+            Entry("yes" if row["accepted"] else "no"),
+            Entry(str(row["problems"])),
+            Entry(row["recipe"][:12]),
+        ]
+        for row in rows
+    ]
+    criteria = [f"{name}\n({low:g} to {high:g})" for name, (low, high) in CRITERIA.items()]
+    note = (
+        f"The untrained model alone, {DRAWS} answers at temperature 1 to each problem of the validation split; groups "
+        f"of {GROUP_SIZE}. Verified: the problem's own operations in their order, every step true. Declared before any "
+        "method ran."
+    )
+    columns = ["model", "dataset", *criteria, "accepted", "problems", "recipe"]
+    return Table("acceptance", "Tasks in which exploration matters", columns, body, note)

@@ -82,7 +82,7 @@ def _write_evaluations(
 
     for file in (files.evaluations, files.paper_comparison):
         file.unlink(missing_ok=True)
-    if not any(run.hardware.snapshot_every for run in study.runs):
+    if not any(run.snapshots for run in study.runs):
         return None
     evaluated = evaluations.collect_evaluations(study, files.folder, problems, curves, column)
     evaluated.to_parquet(files.evaluations, index=False)
@@ -94,8 +94,7 @@ def _write_evaluations(
 
 def _graded(study: Study, folder: Path) -> DataFrame:
     """The per-problem scores of the study's own runs and base models. InputError names what is not graded."""
-    pass_k = next(iter(study.evaluations.values())).shared.pass_k  # the same for all models
-    problems = problem_table(read_grades(folder), pass_k)
+    problems = problem_table(read_grades(folder), study.pass_k)
     wanted = {(run.model, run.dataset, run.method, run.seed) for run in study.runs}
     wanted |= {(model, "none", "base", 0) for model in study.base_models}
     needed = {(*run, benchmark) for run in wanted for benchmark in study.benchmarks}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from entrobench.errors import InputError
 
 from .drawing import score_variance
-from .scores import RUN
+from .scores import RUN, SNAPSHOT, carrying
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -58,20 +58,38 @@ class Board:
 
 
 def make_board(problems: DataFrame, column: str) -> Board:
-    """Arrange one per-problem metric as matrices. InputError if two runs were graded on different problems."""
+    """Arrange one per-problem metric of the benchmarks that carry it. InputError if runs have different problems."""
     trained = problems[problems["method"] != "base"]
     runs = sorted(trained[RUN].drop_duplicates().itertuples(index=False, name=None))
     items, values, drawing = {}, {}, {}
-    for name, rows in trained.groupby("benchmark", sort=True):
-        benchmark = str(name)
-        table = rows.pivot(index=RUN, columns="problem_id", values=column).reindex(runs)
-        if table.isna().to_numpy().any():
-            run = table.index[table.isna().any(axis=1)][0]
-            raise InputError(f"{benchmark}: run {'/'.join(map(str, run))} lacks problems that other runs have")
+    for benchmark in carrying(trained, column):
+        table, drawing[benchmark] = score_matrix(trained[trained["benchmark"] == benchmark], RUN, column)
         items[benchmark], values[benchmark] = list(table.columns), table.to_numpy(dtype=float)
-        averages = rows.pivot(index=RUN, columns="problem_id", values=average_column(column)).reindex(runs)
-        drawing[benchmark] = score_variance(values[benchmark], averages.to_numpy(), int(rows["n"].min()), column)
     return Board(runs, items, values, drawing)
+
+
+def score_matrix(rows: DataFrame, index: list[str], column: str) -> tuple[DataFrame, Floats]:
+    """One benchmark's scores, a row per run and a column per problem, and the variance of drawing of each run's mean.
+
+    Where several snapshots count, a score is the mean over them; they draw apart. InputError if two runs were graded on
+    different problems.
+    """
+    import numpy
+
+    tables, noise = [], []
+    runs = rows[index].drop_duplicates().sort_values(index).set_index(index).index
+    for _, own in rows.groupby(SNAPSHOT):
+        scores, averages = (
+            own.pivot(index=index, columns="problem_id", values=name).reindex(runs)
+            for name in (column, average_column(column))
+        )
+        if scores.isna().to_numpy().any():
+            run = "/".join(map(str, numpy.atleast_1d(scores.index[scores.isna().any(axis=1)][0])))
+            raise InputError(f"{rows['benchmark'].iloc[0]}: run {run} lacks problems that other runs have")
+        tables.append(scores)
+        noise.append(score_variance(scores.to_numpy(dtype=float), averages.to_numpy(), int(own["n"].min()), column))
+    count = len(tables)
+    return sum(tables[1:], tables[0]) / count, sum(noise[1:], noise[0]) / count**2
 
 
 def average_column(metric: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
+from entrobench.evaluation.benchmarks.task_files import carriers
 from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.results import StudyFolder
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 RUN = ["model", "dataset", "method", "seed"]
-PROBLEM = [*RUN, "benchmark", "problem_id"]
+SNAPSHOT = "snapshot"  # how many snapshots before the last step the weights are that gave an answer
+PROBLEM = [*RUN, "benchmark", "problem_id", SNAPSHOT]
 COLUMNS = ["problem_id", "draw", "correct", "outcome", "extracted_prediction", "tokens", "truncated"]
 # columns of a second grader, and what its metrics are called
 SECOND = {"paper_correct": "(paper grader)", "chain_correct": "(verified)"}
@@ -30,17 +32,23 @@ BASE = {"dataset": "none", "method": "base", "seed": 0}
 def read_grades(study_folder: Path) -> DataFrame:
     """Read every grades file of a study: one row per run x benchmark x problem x draw. InputError if there is none."""
     import pandas
-    from pyarrow import parquet
 
     frames = []
     for key, benchmark, file in _grade_files(StudyFolder(study_folder)):
-        there = parquet.read_schema(file).names
-        frame = parquet.read_table(file, columns=[*COLUMNS, *(c for c in SECOND if c in there)]).to_pandas()
+        frame = _read(file)
         _check_draws(frame, file)
         frames.append(frame.assign(**key, benchmark=benchmark))
     if not frames:
         raise InputError(f"{study_folder}: no grades below runs/ or base/; run `entrobench grade` first")
     return pandas.concat(frames, ignore_index=True)
+
+
+def _read(file: Path) -> DataFrame:
+    from pyarrow import parquet
+
+    there = parquet.read_schema(file).names
+    frame = parquet.read_table(file, columns=[*COLUMNS, *(c for c in (*SECOND, SNAPSHOT) if c in there)]).to_pandas()
+    return frame if SNAPSHOT in there else frame.assign(**{SNAPSHOT: 0})
 
 
 def _grade_files(study: StudyFolder) -> Iterator[tuple[dict[str, object], str, Path]]:
@@ -54,35 +62,56 @@ def _grade_files(study: StudyFolder) -> Iterator[tuple[dict[str, object], str, P
 
 def _check_draws(frame: DataFrame, file: Path) -> None:
     """Scores compare only if every problem has the same number of different draws."""
-    draws = frame.groupby("problem_id")["draw"].agg(["size", "nunique"])
+    draws = frame.groupby(["problem_id", SNAPSHOT])["draw"].agg(["size", "nunique"])
     if frame.empty or draws["size"].nunique() > 1 or (draws["size"] != draws["nunique"]).any():
         low, high = (0, 0) if frame.empty else (draws["nunique"].min(), draws["size"].max())
         raise InputError(f"{file}: every problem needs the same number of different draws, found {low} to {high}")
 
 
-def problem_table(grades: DataFrame, pass_k: Sequence[int]) -> DataFrame:
-    """Score each problem of each run.
+def problem_table(grades: DataFrame, pass_k: Sequence[int] | Mapping[str, Sequence[int]]) -> DataFrame:
+    """Score each problem of each run; `pass_k` are the k of all benchmarks, or of each.
 
-    Columns: model, dataset, method, seed, benchmark, problem_id, n (draws), avg, maj, pass@<k>, length, truncated,
-    outcome_<name>. Averaged over the problems these are the scores of the run.
+    Columns: model, dataset, method, seed, benchmark, problem_id, snapshot, n (draws), avg, maj, pass@<k> (NaN where the
+    benchmark has another k), length, truncated, outcome_<name>. Averaged over the rows of a benchmark these are the
+    scores of the run.
     """
+    by_benchmark = pass_k if isinstance(pass_k, Mapping) else dict.fromkeys(grades["benchmark"].unique(), pass_k)
+    wanted = sorted({k for ks in by_benchmark.values() for k in ks})
     grouped = grades.groupby(PROBLEM, sort=True, observed=True)
     table = grouped.agg(
         n=("draw", "size"), avg=("correct", "mean"), length=("tokens", "mean"), truncated=("truncated", "mean")
     )
     table["maj"] = _majority(grades).reindex(table.index, fill_value=0.0)
     correct = (table["avg"] * table["n"]).round().to_numpy()
-    for k in pass_k:
-        table[f"pass@{k}"] = pass_at_k(correct, table["n"].to_numpy(), k)
+    for k in wanted:
+        table[f"pass@{k}"] = _passed(table, correct, k, by_benchmark)
     for column, grader in SECOND.items():
         if column in grades:
             table[f"avg {grader}"] = grades[column].astype(float).groupby([grades[c] for c in PROBLEM]).mean()
             found = (table[f"avg {grader}"] * table["n"]).round().to_numpy()
-            for k in pass_k if column == "chain_correct" else ():
-                table[f"pass@{k} {grader}"] = pass_at_k(found, table["n"].to_numpy(), k)
+            for k in wanted if column == "chain_correct" else ():
+                table[f"pass@{k} {grader}"] = _passed(table, found, k, by_benchmark)
     for outcome in OUTCOMES:
         table[f"outcome_{outcome}"] = (grades["outcome"] == outcome).groupby([grades[c] for c in PROBLEM]).mean()
     return table.reset_index()
+
+
+def _passed(
+    table: DataFrame, correct: ArrayLike, k: int, pass_k: Mapping[str, Sequence[int]]
+) -> NDArray[numpy.float64]:
+    """pass@k of each row of a problem table, NaN where its benchmark does not have this k."""
+    import numpy
+
+    has = table.index.get_level_values("benchmark").isin([name for name, ks in pass_k.items() if k in ks])
+    found = numpy.full(len(table), numpy.nan)
+    found[has] = pass_at_k(numpy.asarray(correct)[has], table["n"].to_numpy()[has], k)
+    return found
+
+
+def carrying(problems: DataFrame, column: str) -> list[str]:
+    """The benchmarks over which a column of a problem table is averaged."""
+    there = problems.loc[problems[column].notna(), "benchmark"]
+    return carriers(sorted(there.unique()))
 
 
 def _majority(grades: DataFrame) -> Series[float]:

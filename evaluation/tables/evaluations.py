@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
+from entrobench.evaluation.benchmarks.task_files import carriers
 from entrobench.evaluation.statistics.scores import COLUMNS, RUN, problem_table
 from entrobench.results import AnswersFolder, RunFolder, StudyFolder, step_of
 from entrobench.studies.headline import baseline_of
@@ -46,8 +47,9 @@ def collect_evaluations(study: Study, folder: Path, problems: DataFrame, curves:
         key: dict[str, Any] = dict(zip(RUN, (run.model, run.dataset, run.method, run.seed), strict=True))
         place = StudyFolder(folder).run(run.key)
         answers = {step_of(name): place.evaluation(name) for name in run.snapshots}
-        scores = {step: _scores(own, study.benchmarks, column, key) for step, own in answers.items()}
-        final = _select(problems, key).groupby("benchmark", sort=False)
+        scores = {step: _scores(own, carriers(study.benchmarks), column, key) for step, own in answers.items()}
+        own = _select(problems, key)
+        final = own[own["benchmark"].isin(carriers(study.benchmarks))].groupby("benchmark", sort=False)
         scores[run.config.trainer.steps] = final[column].mean()
         scored = pandas.concat(scores, names=["step"]).rename("score").reset_index()
         spent = _spent(_select(curves, key), place)
@@ -71,7 +73,7 @@ def _scores(answers: AnswersFolder, benchmarks: Sequence[str], column: str, key:
     if column == "avg":  # the same at a fraction of the time: problems have equally many draws, snapshots are hundreds
         return grades.groupby("benchmark", sort=False)["correct"].mean().rename(column)
     pass_k = [int(column.removeprefix("pass@"))] if column.startswith("pass@") else []
-    return problem_table(grades, pass_k).groupby("benchmark", sort=False)[column].mean()
+    return problem_table(grades.assign(snapshot=0), pass_k).groupby("benchmark", sort=False)[column].mean()
 
 
 def _spent(curves: DataFrame, run: RunFolder) -> DataFrame:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrobench.evaluation.benchmarks.task_files import carriers
 from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.scores import noisy_pass_k
 from entrobench.results import StudyFolder
@@ -66,13 +67,14 @@ def _updates_line(rows: Sequence[Mapping[Any, Any]]) -> str:
 def _scores_table(
     rows: list[dict[Any, Any]], benchmarks: Sequence[str], statistics: Mapping[str, Any], primary: str
 ) -> Table:
-    shown = [*benchmarks, MEAN] if len(benchmarks) > 1 else list(benchmarks)
+    headline = carriers(benchmarks)
+    shown = [*headline, MEAN] if len(headline) > 1 else headline
     body = []
     for row in rows:
         entries = [*key_entries(row), Entry(str(row["seeds"]), value=row["seeds"])]
         entries += [accuracy_entry(row, f"{benchmark} {primary}") for benchmark in shown]
-        body.append([*entries, _own_difference(row), *_length_entries(row, benchmarks)])
-        body[-1].append(judged_entry([row], benchmarks))
+        body.append([*entries, _own_difference(row), *_length_entries(row, headline)])
+        body[-1].append(judged_entry([row], headline))
     note = (
         f"{primary}, mean over training seeds ± half of the 95 % t interval; difference of the mean over benchmarks to "
         f"{statistics['baseline']} with the same seeds, 95 % paired t interval. Descriptive: {NO_VERDICTS}. Below "
@@ -102,12 +104,17 @@ def _length_entries(row: Mapping[str, Any], benchmarks: Sequence[str]) -> list[E
 def _metrics_table(
     rows: list[dict[Any, Any]], benchmarks: Sequence[str], metrics: Sequence[str], scores: DataFrame
 ) -> Table:
-    names = [f"{benchmark} {metric}" for benchmark in benchmarks for metric in metrics]
+    primary = next(name for name in accuracy_metrics(scores) if name not in metrics)
+    has = set(zip(scores["benchmark"], scores["metric"], strict=True))
+    wanted = [(name, metric) for name in benchmarks for metric in metrics]
+    wanted += [(name, primary) for name in benchmarks if name not in carriers(benchmarks)]
+    shown = [pair for pair in wanted if pair in has]
+    names = [f"{benchmark} {metric}" for benchmark, metric in shown]
     body = [
         [*key_entries(row), *(accuracy_entry(row, name) for name in names), judged_entry([row], benchmarks)]
         for row in rows
     ]
-    headings = [f"{benchmark}\n{metric}" for benchmark in benchmarks for metric in metrics]
+    headings = [f"{benchmark}\n{metric}" for benchmark, metric in shown]
     note = (
         f"Means over seeds ± half of the 95 % t interval. Descriptive: {NO_VERDICTS}. maj@n: majority vote over parsed "
         "answers, where equal values count as one (1/2 and 0.5), ties counted by expectation; pass@k unbiased."

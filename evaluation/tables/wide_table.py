@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from entrobench.evaluation.benchmarks.task_files import carriers
 from entrobench.evaluation.grading.grader import OUTCOMES
 from entrobench.evaluation.statistics.analysis import comparison
-from entrobench.evaluation.statistics.board import average_column
-from entrobench.evaluation.statistics.drawing import score_variance
+from entrobench.evaluation.statistics.board import score_matrix
 from entrobench.evaluation.statistics.intervals import pooled_t
 from entrobench.evaluation.statistics.scores import BASE, RUN, problem_column
 
@@ -66,7 +66,7 @@ def wide_table(
         row["seeds"] = own_scores["seed"].nunique()
         for metric in accuracies:
             noise = _drawing(own_problems, metric)
-            row |= _accuracy_columns(own_scores, benchmarks, metric, noise, with_mean=metric == primary)
+            row |= _accuracy_columns(own_scores, metric, noise, with_mean=metric == primary)
         row |= _answer_columns(own_scores, own_problems, benchmarks)
         row |= _difference_columns(statistics, model, dataset, method)
         row |= {name: own_costs[name].mean() for name in ("steps", "updates", "tokens", "seconds", "final_entropy")}
@@ -102,30 +102,24 @@ def _select(table: DataFrame, key: Mapping[str, object]) -> DataFrame:
 
 
 def _drawing(problems: DataFrame, metric: str) -> dict[str, float]:
-    """Variance that drawing answers alone gives to the mean over seeds of a metric, by benchmark."""
+    """Variance that drawing answers alone gives to the mean over seeds of a metric, by benchmark that has it."""
     column = problem_column(metric, list(problems.columns), "table")
     found = {}
-    for benchmark, rows in problems.groupby("benchmark", sort=False):
-        values, averages = (
-            rows.pivot(index="seed", columns="problem_id", values=name).to_numpy(dtype=float)
-            for name in (column, average_column(column))
-        )
-        found[str(benchmark)] = float(score_variance(values, averages, int(rows["n"].min()), column).sum())
-        found[str(benchmark)] /= len(values) ** 2
+    for benchmark, rows in problems[problems[column].notna()].groupby("benchmark", sort=False):
+        _, noise = score_matrix(rows, ["seed"], column)
+        found[str(benchmark)] = float(noise.sum()) / len(noise) ** 2
     return found
 
 
-def _accuracy_columns(
-    scores: DataFrame, benchmarks: Sequence[str], metric: str, noise: Mapping[str, float], with_mean: bool
-) -> dict[str, object]:
+def _accuracy_columns(scores: DataFrame, metric: str, noise: Mapping[str, float], with_mean: bool) -> dict[str, object]:
     """Mean, interval and seeds of a metric, per benchmark and of their mean; `noise` as of `_drawing`."""
     values = scores[scores["metric"] == metric].pivot(index="seed", columns="benchmark", values="value")
-    values = values.reindex(columns=list(benchmarks))
-    if with_mean and len(benchmarks) > 1:
-        values[MEAN] = values.mean(axis=1, skipna=False)
+    values, headline = values.reindex(columns=list(noise)), carriers(noise)
+    if with_mean and len(headline) > 1:
+        values[MEAN] = values[headline].mean(axis=1, skipna=False)
     columns: dict[str, object] = {}
     for name in values.columns:
-        averaged = list(benchmarks) if name == MEAN else [name]
+        averaged = headline if name == MEAN else [name]
         drawing = sum(noise[benchmark] for benchmark in averaged) / len(averaged) ** 2
         interval = pooled_t([values[name].to_numpy()], drawing)
         columns[f"{name} {metric}"] = interval.mean

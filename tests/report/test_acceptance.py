@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
+import pandas
 import pytest
 
 from entrobench.evaluation.report import acceptance
-from entrobench.evaluation.report.acceptance import DRAWS, judge_counts
+from entrobench.evaluation.report.acceptance import DRAWS, judge_counts, record
 
 
 def test_the_estimates_are_the_shares_of_all_sets_of_draws(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +40,15 @@ def test_every_criterion_has_to_hold(counts: list[int], accepted: bool, said: st
     assert max(counts) <= DRAWS
     assert found.accepted is accepted
     assert any(line.startswith(said) for line in found.lines)
+
+
+def test_a_recorded_task_names_its_recipe_and_replaces_its_own_earlier_row(tmp_path: Path) -> None:
+    for name, recipe, counts in (("a", "1" * 64, [64]), ("b", "2" * 64, [0] * 5 + [4] * 5), ("a", "3" * 64, [0])):
+        model = tmp_path / name
+        model.mkdir(exist_ok=True)
+        (model / "model.json").write_text(json.dumps({"name": name, "recipe_hash": recipe}))
+        file = record(judge_counts(counts), model, "chain2", tmp_path / "reference")
+    rows = pandas.read_csv(file, dtype={"recipe": str}).set_index("model")
+    assert rows["recipe"].to_dict() == {"a": "3" * 64, "b": "2" * 64}
+    assert rows["accepted"].to_dict() == {"a": False, "b": True}
+    assert "| b | chain2 | 0.016 | 0.470 | 0.115 | yes | 10 | 222222222222 |" in file.with_suffix(".md").read_text()

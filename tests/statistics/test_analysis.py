@@ -33,7 +33,7 @@ def problem_scores(seeds: int = 5, effect: float = 0.1, methods: tuple[str, ...]
     ]
     columns = ["model", "dataset", "method", "seed", "benchmark", "problem_id", "avg"]
     return (
-        pandas.DataFrame(rows, columns=columns).assign(n=100_000).sample(frac=1, random_state=1)
+        pandas.DataFrame(rows, columns=columns).assign(n=100_000, snapshot=0).sample(frac=1, random_state=1)
     )  # draws without noise
 
 

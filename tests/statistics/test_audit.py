@@ -97,7 +97,7 @@ def test_studies_are_judged_like_real_ones() -> None:
             for (cell, method, seed, problem), value in numpy.ndenumerate(values[study])
         ]
         columns = ["model", "dataset", "method", "seed", "benchmark", "problem_id", "avg"]
-        problems = pandas.DataFrame(rows, columns=columns).assign(n=simulation.DRAWS)
+        problems = pandas.DataFrame(rows, columns=columns).assign(n=simulation.DRAWS, snapshot=0)
         result = analyse(problems, Declared({"avg": "avg@8"}, methods), None, replicates=10)
         row = comparison(result, "study", method="new")
         bounds = row["difference"], row["lower"], row["upper"]

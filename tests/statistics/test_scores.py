@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from synthetic_results import make_study
 
 from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import OUTCOMES
+from entrobench.evaluation.statistics.board import make_board
 from entrobench.evaluation.statistics.scores import (
     COLUMNS,
+    carrying,
     noisy_pass_k,
     pass_at_k,
     problem_column,
@@ -35,7 +38,7 @@ def grades_of(
             ("m", "d", "grpo", 0, "b", problem, draw, correct, outcome or parsed, prediction, 10 + draw, draw == 0)
         )
     columns = ["model", "dataset", "method", "seed", "benchmark", *COLUMNS]
-    return pandas.DataFrame(rows, columns=columns)
+    return pandas.DataFrame(rows, columns=columns).assign(snapshot=0)
 
 
 def only_problem(answers: list[tuple[str | None, bool]], **options: str) -> pandas.Series:
@@ -174,3 +177,29 @@ def test_problem_column_names_the_allowed_metrics() -> None:
     assert problem_column("pass@4", columns, "x") == "pass@4"
     with pytest.raises(InputError, match=r"s.yaml: primary 'pass@3' is no metric .*avg@n, maj@n, pass@4"):
         problem_column("pass@3", columns, "s.yaml")
+
+
+def test_each_benchmark_has_its_own_k_and_a_metric_is_averaged_over_those_that_have_it() -> None:
+    few, many = [("7", True), ("8", False)], [("7", draw < 2) for draw in range(8)]
+    grades = pandas.concat([grades_of(few), grades_of(many).assign(benchmark="b@far")])
+    problems = problem_table(grades, {"b": [1], "b@far": [1, 4]})
+    far = 1 - (6 * 5 * 4 * 3) / (8 * 7 * 6 * 5)  # 1 - C(6, 4) / C(8, 4)
+    assert problems["pass@4"].tolist() == pytest.approx([math.nan, far], nan_ok=True)
+    assert carrying(problems, "avg") == carrying(problems, "pass@1") == ["b"], "a task asked again stands beside it"
+    assert carrying(problems, "pass@4") == ["b@far"], "unless nothing else has the metric"
+    metrics = score_table(problems).groupby("benchmark")["metric"].apply(set)
+    assert metrics["b@far"] - metrics["b"] == {"pass@4"}
+    assert make_board(problems, "pass@4").means["b@far"] == pytest.approx([far])
+
+
+def test_where_snapshots_count_a_score_is_their_mean_and_its_noise_that_of_a_mean() -> None:
+    """By hand: shares 1/2 and 1/4 of 4 draws; a share varies by p(1 - p)/3, the mean of two by a quarter of the sum."""
+    parts = [
+        grades_of([("7", draw < right) for draw in range(4)]).assign(snapshot=place)
+        for place, right in enumerate((2, 1))
+    ]
+    problems = problem_table(pandas.concat(parts), [1])
+    board = make_board(problems, "avg")
+    assert board.means["b"] == pytest.approx([0.375])
+    assert board.drawing["b"] == pytest.approx([(0.25 / 3 + 0.1875 / 3) / 4])
+    assert score_table(problems).set_index("metric").loc["avg@4", "value"] == pytest.approx(0.375)

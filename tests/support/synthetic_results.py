@@ -180,6 +180,7 @@ def make_study(
         base_models=list(models),
         datasets=list(datasets),
         benchmarks=list(benchmarks),
+        pass_k=dict.fromkeys(benchmarks, evaluation["pass_k"]),
         graders=["entrobench"],
         compared={},
         tuning=None,

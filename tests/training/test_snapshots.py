@@ -98,7 +98,7 @@ def test_a_kill_after_publishing_loses_none(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path, 10, 4)
     for step in range(1, 11):
         snapshots.save(step, lambda place: place.mkdir(parents=True))
-    snapshots.publish()
+    snapshots.publish(10)
     assert names(tmp_path / "snapshots") == names(tmp_path / "checkpoints/snapshots") == ["step000004", "step000008"]
     snapshots.resume(9)
     assert names(tmp_path / "checkpoints/snapshots") == ["step000004", "step000008"]
@@ -109,10 +109,19 @@ def test_a_kill_after_publishing_loses_none(tmp_path: Path) -> None:
         snapshots.resume(9)
 
 
+def test_only_the_newest_snapshots_before_the_end_are_kept_where_a_study_averages_over_them(tmp_path: Path) -> None:
+    """Training may end before its limit, at a plateau; a snapshot of its last step is the last step itself."""
+    snapshots = Snapshots(tmp_path, 99, 2, last=2)
+    for step in range(1, 9):
+        snapshots.save(step, lambda place: place.mkdir(parents=True))
+    snapshots.publish(8)
+    assert names(tmp_path / "snapshots") == ["step000004", "step000006"]
+
+
 def test_no_folder_without_the_key_and_an_empty_one_where_no_step_is_due(tmp_path: Path) -> None:
-    Snapshots(tmp_path, 10, 0).publish()
+    Snapshots(tmp_path, 10, 0).publish(10)
     assert names(tmp_path) == []
-    Snapshots(tmp_path, 10, 10).publish()
+    Snapshots(tmp_path, 10, 10).publish(10)
     assert names(tmp_path / "snapshots") == []
 
 

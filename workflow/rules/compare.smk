@@ -16,7 +16,7 @@ rule compare:
         statistics=FILES.statistics,
         table=report(FILES.table("md"), caption="../report/table.rst", category="Tables"),
         formats=[FILES.table("csv"), FILES.table("tex")],
-        evaluations=FILES.evaluations if WORKFLOW.keeps_snapshots else [],
+        evaluations=FILES.evaluations if WORKFLOW.evaluates_along else [],
         published=FILES.paper_comparison if WORKFLOW.published else [],
         figures=report(
             directory(FILES.figures), patterns=["{name}.svg"], caption="../report/figure.rst", category="Figures"

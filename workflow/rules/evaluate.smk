@@ -29,6 +29,7 @@ rule generate:
         model=lambda wildcards: WORKFLOW.model_folder(wildcards.subject),
         versions=WORKFLOW.benchmark_versions,
         stream=lambda wildcards: WORKFLOW.stream(wildcards.subject),
+        snapshots=lambda wildcards: WORKFLOW.snapshots(wildcards.subject),
         mathematics=WORKFLOW.mathematics,
     log:
         FILES.log("generate/{subject}"),
@@ -44,7 +45,7 @@ rule generate:
         device=lambda wildcards: WORKFLOW.device(wildcards.subject),
     shell:
         f"entrobench generate {{params.model}} {{input.evaluation}} {FILES.answers('{wildcards.subject}').folder}"
-        " --device {resources.device} --stream {params.stream} > {log} 2>&1"
+        " --device {resources.device} --stream {params.stream}{params.snapshots} > {log} 2>&1"
 
 
 rule grade:
