@@ -123,5 +123,6 @@ def _attention(
         gather(row[0].transpose(0, 1).flatten(1), layout.sequences).unflatten(-1, (-1, size)).transpose(1, 2)
         for row in (query, key, value)
     ]
-    attended, _ = sdpa_attention_forward(module, *sequences, None, **settings)  # causal; padding stands on the right
+    query, key, value = sequences
+    attended, _ = sdpa_attention_forward(module, query, key, value, None, **settings)  # causal; padding on the right
     return gather(attended.flatten(0, 1).flatten(1), layout.origins).unflatten(-1, (-1, size))[None], None

@@ -63,11 +63,11 @@ def test_evaluation_along_the_way_is_in_the_plan() -> None:
     study = load_study("paper-math")
     plan = plan_study(study)
     assert {len(run.snapshots) for run in study.runs} == {420 // 15 - 1}, "the last evaluation is that of the last step"
-    assert plan.jobs["generate"] == plan.jobs["grade"] == 12 * 28 + 1
-    assert plan.snapshot_bytes == 12 * 27 * 4 * 1_543_714_304  # parameters of Qwen2.5-1.5B, output layer tied
+    assert plan.jobs["generate"] == plan.jobs["grade"] == 20 * 28 + 1
+    assert plan.snapshot_bytes == 20 * 27 * 4 * 1_543_714_304  # parameters of Qwen2.5-1.5B, output layer tied
     tokens = benchmark_tokens(study)
     assert tokens is not None
-    assert plan.evaluation_tokens == (12 * 28 + 1) * tokens["qwen2.5-math-1.5b"]
+    assert plan.evaluation_tokens == (20 * 28 + 1) * tokens["qwen2.5-math-1.5b"]
 
 
 def test_both_settings_keep_the_papers_sampling() -> None:
