@@ -165,7 +165,7 @@ class Trainer:
         step = self.position.step
         place = f"{self.parts.folder}: method {self.parts.name!r}, step {step}"
         kept = checkpoint.keep_evidence(self.parts, step, str(error), self.experience)
-        return InputError(f"{place}: {error}; training stops here, the last checkpoint is intact, evidence in {kept}")
+        return InputError(f"{place}: {error}; training stops here, evidence in {kept}, the last checkpoint is intact")
 
     def _at_plateau(self) -> bool:
         config = self.parts.config
