@@ -110,7 +110,8 @@ def tracking(empty_database: Path) -> Stage:
         database = folder / "mlflow.db"
         names = dict(query(database, "select run_uuid, name from runs"))
         tables = content(database)
-        tags = sorted((names[run], key, value) for key, value, run in tables["tags"] if key != "mlflow.user")
+        own = ("mlflow.user", "content_hash")  # the hash of files covers where they lie
+        tags = sorted((names[run], key, value) for key, value, run in tables["tags"] if key not in own)
         params = sorted((names[run], key, value) for key, value, run in tables["params"])
         artifacts = sorted(p.name for p in (folder / "mlflow-artifacts").rglob("*") if p.is_file())
         return histories(database), sorted(names.values()), tags, params, artifacts
