@@ -1,7 +1,7 @@
 # One command each; `make study` and `make test` set up .venv by themselves. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-vllm test-cluster bench gpu-check ui lint
+.PHONY: help setup study test test-vllm test-cluster faults bench gpu-check ui lint hashes audit
 
 PYTHON ?= python3
 STUDY ?= quickstart
@@ -17,6 +17,7 @@ help:
 	@echo "make test           run the tests"
 	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
 	@echo "make test-cluster   run a study on a Slurm of this machine (installs Slurm; Debian or Ubuntu)"
+	@echo "make faults         kill, starve and lie to every stage of a study (15 minutes)"
 	@echo "make bench          measure speed and memory"
 	@echo "make gpu-check      what a GPU does in 8 minutes: PYTHON=python3 with CUDA torch; needs no setup"
 	@echo "make lint           ruff, mypy and snakemake --lint"
@@ -24,13 +25,15 @@ help:
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml
+# Every file is compared with its hash but torch's: which build of torch is right depends on the machine (CPU or CUDA),
+# comes from the index or a folder that pip is told, and has other bytes under the same version.
+$(READY): requirements.lock requirements.hashes pyproject.toml
 	@echo "setup: installing the exact versions of requirements.lock into .venv (2.5 GB, some minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "setup: 1 of 3, $(TORCH)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
 	@echo "setup: 2 of 3, $$(grep -c == requirements.lock) packages"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.hashes
 	@echo "setup: 3 of 3, entrobench itself"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -59,6 +62,10 @@ $(VLLM)/.installed: requirements-vllm.lock pyproject.toml
 test-cluster: $(READY)
 	BIN=$(CURDIR)/$(BIN) tests/cluster/slurm.sh
 
+# 60 kills, power losses and full disks over all stages, and 10,000 hostile answers: docs/reliability.md
+faults: $(READY)
+	$(BIN)/python tests/faults/campaign.py
+
 bench: $(READY)
 	@set -e; for file in $(filter-out speed/gpu_check.py,$(wildcard speed/*.py)); do echo "== $$file"; $(BIN)/python $$file; done
 
@@ -74,6 +81,16 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+# After a change of requirements.lock; both need the network and a tool that is not in the lock.
+hashes:
+	{ sed -n 1,2p requirements.hashes; grep -v -e '^#' -e '^torch==' requirements.lock | \
+	  uv pip compile - --no-deps --generate-hashes --no-annotate --no-header --quiet --python-version 3.11; } > requirements.new
+	mv requirements.new requirements.hashes
+	$(BIN)/python tests/support/licences.py > docs/licences.md
+
+audit:
+	pip-audit --no-deps --disable-pip --require-hashes -r requirements.hashes
 
 PORT ?= 5000
 ui: $(READY)

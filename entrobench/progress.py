@@ -13,22 +13,22 @@ COLLAPSED = 0.05  # ours: of the first step's entropy
 EXPLODED = 3.0  # ours
 
 
-def entropy_events(steps: Sequence[int], entropies: Sequence[float]) -> list[str]:
-    """When the sampling policy's entropy (nats per token) first falls or rises out of all proportion: told, no error.
+def entropy_events(steps: Sequence[int], entropies: Sequence[float]) -> list[tuple[str, int, str]]:
+    """When the policy's entropy at temperature 1 (nats per token) first falls or rises out of all proportion.
+
+    (collapse or explosion, step, a sentence) of each; they are told, and are no errors.
 
     >>> entropy_events([1, 2, 3], [0.5, 0.02, 0.01])
-    ['step 2: entropy collapse: 0.02 nats per token, 4 % of the first step']
+    [('collapse', 2, '0.02 nats per token, 4 % of step 1')]
     """
-    first, events = entropies[0], []
-    for kind, crossed in (("collapse", lambda e: e < COLLAPSED * first), ("explosion", lambda e: e > EXPLODED * first)):
-        for step, entropy in zip(steps, entropies, strict=True):
-            if crossed(entropy):
-                share = 100 * entropy / first if first else float("inf")
-                events.append(
-                    f"step {step}: entropy {kind}: {entropy:.3g} nats per token, {share:.0f} % of the first step"
-                )
-                break
-    return events
+    found: dict[str, tuple[str, int, str]] = {}
+    for step, entropy in zip(steps, entropies, strict=True):
+        low, high = entropy < COLLAPSED * entropies[0], entropy > EXPLODED * entropies[0] > 0
+        kind = "collapse" if low else "explosion" if high else ""
+        if kind and kind not in found:
+            share = f"{100 * entropy / entropies[0]:.0f} % of step {steps[0]}"
+            found[kind] = kind, int(step), f"{entropy:.3g} nats per token, {share}"
+    return list(found.values())
 
 
 class StepProgress:

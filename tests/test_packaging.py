@@ -58,6 +58,11 @@ def test_methods_folder_holds_method_files_and_a_readme_only() -> None:
     assert {name for name in names if not name.endswith(".py")} <= {"README.md"}
 
 
+def normal(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def lock_lines() -> list[str]:
     return [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
 
@@ -70,9 +75,22 @@ def test_conda_environments_pin_what_the_lock_file_pins(name: str) -> None:
 
 def test_lock_file_names_every_dependency_exactly() -> None:
     lines = lock_lines()
-    locked = {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
+    locked = {normal(line.partition("==")[0]) for line in lines}
     assert all(re.fullmatch(r"[\w.-]+==[\w.!]+(; .+)?", line) for line in lines)  # no local suffix, no address
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower() for line in wanted}
+    names = {normal(re.match(r"[\w.-]+", line)[0]) for line in wanted}
     assert names <= locked
+
+
+def test_every_locked_package_has_hashes_and_a_licence() -> None:
+    """torch apart, whose build depends on the machine: the Makefile installs it first."""
+    entries = re.split(r"\n(?=\w)", (ROOT / "requirements.hashes").read_text())[1:]
+    hashed = {entry.partition(" ")[0] for entry in entries if re.search(r"\n    --hash=sha256:[0-9a-f]{64}", entry)}
+    exact = {line.partition(";")[0].strip() for line in lock_lines()}
+    names = {f"{normal(name)}=={version}" for name, version in (line.split("==") for line in exact)}
+    assert {name for name in names if not name.startswith("torch==")} == hashed
+    licences = (ROOT / "docs" / "licences.md").read_text()
+    for line in exact:
+        name, _, version = line.partition("==")
+        assert re.search(rf"^\| {re.escape(name)} \| {re.escape(version)} \| \S.* \|$", licences, re.MULTILINE), line

@@ -185,14 +185,14 @@ def _records(path: Path, split: HubSplit, where: str) -> Iterator[dict[str, Any]
     wanted = {split.problem, split.answer, *split.only, *filter(None, (split.unit, split.tolerance, split.verified))}
     try:
         file = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
+        there = file.schema_arrow.names
+        for column in sorted(wanted):
+            if column not in there:
+                raise InputError(f"{where}: {path} has no column {column!r}{nearest(column, there)}")
+        for batch in file.iter_batches(columns=sorted(wanted)):
+            yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # in its footer, a page or a text
         raise InputError(f"{where}: {path} is not readable as Parquet: {first_line(error)}") from None
-    for column in sorted(wanted):
-        if column not in file.schema_arrow.names:
-            there = file.schema_arrow.names
-            raise InputError(f"{where}: {path} has no column {column!r}{nearest(column, there)}")
-    for batch in file.iter_batches(columns=sorted(wanted)):
-        yield from batch.to_pylist()
 
 
 def boxed_answer(text: str) -> str:

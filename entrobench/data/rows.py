@@ -113,7 +113,7 @@ def _records(path: Path, content: bytes) -> list[Any]:
 
         try:
             return list(pyarrow.parquet.read_table(path).to_pylist())
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not readable as Parquet: {first_line(error)}") from None
     return decode_lines(content, str(path))
 

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 import urllib.request
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ class VllmServer:
         it was started without what training needs, or another run samples through it.
         """
         self.address = os.environ.get(ADDRESS, address).rstrip("/")
-        self.where = f"engine: vllm_server at {self.address}"
+        shown = re.sub("//[^/@]*@", "//", self.address)  # without a password, which must not get into logs
+        self.where = f"engine: vllm_server at {shown}"
         self.end_tokens, self.scratch, self.ranks = list(end_tokens), scratch, ranks
         self.dtype = self._check(longest)
         self.tolerance = TOLERANCE[self.dtype]

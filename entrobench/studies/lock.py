@@ -29,9 +29,17 @@ def lock_run(run: Run, replace: bool = False) -> None:
     """
     config = derived.resolve(run)
     complete = Checkpoint.complete(run.files.checkpoints)
-    if replace and complete and json.loads(complete[-1].state.read_text())["identity"]["config_hash"] != config.hash:
+    if replace and complete and _config_hash(complete[-1]) != config.hash:
         shutil.rmtree(run.files.checkpoints)
     _write(run.files.config, config.content)
+
+
+def _config_hash(checkpoint: Checkpoint) -> str:
+    """The hash of the config that a checkpoint belongs to; "" where the disk has damaged it."""
+    try:
+        return str(json.loads(checkpoint.state.read_text())["identity"]["config_hash"])
+    except (ValueError, KeyError):
+        return ""
 
 
 def lock_evaluation(study: Study, only: str | None = None) -> None:

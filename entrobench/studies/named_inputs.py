@@ -59,10 +59,12 @@ def load_model(name: str, where: str) -> Recipe:
 
 
 def refuse_changed(config: RunConfig, where: str) -> None:
-    """Raise InputError where a run's base model or data are no longer what they were when its config was locked."""
-    now = {"model": load_model(config.model.name, where), "dataset": load_dataset(config.dataset.name, where)}
-    for kind, locked in (("model", config.model), ("dataset", config.dataset)):
-        if now[kind].recipe_hash != locked.recipe_hash:
+    """Raise InputError where a run's base model or data are no longer what they were when its config was locked.
+
+    A recipe that is no longer there changes nothing: what was made of it is.
+    """
+    for kind, locked, load in (("model", config.model, load_model), ("dataset", config.dataset, load_dataset)):
+        if locked.name in named_files(f"{kind}s") and load(locked.name, where).recipe_hash != locked.recipe_hash:
             said = f"the recipe of {kind} {locked.name}, or what it names, has changed since this was locked"
             raise InputError(f"{where}: {said}: lock the run again (`make study` does)")
 

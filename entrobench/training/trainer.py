@@ -80,8 +80,8 @@ def train(
         checkpoint.discard(files.checkpoints)
 
 
-def _events(rows: list[dict[str, float]]) -> list[str]:
-    return entropy_events([int(row["step"]) for row in rows], [row["entropy"] for row in rows]) if rows else []
+def _events(rows: list[dict[str, float]]) -> list[tuple[str, int, str]]:
+    return entropy_events([int(row["step"]) for row in rows], [row["entropy_t1"] for row in rows]) if rows else []
 
 
 def nothing() -> None:
@@ -117,8 +117,8 @@ class Trainer:
             for row in self._steps():
                 live.append(row)
                 progress.advance(row)
-                for event in _events(rows)[told:]:
-                    print(event, flush=True)
+                for kind, step, said in _events(rows)[told:]:
+                    print(f"step {step}: entropy {kind}: {said}", flush=True)
                     told += 1
         return rows
 
@@ -165,7 +165,7 @@ class Trainer:
         step = self.position.step
         place = f"{self.parts.folder}: method {self.parts.name!r}, step {step}"
         kept = checkpoint.keep_evidence(self.parts, step, str(error), self.experience)
-        return InputError(f"{place}: {error}; training stops here, the last checkpoint is intact, evidence in {kept}")
+        return InputError(f"{place}: {error}; training stops here, evidence in {kept}, the last checkpoint is intact")
 
     def _at_plateau(self) -> bool:
         config = self.parts.config

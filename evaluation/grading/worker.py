@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import sys
 from typing import Any
 
-MEMORY_BYTES = 2 * 1024**3
+from .sandbox import bound_memory, confine
+
 GRACE_SECONDS = 0.1  # of CPU time after the exception, for work that no interpreter interrupts
 
 
@@ -39,7 +39,7 @@ class OutOfTime(BaseException):
 
 def main() -> None:
     """Answer jobs until standard input closes."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    bound_memory()
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGVTALRM, _out_of_time)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes our input
@@ -47,6 +47,7 @@ def main() -> None:
     os.dup2(2, 1)  # a library that prints must not break the protocol
     for prediction, gold in _WARMING:
         answer({"job": "compare", "prediction": prediction, "gold": gold})
+    confine()
 
     print("ready", file=replies)
     for line in sys.stdin:

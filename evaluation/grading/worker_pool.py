@@ -22,6 +22,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from .sandbox import environment
+
 WORKER = "entrobench.evaluation.grading.worker"
 JOBS_PER_WORKER = 5_000  # then replaced, ours: bounds the memory of sympy's caches
 
@@ -51,7 +53,7 @@ class _Worker:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+                env={**environment(), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
             )
         self.buffer = b""
         self.ready = False

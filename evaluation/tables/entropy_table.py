@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.statistics.intervals import pooled_t
 from entrobench.evaluation.statistics.scores import RUN
+from entrobench.progress import COLLAPSED, EXPLODED, entropy_events
 from entrobench.studies.headline import baseline_of
 
 from .entries import difference_entry, key_entries, number_entry, seeds_entry
@@ -20,6 +21,8 @@ from .wide_table import FINAL_STEPS
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
+
+SHOWN = 6  # runs named in a sentence, ours
 
 
 def entropies(costs: DataFrame) -> DataFrame:
@@ -55,6 +58,23 @@ def entropy_table(rows: Sequence[Mapping[Any, Any]], costs: DataFrame) -> Table:
     )
     columns = [*RUN[:3], "step 1", f"last {FINAL_STEPS} steps", "change", f"difference to {baseline}"]
     return Table("entropy", "Entropy (nats/token)", columns, body, note, group=2)
+
+
+def events_sentence(curves: DataFrame) -> str:
+    """Which runs' entropy collapsed or exploded, and when; `curves` holds a row per step of each run."""
+    places: dict[str, list[str]] = {"collapse": [], "explosion": []}
+    for run, own in curves.sort_values("step").groupby(RUN, sort=False):
+        for kind, step, _ in entropy_events(own["step"].tolist(), own["entropy_t1"].tolist()):
+            places[kind].append(f"{'/'.join(map(str, run))} at step {step}")
+    limits = {"collapse": f"below {100 * COLLAPSED:g} % of step 1", "explosion": f"above {EXPLODED:g} times step 1"}
+    said = [f"{kind} ({limits[kind]}) in {_listed(runs)}" for kind, runs in places.items()]
+    return f"Events: {'; '.join(said)}."
+
+
+def _listed(runs: Sequence[str]) -> str:
+    more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+    count = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
+    return f"{count}: {', '.join(runs[:SHOWN])}{more}" if runs else "no run"
 
 
 def _change_entry(values: Series[float]) -> Entry:

@@ -22,7 +22,7 @@ from . import evaluations, paper_comparison
 from .budgets import budget_table
 from .comparison_table import JUDGED, comparison_table, judged_entry
 from .entries import accuracy_entry, difference_entry, key_entries, number_entry
-from .entropy_table import entropy_table
+from .entropy_table import entropy_table, events_sentence
 from .table_formats import Entry, Table, latex, markdown
 from .wide_table import MEAN, accuracy_metrics, run_costs, wide_table
 
@@ -44,12 +44,13 @@ def make_tables(
     benchmarks = list(dict.fromkeys(scores["benchmark"]))
     metrics = [name for name in accuracy_metrics(scores) if name != primary]
     rows = wide.to_dict("records")
+    entropy = entropy_table(rows, costs)
     tables = [
         *(comparison_table(rows, benchmarks, statistics, metric) for metric in statistics["metrics"]),
         _scores_table(rows, benchmarks, statistics, primary),
         _metrics_table(rows, benchmarks, metrics, scores),
         _answers_table(rows, benchmarks),
-        entropy_table(rows, costs),
+        replace(entropy, note=f"{entropy.note} {events_sentence(curves)}"),
         _training_table(rows),
         budget_table(rows, curves),
     ]

@@ -1,25 +1,29 @@
 """Many mishaps over all stages of a study: `make faults`.
 
-    python tests/faults/campaign.py [mishaps] [seed]
+    python tests/faults/campaign.py [mishaps] [seed] [parts]
 
-prints how each stage came through, as the table of docs/reliability.md has it, and ends with status 1 where anything
-was lost, doubled or altered.
+writes how each stage came through into docs/reliability.md, prints that page, and ends with status 1 where anything was
+lost, doubled or altered.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import stages  # noqa: E402
+from hostile import answer, judge_all  # noqa: E402
 from kills import KINDS, Ended, disturb, run  # noqa: E402
 from stages import Stage  # noqa: E402
 from tiny import save_data, save_tiny  # noqa: E402
@@ -27,6 +31,10 @@ from tiny import save_data, save_tiny  # noqa: E402
 from entrobench.data.datasets import prepare  # noqa: E402
 from entrobench.tracking import experiments  # noqa: E402
 
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- figures of make faults -->", "<!-- end of the figures -->"
+ANSWERS = 10_000
+PARTS = ("training", "answering", "grading", "tracking", "study", "hostile")
 MISHAPS = 60  # 12 or more over each stage
 SHARES = {"training": 0.5, "answering": 0.15, "grading": 0.15, "tracking": 0.2}
 
@@ -63,23 +71,89 @@ def survive(stage: Stage, folder: Path, whole: Ended, count: int, draw: random.R
     return kinds, equal
 
 
-def main(mishaps: int, seed: int) -> bool:
-    """Run the campaign; whether everything came through."""
-    draw, lines, fine = random.Random(seed), [], True
+def study(folder: Path, kills: int, draw: random.Random) -> tuple[str, bool]:
+    """Kill Snakemake, with its jobs or alone, while it runs the study smoke; (line of the table, all equal)."""
+    names = ("whole", "killed")
+    for name in names:
+        for part in ("workflow", "profiles", "config", "results/reference"):
+            shutil.copytree(ROOT / part, folder / name / part)
+        for file in ("Snakefile", "requirements.lock"):
+            shutil.copy(ROOT / file, folder / name)
+        study_file = folder / name / "config" / "studies" / "quickstart.yaml"
+        study_file.write_text((ROOT / "config" / "studies" / "smoke.yaml").read_text())
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    begun = time.monotonic()
+    status = stages.snakemake(folder / "whole", None, signal.SIGKILL, variables)
+    whole, kinds, equal = time.monotonic() - begun, Counter[str](), status == 0
+    while kinds.total() < kills:
+        how = draw.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
+        moment = draw.uniform(5.0, max(6.0, 0.5 * whole))
+        if stages.snakemake(folder / "killed", moment, how, variables) == 0:
+            break  # it had ended before
+        kinds[how.name] += 1
+    equal &= stages.snakemake(folder / "killed", None, signal.SIGKILL, variables) == 0
+    equal &= stages.study_outcome(folder / "killed") == stages.study_outcome(folder / "whole")
+    said = ", ".join(f"{count} {name}" for name, count in kinds.items())
+    return f"| Snakemake, a whole study | {kinds.total()} | {said} | {'equal' if equal else 'DIFFERENT'} |", equal
+
+
+def hostile_text(count: int, seed: int) -> tuple[str, bool]:
+    """Grade adversarial answers by eight clients at once; (lines of figures, whether all went well)."""
+    draw, begun = random.Random(seed), time.monotonic()
+    outcomes, memory, slowest = judge_all([answer(draw) for _ in range(count)])
+    said = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    fine = outcomes.total() == count and not outcomes["error"] and not list(Path.cwd().glob("escaped*"))
+    figures = f"largest worker {memory / 1e6:.0f} MB, slowest verdict {slowest:.1f} s of wall time"
+    return f"{count} adversarial answers, 8 clients: {said}; {figures}; {time.monotonic() - begun:.0f} s", fine
+
+
+def stage_line(stage: Stage, folder: Path, mishaps: int, draw: random.Random) -> tuple[str, bool]:
+    """Let mishaps befall one stage; (line of the table, whether all outcomes are equal)."""
+    whole = run(lambda: stage.work(folder / "whole"), folder / "whole")
+    kinds, equal = survive(stage, folder, whole, mishaps, draw)
+    said = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
+    return f"| {stage.name} | {kinds.total()} | {said} | {'equal' if equal else 'DIFFERENT'} |", equal
+
+
+def campaign(mishaps: int, seed: int, parts: Sequence[str]) -> tuple[list[str], bool]:
+    """Run the parts; (a line of figures for each, whether everything came through)."""
+    lines, all_fine, draw = [], True, random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
-        for stage in all_stages(Path(name)).values():
-            begun, folder = time.monotonic(), Path(name) / stage.name
-            whole = run(lambda: stage.work(folder / "whole"), folder / "whole")  # noqa: B023
-            kinds, equal = survive(stage, folder, whole, round(mishaps * SHARES[stage.name]), draw)
-            fine &= equal
-            said = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
-            lines.append(f"| {stage.name} | {kinds.total()} | {said} | {'equal' if equal else 'DIFFERENT'} |")
-            print(lines[-1], f"{time.monotonic() - begun:.0f} s", flush=True)
-    print("\n| stage | mishaps | of which | outcome, bit for bit |\n|---|---|---|---|", *lines, sep="\n")
+        made = all_stages(Path(name))
+        for part in parts:
+            if part in made:
+                line, fine = stage_line(made[part], Path(name) / part, max(1, round(mishaps * SHARES[part])), draw)
+            elif part == "study":
+                line, fine = study(Path(name) / "study", max(1, mishaps // 10), draw)
+            else:
+                line, fine = hostile_text(ANSWERS * mishaps // MISHAPS, seed)
+            lines.append(line)
+            all_fine &= fine
+            print(line, flush=True)
+        os.chdir(ROOT)
+    return lines, all_fine
+
+
+def write_page(lines: Sequence[str]) -> None:
+    """Put the figures into docs/reliability.md and print it."""
+    head = ("| stage | mishaps | of which | outcome, bit for bit |", "|---|---|---|---|")
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    figures = [*head, *lines[:-1], "", lines[-1], ""]
+    PAGE.write_text("\n".join([before + BEGIN, "", *figures, END]) + after, encoding="utf-8")
+    print(PAGE.read_text(encoding="utf-8"))
+
+
+def main(mishaps: int = MISHAPS, seed: int = 0, parts: Sequence[str] = PARTS) -> bool:
+    """Run the campaign; all parts of it write the page. Whether everything came through."""
+    lines, fine = campaign(mishaps, seed, parts)
+    if tuple(parts) == PARTS:
+        write_page(lines)
     return fine
 
 
 if __name__ == "__main__":
-    given = [int(argument) for argument in sys.argv[1:]]
-    sys.exit(not main(*(given + [MISHAPS, 0][len(given) :])))
+    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdecimal()]
+    chosen = [argument for argument in sys.argv[1:] if argument in PARTS]
+    sys.exit(not main(*(numbers + [MISHAPS, 0][len(numbers) :]), parts=chosen or PARTS))

@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stages
-from kills import KINDS, disturb, lose_power, run
+from kills import KINDS, Ended, disturb, lose_power, run
 from stages import Stage
 
 from entrobench.data.datasets import prepare
+
+Whole = tuple[Ended, Any]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +36,21 @@ def all_stages(
     return {stage.name: stage for stage in made}
 
 
+@pytest.fixture(scope="module")
+def undisturbed(all_stages: dict[str, Stage], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Whole]:
+    """How a stage goes, and what comes of it, where nothing happens; each once."""
+    place = tmp_path_factory.mktemp("undisturbed")
+
+    @cache
+    def whole(name: str) -> Whole:
+        folder, stage = place / name, all_stages[name]
+        ended = run(lambda: stage.work(folder), folder)
+        assert ended.status == 0
+        return ended, stage.outcome(folder)
+
+    return whole
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "seed"),
     [
@@ -44,19 +64,23 @@ def all_stages(
     ],
 )
 def test_a_stage_survives(
-    all_stages: dict[str, Stage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, seed: int
+    all_stages: dict[str, Stage],
+    undisturbed: Callable[[str], Whole],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    kind: str,
+    seed: int,
 ) -> None:
     assert kind in KINDS
     monkeypatch.chdir(tmp_path)
-    stage, draw = all_stages[name], random.Random(seed)
-    whole, folder = tmp_path / "whole", tmp_path / "disturbed"
-    undisturbed = run(lambda: stage.work(whole), whole)
-    assert undisturbed.status == 0
-    mishap = disturb(lambda: stage.work(folder), folder, undisturbed, kind, draw)
+    stage, draw, folder = all_stages[name], random.Random(seed), tmp_path / "disturbed"
+    whole, expected = undisturbed(name)
+    mishap = disturb(lambda: stage.work(folder), folder, whole, kind, draw)
     assert mishap.ended.status != 0, "it came too late"
     stage.tidy(folder)
     assert run(lambda: stage.work(folder), folder).status == 0
-    assert stage.outcome(folder) == stage.outcome(whole)
+    assert stage.outcome(folder) == expected
 
 
 def test_power_loss_drops_what_was_never_synchronised(tmp_path: Path) -> None:

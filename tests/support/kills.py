@@ -204,7 +204,8 @@ KINDS = ("kill at a file operation", "kill at a moment", "power loss", "SIGTERM"
 
 def disturb(work: Work, root: Path, whole: Ended, kind: str, draw: random.Random) -> Disturbance:
     """Let one mishap befall the work in `root`; `whole` is how it went undisturbed."""
-    point = draw.randint(1, max(whole.points, 1))
+    late = whole.points // 2 if kind == "SIGTERM" else whole.points  # a run that has all but ended just ends
+    point = draw.randint(1, max(late, 1))
     if kind == "kill at a moment":  # what SIGPROF ends, no handler sees
         moment = draw.uniform(0.02, 1.0) * whole.seconds
         ended = run(work, root, prepare=lambda: signal.setitimer(signal.ITIMER_PROF, moment))

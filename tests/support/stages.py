@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,9 +110,65 @@ def tracking(empty_database: Path) -> Stage:
         database = folder / "mlflow.db"
         names = dict(query(database, "select run_uuid, name from runs"))
         tables = content(database)
-        tags = sorted((names[run], key, value) for key, value, run in tables["tags"] if key != "mlflow.user")
+        own = ("mlflow.user", "content_hash")  # the hash of files covers where they lie
+        tags = sorted((names[run], key, value) for key, value, run in tables["tags"] if key not in own)
         params = sorted((names[run], key, value) for key, value, run in tables["params"])
         artifacts = sorted(p.name for p in (folder / "mlflow-artifacts").rglob("*") if p.is_file())
         return histories(database), sorted(names.values()), tags, params, artifacts
 
     return Stage("tracking", work, outcome)
+
+
+def snakemake(folder: Path, ended_after: float | None, how: signal.Signals, variables: dict[str, str]) -> int:
+    """Run the study of a project folder; after so many seconds end Snakemake and all its jobs. The exit status."""
+    command = [str(Path(sys.executable).parent / "snakemake"), "--cores", "2", "--quiet", "all"]
+    subprocess.run([command[0].replace("snakemake", "entrobench"), "unlock"], cwd=folder, env=variables, check=True)
+    with (folder / "snakemake.log").open("a") as log:
+        started = subprocess.Popen(
+            command, cwd=folder, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            return started.wait(ended_after)
+        except subprocess.TimeoutExpired:
+            if how == signal.SIGKILL:
+                os.killpg(started.pid, how)
+            else:  # as a cluster does: Snakemake alone is told
+                started.send_signal(how)
+            status = started.wait(60)
+    _wait_for_jobs(folder)
+    return status
+
+
+def _wait_for_jobs(folder: Path) -> None:
+    """Wait until no process works in the folder any more."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        places = [place for place in Path("/proc").glob("[0-9]*/cwd") if _leads_to(place, folder)]
+        if not places:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{places} still work in {folder}")
+
+
+def _leads_to(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve() == folder.resolve() and "Z" not in (link.parent / "stat").read_text().split(")")[1][:3]
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+
+
+def study_outcome(folder: Path) -> Any:
+    """All numbers of a finished study: weights, steps, answers, grades, scores, and MLflow's content."""
+    results = folder / "results"
+    bits = {
+        str(path.relative_to(results)): path.read_bytes()
+        for pattern in ("*.safetensors", "*.zst", "table.*", "config.json")
+        for path in sorted(results.rglob(pattern))
+    }
+    tables = {str(path.relative_to(results)): table(path) for path in sorted(results.rglob("*.parquet"))}
+    metrics = {
+        key: [value for _, value, _ in points]
+        for key, points in histories(results / "mlflow.db").items()
+        if not any(word in key[1] for word in ("seconds", "memory", "time"))
+    }
+    return bits, tables, metrics

@@ -5,7 +5,7 @@ import math
 import pandas
 import pytest
 
-from entrobench.evaluation.tables.entropy_table import entropies, entropy_table
+from entrobench.evaluation.tables.entropy_table import entropies, entropy_table, events_sentence
 from entrobench.evaluation.tables.wide_table import run_costs
 
 
@@ -66,3 +66,15 @@ def test_the_note_says_where_runs_have_fewer_steps_than_it_averages() -> None:
     table = entropy_table(ROWS[:2], run_costs(curves_of({("grpo", 0): [1.0, 0.4], ("grpo", 1): [1.2, 0.2]})))
     assert table.rows[0][4].text.startswith("0.700 ±"), "(1.0 + 0.4 + 1.2 + 0.2) / 4"
     assert "last 10 steps (of all of a run that has fewer)" in table.note
+
+
+def test_collapse_and_explosion_are_named_with_run_and_step() -> None:
+    said = events_sentence(curves_of({("grpo", 0): [1.0, 0.04, 0.03], ("aent", 1): [1.0, 3.5, 4.0, 0.01]}))
+    assert said == (
+        "Events: collapse (below 5 % of step 1) in 2 runs: m/d/grpo/0 at step 2, m/d/aent/1 at step 4; "
+        "explosion (above 3 times step 1) in 1 run: m/d/aent/1 at step 2."
+    )
+    assert events_sentence(curves_of({("grpo", 0): [1.0, 0.5]})).count("in no run") == 2
+    many = events_sentence(curves_of({("grpo", seed): [1.0, 0.0] for seed in range(9)}))
+    assert "in 9 runs: " in many
+    assert " and 3 more" in many

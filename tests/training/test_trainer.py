@@ -19,6 +19,7 @@ from torch import Tensor
 from entrobench.api import Method, MiniBatch, Progress, StepSummary, TokenBatch, TrainerConfig
 from entrobench.config import Hardware, parse
 from entrobench.errors import InputError
+from entrobench.holding import MARK
 from entrobench.models.language_model import load_model, load_tokenizer
 from entrobench.training.experience import draw_prompts
 from entrobench.training.trainer import Trainer, train
@@ -104,7 +105,7 @@ def test_a_run_survives_sigkill(tiny_folders: Folders, tmp_path: Path) -> None:
     )
     child.start()
     kill_once_there(child, tmp_path / "killed" / "checkpoints" / "step000003")
-    left = {path.name for path in (tmp_path / "killed").iterdir() if not path.name.startswith(".held-")}
+    left = {path.name for path in (tmp_path / "killed").iterdir() if not path.name.startswith(MARK)}
     assert left == {"checkpoints", "live.jsonl"}, "results appear only when training ends"
     train_run(tiny_folders, tmp_path / "killed", **settings)
     train_run(tiny_folders, tmp_path / "whole", **settings)
