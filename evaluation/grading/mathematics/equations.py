@@ -7,29 +7,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
 
 import sympy
 
+from entrobench.evaluation.grading.reading.exact_numbers import read_number, rounds_to
 from entrobench.evaluation.grading.reading.scanning import parts, split_top
+from entrobench.evaluation.grading.reading.units import split_unit
 
 from .expressions import parse_expression
 from .guards import Unparsable
 from .identity import constant_ratio
-from .symbolic import expressions_equal
+from .symbolic import DIGITS, expressions_equal, scalars_equal
 
 EQUAL = "="
 SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
 _SUBSCRIPT = r"(?:_(?:\{[^{}]*\}|[a-zA-Z0-9]))?"
 _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
 _PARAMETER = rf"(?![xyzt])[a-zA-Z]{_SUBSCRIPT}"  # x + y = 5 is an equation, m + n = 5 what a problem asks for
+_SIDE = rf"(?:[A-Z]{{2,3}}'?|{_LETTER})"  # a side of a figure, AB, or a letter
 _NAME = re.compile(
     rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
     r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
-    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}(?:\s*\([^()]*\))?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
+    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}\s*(?:\([^()]*\)|(?:\\(?:triangle|angle|overline|widehat)\s*)?\{{?[A-Z]{{1,4}}\}}?)?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
     rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
     # Quantities that problems ask for: m+n, a/b, [ABC], E[X], P(A \mid B), \max f.
-    rf"|{_PARAMETER}(?:\s*[+-]\s*{_PARAMETER}){{1,4}}|\\frac\s*\{{{_LETTER}\}}\s*\{{{_LETTER}\}}|{_LETTER}\s*/\s*{_LETTER}"
+    rf"|{_PARAMETER}(?:\s*[+-]\s*{_PARAMETER}){{1,4}}|\\frac\s*\{{{_SIDE}\}}\s*\{{{_SIDE}\}}|{_SIDE}\s*(?:/|:|\\cdot)\s*{_SIDE}"
+    r"|\\(?:int|iint|oint|lim|sum|prod)(?![a-zA-Z]).*"
     r"|\[\s*[A-Z](?:\s*[A-Z]'?){2,5}\s*\]|(?:\\(?:mathbb|mathrm|text|operatorname)\s*\{\s*)?(?:E|P|Var|Cov|Pr|V|S|A)\s*\}?\s*(?:_\{?\w+\}?)?"
     r"\s*(?:\([^()=]*(?:\([^()=]*\)[^()=]*)?\)|\[[^\[\]=]*\])"
     rf"|\\(?:max|min|sup|inf)\s*(?:_\{{[^{{}}]*\}})?\s*(?:{_LETTER}(?:\([^()]*\))?|\\?\{{[^{{}}]*\}})"
@@ -60,24 +66,62 @@ def relation_value(text: str) -> str | None:
         return chain[1][0] if is_name(chain[0][0]) and not _is_constant(chain[0][0]) else chain[0][0]
     exact = chain if approximate is None else chain[: approximate + 1]
     left, right = exact[0][0], exact[-1][0]
+    if _contradicts_itself([piece for piece, _ in exact]):
+        return None
     signs = {sign for _, sign in exact[:-1]}
     if len(exact) == 2 and signs <= {"\\in", "\\equiv"}:
         return right if is_name(left) else None
     return _equal_value(left, right) if signs == {EQUAL} else None
 
 
+def _contradicts_itself(pieces: list[str]) -> bool:
+    """2 + 2 = 5, and x = x, which says nothing; the last number may be the rounded value of the one before."""
+    if len({_compact(piece) for piece in pieces}) == 1:
+        return True
+    numbers = [piece for piece in pieces if _is_constant(piece)]
+    return any(not (_same_number(one, two) or _rounded(one, two)) for one, two in pairwise(numbers))
+
+
+def _same_number(first: str, second: str) -> bool:
+    """Whether two constants agree; what is no scalar (a matrix) or cannot be told is not held against a chain."""
+    try:
+        return scalars_equal(first, second) or "\\begin" in first + second
+    except Unparsable:
+        return True
+
+
+def _rounded(exact: str, decimal: str) -> bool:
+    number = read_number(decimal)
+    if number is None or number.places is None:
+        return False
+    value = parse_expression(split_unit(exact)[0]).evalf(DIGITS)
+    return bool(value.is_Float) and rounds_to(Fraction(str(value)), number, least_digits=1)
+
+
 def _equal_value(left: str, right: str) -> str | None:
     if _is_constant(left):
-        return right if _is_constant(right) else left if is_name(right) else None
+        return right if _is_constant(right) else left if is_name(right) or _is_asked_for(right) else None
     if right.startswith("\\begin") and _MATRIX_NAME.fullmatch(left):
         return right
     named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
-    return right if named and right else None
+    return right if right and (named or (_is_constant(right) and _is_asked_for(left))) else None
+
+
+def _is_asked_for(text: str) -> bool:
+    """An expression in parameters that a problem may ask for: ab + bc + ca, a^2 + b^2, AB \\cdot AC; not x^2 + y^2."""
+    try:
+        value = parse_expression(text)
+    except Unparsable:
+        return False
+    symbols = value.free_symbols
+    if len(symbols) < 2 or any(str(symbol) in "xyzt" for symbol in symbols) or not value.is_rational_function():
+        return False
+    return bool(value.as_independent(*symbols, as_Add=True)[0] == 0)
 
 
 def _is_constant(text: str) -> bool:
     try:
-        return not parse_expression(text).free_symbols
+        return not parse_expression(split_unit(text)[0]).free_symbols
     except Unparsable:
         return "\\begin" in text
 
@@ -141,8 +185,10 @@ _MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 
 
 def _difference(relation: list[tuple[str, str]]) -> tuple[sympy.Expr, str]:
+    """What an equation sets to zero, without its denominators; both sides' difference for other relations."""
     (left, sign), (right, _) = relation
-    return parse_expression(left) - parse_expression(right), sign
+    difference = parse_expression(left) - parse_expression(right)
+    return (sympy.fraction(sympy.together(difference))[0] if sign == EQUAL else difference), sign
 
 
 def _same_chain(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> bool:

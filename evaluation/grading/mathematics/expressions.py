@@ -17,7 +17,7 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from entrobench.evaluation.grading.reading.scanning import word_set
 
-from .guards import Unparsable, binomial, double_factorial, factorial, modulo, power, refuse_costly, refuse_large_tree
+from .guards import Unparsable, binomial, double_factorial, factorial, gamma, modulo, power, refuse_costly, refuse_large_tree
 from .letters import Gcd, Lcm
 from .series import computed
 
@@ -200,6 +200,8 @@ class _Parser:
     def command(self, name: str) -> sympy.Expr:
         if name in _CONSTANTS:
             return _CONSTANTS[name]
+        if name == "Gamma" and self.next == "(":
+            return gamma(self.atom())
         if name in _GREEK:
             return self.symbol(name)
         if name in _FUNCTIONS or name == "log":

@@ -40,7 +40,7 @@ from .shapes import (
     described,
     read_shape,
     right_sides,
-    with_same_integer,
+    with_same_letter,
 )
 from .symbolic import expressions_equal, is_scalar, scalars_equal
 
@@ -58,12 +58,15 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
     Order matters in (..) and [..], not in {..} nor in bare lists; an interval equals its inequality; x = 5 equals 5;
     equations are equal up to a factor; a base may be missing in the prediction.
     """
-    prediction = with_same_integer(prediction, gold)
     if _compact(prediction) == _compact(gold):
         return True, "the same spelling"
-    (prediction, condition), (gold, other) = split_condition(described(prediction)), split_condition(described(gold))
+    prediction, gold = described(prediction), described(gold)
+    prediction = with_same_letter(prediction, gold)
+    (prediction, condition), (gold, other) = split_condition(prediction), split_condition(gold)
     if not conditions_agree(condition, other, _quietly_equal):
         return False, f"conditions ({printable_condition(condition)}; {printable_condition(other)})"
+    if _is_interval(prediction) != _is_interval(gold) and any(map(_is_of_whole_numbers, (condition, other))):
+        return False, "whole numbers and an interval"
     arrangements = arrangements_equal(prediction, gold)
     if arrangements is not None:
         return arrangements, "ordered choices"
@@ -75,6 +78,14 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
         if verdict is not None:
             return verdict, name
     return _compare_shapes(prediction, gold)
+
+
+def _is_interval(text: str) -> bool:
+    return text[:1] in ("(", "[") and text[-1:] in (")", "]") and ("," in text or "\\cup" in text)
+
+
+def _is_of_whole_numbers(condition: str) -> bool:
+    return re.search(r"\\in\s*\\mathbb\{[ZN]\}", condition) is not None
 
 
 def printable_condition(condition: str) -> str:

@@ -20,7 +20,10 @@ FLOAT_DIGITS = 15  # from which on a decimal is the print of a double
 FLOAT_ROUNDING = 2**50  # 4 units in the last place of a double, relative, ours
 LARGEST_EXPONENT = 1_000  # of ten, ours
 
-_DIGITS = r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
+_DIGITS = (
+    r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?"
+    r"|\d+(?:\.\d*)?|\.\d+)"
+)
 _SCIENTIFIC = r"(?:[eE]([+-]?\d{1,4})|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*\{?\(?\s*([+-]?\s*\d{1,4})\s*\)?\}?)"
 _PLAIN = re.compile(rf"({_DIGITS}){_SCIENTIFIC}?")
 _RATIO = re.compile(rf"\\frac\s*\{{\s*(-?{_DIGITS})\s*\}}\s*\{{\s*(-?{_DIGITS})\s*\}}|({_DIGITS})\s*/\s*({_DIGITS})")
@@ -130,6 +133,10 @@ def numbers_equal(prediction: Number, gold: Number) -> bool:
         return False
     if (prediction.degrees, gold.percent) == (True, True):
         return False
+    if any(one.percent and other.unit not in ("", "?") for one, other in ((prediction, gold), (gold, prediction))):
+        return False
+    if any(one.degrees and other.unit == "radian" for one, other in ((prediction, gold), (gold, prediction))):
+        return False
     if prediction.percent == gold.percent:
         return _values_equal(prediction, gold)
     if prediction.percent:
@@ -144,7 +151,8 @@ def _values_equal(prediction: Number, gold: Number) -> bool:
         shorter, longer = sorted((prediction, gold), key=lambda number: number.places or 0)
         return shorter.places != longer.places and rounds_to(longer.value, shorter, least_digits=6)
     if prediction.places is not None:
-        return rounds_to(gold.value, prediction, least_digits=4)
+        hides_digits = prediction.places < 0 and gold.value.denominator == 1  # 1.235e6 for 1234567
+        return not hides_digits and rounds_to(gold.value, prediction, least_digits=4)
     return gold.places is not None and rounds_to(prediction.value, gold, least_digits=3)
 
 
