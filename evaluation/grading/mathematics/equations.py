@@ -31,7 +31,8 @@ _NAME = re.compile(
     rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
     r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
-    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}\s*(?:\([^()]*\)|(?:\\(?:triangle|angle|overline|widehat)\s*)?\{{?[A-Z]{{1,4}}\}}?)?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
+    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}\s*(?:\([^()]*\)|(?:\\(?:triangle|angle|overline|widehat)\s*)?\{{?[A-Z]{{1,4}}\}}?)?"
+    r"|[a-zA-Z]{2,}(?: [a-zA-Z]+){0,3}"
     rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
     # Quantities that problems ask for: m+n, a/b, [ABC], E[X], P(A \mid B), \max f.
     rf"|{_PARAMETER}(?:\s*[+-]\s*{_PARAMETER}){{1,4}}|\\frac\s*\{{{_SIDE}\}}\s*\{{{_SIDE}\}}|{_SIDE}\s*(?:/|:|\\cdot)\s*{_SIDE}"
@@ -41,6 +42,7 @@ _NAME = re.compile(
     rf"|\\(?:max|min|sup|inf)\s*(?:_\{{[^{{}}]*\}})?\s*(?:{_LETTER}(?:\([^()]*\))?|\\?\{{[^{{}}]*\}})"
 )
 _MATRIX_NAME = re.compile(rf"(?:[A-Z]{_SUBSCRIPT}(?:\s*\^\s*\{{?\s*(?:-?\d+|T|\\top|n|k)\s*\}}?)?\s*[+-]?\s*){{1,4}}")
+_UNITS = re.compile(r"\\text\s*\{[a-zA-Z ]*\}|\\\$")  # 5 kg + 3 kg, \$5
 _SEQUENCE = re.compile(r"\s*([a-zA-Z])_\{?([a-zA-Z])\}?\s*")
 _FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*")
 
@@ -66,20 +68,21 @@ def relation_value(text: str) -> str | None:
         return chain[1][0] if is_name(chain[0][0]) and not _is_constant(chain[0][0]) else chain[0][0]
     exact = chain if approximate is None else chain[: approximate + 1]
     left, right = exact[0][0], exact[-1][0]
-    if _contradicts_itself([piece for piece, _ in exact]):
+    if _says_nothing([piece for piece, _ in exact]):
         return None
     signs = {sign for _, sign in exact[:-1]}
     if len(exact) == 2 and signs <= {"\\in", "\\equiv"}:
-        return right if is_name(left) else None
+        return right if is_name(left) and "\\mod" not in right else None  # n = 1 mod 4 is not 1
     return _equal_value(left, right) if signs == {EQUAL} else None
 
 
-def _contradicts_itself(pieces: list[str]) -> bool:
-    """2 + 2 = 5, and x = x, which says nothing; the last number may be the rounded value of the one before."""
+def _says_nothing(pieces: list[str]) -> bool:
+    """x = x, and 2 + 2 = 5, where no name takes a value; the last number may be the one before it, rounded."""
     if len({_compact(piece) for piece in pieces}) == 1:
         return True
-    numbers = [piece for piece in pieces if _is_constant(piece)]
-    return any(not (_same_number(one, two) or _rounded(one, two)) for one, two in pairwise(numbers))
+    if not all(_is_constant(piece) for piece in pieces):
+        return False
+    return any(not (_same_number(one, two) or _rounded(one, two)) for one, two in pairwise(pieces))
 
 
 def _same_number(first: str, second: str) -> bool:
@@ -100,11 +103,19 @@ def _rounded(exact: str, decimal: str) -> bool:
 
 def _equal_value(left: str, right: str) -> str | None:
     if _is_constant(left):
-        return right if _is_constant(right) else left if is_name(right) or _is_asked_for(right) else None
+        return right if _is_constant(right) else left if is_name(right) else None
     if right.startswith("\\begin") and _MATRIX_NAME.fullmatch(left):
         return right
     named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
-    return right if right and (named or (_is_constant(right) and _is_asked_for(left))) else None
+    return right if right and named else None
+
+
+def asked_value(text: str) -> str | None:
+    """The number that "expression = number" gives, where a problem may ask for the expression; None for others."""
+    sides = parts(text, EQUAL)
+    if len(sides) != 2 or not _is_constant(sides[1]) or _is_constant(sides[0]) or sides[1] == "0":
+        return None
+    return sides[1] if _is_asked_for(sides[0]) else None
 
 
 def _is_asked_for(text: str) -> bool:
@@ -121,7 +132,7 @@ def _is_asked_for(text: str) -> bool:
 
 def _is_constant(text: str) -> bool:
     try:
-        return not parse_expression(split_unit(text)[0]).free_symbols
+        return not parse_expression(split_unit(_UNITS.sub(" ", text))[0]).free_symbols
     except Unparsable:
         return "\\begin" in text
 

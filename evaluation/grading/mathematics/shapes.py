@@ -13,7 +13,7 @@ from itertools import islice, pairwise, product
 import sympy
 
 from entrobench.evaluation.grading.reading.conditions import split_condition
-from entrobench.evaluation.grading.reading.exact_numbers import has_decimal_comma, read_number
+from entrobench.evaluation.grading.reading.exact_numbers import may_be_list, read_number
 from entrobench.evaluation.grading.reading.scanning import enclosed, parts, split_top
 from entrobench.evaluation.grading.reading.units import without_leading_words
 from entrobench.evaluation.grading.reading.words import plain_words
@@ -49,7 +49,7 @@ _NAMED_KIND = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
-_ALL_WITH = re.compile(r"^(?:\\text\s*\{\s*)?(?:for\s+)?all\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))")
+_ALL_WITH = re.compile(r"^(?:\\text\s*\{\s*)?(?:for\s+all|all|for)\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))")
 _UNIT_VECTOR = re.compile(r"\\vec\{[ijk]\}")
 _TRANSPOSED = re.compile(r"(?<=\))\s*\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?$")
 _REALS = re.compile(
@@ -59,7 +59,8 @@ _REALS = re.compile(
     re.IGNORECASE,
 )
 _BOUND_LETTER = re.compile(
-    r"(?:[,;(]|\\text\s*\{\s*,?\s*(?:where|for|with)[a-z ]*\})\s*\(?(?:\\text\s*\{\s*(?:where|for|with|and)[a-z ]*\}\s*)?"
+    r"(?:[,;(]|\\text\s*\{\s*,?\s*(?:where|for|with)[a-z ]*\})\s*\(?"
+    r"(?:\\text\s*\{\s*(?:where|for|with|and)[a-z ]*\}\s*)?"
     r"([a-z])\s*(?:\\in\s*\\mathbb\{[A-Z]\}|(?:\\text\s*\{)?\s*(?:is\s+)?(?:an?|any)\s+(?:integer|real))"
 )
 _NO_SOLUTION = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
@@ -166,7 +167,7 @@ def _described_element(text: str) -> str | None:
 @lru_cache(maxsize=8_192)
 def read_shape(text: str) -> Shape:
     """Take one cleaned answer apart at its top level."""
-    if read_number(text) is not None and not has_decimal_comma(text):
+    if read_number(text) is not None and not may_be_list(text):
         return Shape("scalar", (text,))
     matrix = _MATRIX.fullmatch(text.strip("()[] ") if text.startswith(("(\\begin", "[\\begin")) else text)
     if matrix is not None:

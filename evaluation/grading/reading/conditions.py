@@ -52,7 +52,8 @@ _NAMES = (
     r"(?:\\?[a-zA-Z]+(?:_\{?\w+\}?)?'*(?:\([a-z]\))?)(?:\s*(?:,|and|\\text\{\s*and\s*\})\s*\\?[a-zA-Z](?:_\{?\w+\}?)?)*"
 )
 _IN_WORDS = re.compile(
-    rf"(?:(?P<names>{_NAMES})\s+(?:(?:is|are|be|being|\\in)\s+|(?=an?\s|any\s)))?(?:an?|any|all|some|the|every|each)?\s*(?:set of\s+)?"
+    rf"(?:(?P<names>{_NAMES})\s+(?:(?:is|are|be|being|\\in)\s+|(?=an?\s|any\s)))?"
+    r"(?:an?|any|all|some|the|every|each)?\s*(?:set of\s+)?"
     r"(?:all\s+)?(?:arbitrary\s+)?(?P<set>.*?)$"
 )
 _FROM_START = re.compile(
@@ -71,11 +72,16 @@ def split_condition(text: str) -> tuple[str, str]:
         rest = found["rest"]
         if pattern is _QUALIFIER and found["text"] is not None:
             rest = "\\text{" + rest
-        if pattern is not _QUALIFIER and not _states_no_relation(before):
+        if pattern is not _QUALIFIER and not _states_no_relation(before) and not _restricts(before, rest):
             continue
         if is_balanced(before) and before:
             return before, _stripped(rest)
     return text, ""
+
+
+def _restricts(answer: str, rest: str) -> bool:
+    """n > 3, n in Z: a relation, and the kind of its letter."""
+    return "," not in answer and len(split_top(answer, _SIGNS)) > 1 and _domain(_stripped(rest)) is not None
 
 
 def _states_no_relation(answer: str) -> bool:
@@ -204,7 +210,8 @@ _BETWEEN = re.compile(
     re.IGNORECASE,
 )
 _ALL_NUMBERS = re.compile(
-    rf"^{_OPENED}(?:for\s+)?all\s+(?P<sign>positive\s+|non-?negative\s+)?(?P<kind>integers|real numbers|reals|natural numbers)\b"
+    rf"^{_OPENED}(?:for\s+)?all\s+(?P<sign>positive\s+|non-?negative\s+)?"
+    r"(?P<kind>integers|real numbers|reals|natural numbers)\b"
     rf"\s*\}}?\s*(?:(?P<name>[a-z])\s*{_OPENED}(?:with|such that|where|satisfying)\s*\}}?\s*)?(?P<rest>.*)$",
     re.IGNORECASE,
 )

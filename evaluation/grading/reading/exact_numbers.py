@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from .units import split_unit, units_differ
+from .units import is_known, split_unit, units_differ
 
 MOST_DIGITS = 500  # ours
 FLOAT_DIGITS = 15  # from which on a decimal is the print of a double
@@ -29,6 +29,7 @@ _PLAIN = re.compile(rf"({_DIGITS}){_SCIENTIFIC}?")
 _RATIO = re.compile(rf"\\frac\s*\{{\s*(-?{_DIGITS})\s*\}}\s*\{{\s*(-?{_DIGITS})\s*\}}|({_DIGITS})\s*/\s*({_DIGITS})")
 _MIXED = re.compile(r"(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|\s(\d+)\s*/\s*(\d+))")
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})|(0),(\d+)")
+_INDIAN = re.compile(r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}")
 _PERCENT = re.compile(r"\s*\\?%\s*\.?$")
 _DEGREES = re.compile(r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)\s*$")
 
@@ -117,9 +118,9 @@ def _read_mixed(text: str) -> Number | None:
     return Number(int(match[1]) + Fraction(numerator, denominator)) if 0 < numerator < denominator else None
 
 
-def has_decimal_comma(text: str) -> bool:
-    """Say whether a text may be one number only because "1,22" may mean 1.22; it may as well be a list."""
-    return _DECIMAL_COMMA.fullmatch(text.lstrip("-+ ")) is not None
+def may_be_list(text: str) -> bool:
+    """Say whether a number may as well be a list: "1,22" is 1.22 in some languages, "12,15,100" groups as in India."""
+    return _DECIMAL_COMMA.fullmatch(text.lstrip("-+ ")) is not None or _INDIAN.fullmatch(text) is not None
 
 
 def _read_decimal_comma(text: str) -> Number | None:
@@ -133,7 +134,7 @@ def numbers_equal(prediction: Number, gold: Number) -> bool:
         return False
     if (prediction.degrees, gold.percent) == (True, True):
         return False
-    if any(one.percent and other.unit not in ("", "?") for one, other in ((prediction, gold), (gold, prediction))):
+    if any(one.percent and is_known(other.unit) for one, other in ((prediction, gold), (gold, prediction))):
         return False
     if any(one.degrees and other.unit == "radian" for one, other in ((prediction, gold), (gold, prediction))):
         return False

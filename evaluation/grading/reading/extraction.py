@@ -21,7 +21,7 @@ _BOX = re.compile(
     r"\s*(\{|[^\s{\\]|\s[^\s{\\])"
 )
 _JSON_ANSWER = re.compile(
-    r"""^(?:```(?:json)?\s*)?\{[\s\S]*["'](?:final_?)?answer["']\s*:\s*("(?:[^"\\\\\n]|\\\\["\\\\/])*"|'[^'\\\\\n]*'|-?\d+(?:\.\d+)?)\s*[,}][\s\S]*$""",
+    r"""^(?:```(?:json)?\s*)?\{[\s\S]*["'](?:final_?)?answer["']\s*:\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|-?\d+(?:\.\d+)?)\s*[,}][\s\S]*$""",
     re.IGNORECASE,
 )
 _OPEN_BEFORE = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\Z")
@@ -57,6 +57,9 @@ _NUMBER = re.compile(
 _BOUNDED = re.compile(
     r"(?:\b(?:than|except|least|most|between|not|or|from|isn't|never|neither|nor|nicht|pas|no es|non è|не)\b"
     r"|(?:\bnot|\bcannot|n't|\bnever)(?:\s+[a-z]+){1,3}|\bbetween\b[^.;:=]{1,40}\band|(?<![=-])[<>≤≥≠]|\b(?:below|above|under|over|exceeds?)"
+    r"|\b(?:step|case|part|problem|question|equation|figure|section|exercise|example|method)"
+    r"|\b(?:multiples?|factors?|divisors?|powers?|half|third|square|root|opposite|reciprocal)\s+of"
+    r"|\b(?:divisible|divided|multiplied)\s+by|\b(?:ends?|starts?|begins?)\s+(?:in|with)|\b(?:twice|plus|minus|times|modulo|base|to)"
     r"|不是|并非|並非|不等于|不等於|不为|不為|不可能|不会是"
     r"|至少|至多|不超过|不少于|大于|小于|超过|少于|多于|除了?|ではなく|아니라)[^A-Za-z\d]*$",
     re.IGNORECASE,
@@ -78,9 +81,9 @@ _CONNECTIVE = re.compile(r"^(?:therefore|thus|hence|so|then|finally)\b[,:]?\s*",
 _REASON = re.compile(
     r",?\s+(?:because|since|when|where|which|whenever|as (?:the|it|we)|attained|achieved)\b.*$", re.DOTALL
 )
-_CONTRAST = re.compile(r",\s+(?:and\s+)?(?:not|rather than|instead of)\b.*$|^不是[^，,。]{1,20}?[，,]?\s*而是", re.DOTALL)
+_CONTRAST = re.compile(r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[-$\d\\(A-Z].*$|^不是[^，,。]{1,20}?[，,]?\s*而是", re.DOTALL)
 _CODED_NUMBER = re.compile(r"`(-?\d[\d.,/]*)`")
-_LEADING_CHOICE = re.compile(r"\(?([A-H])\)?\s*(?:[-–—:]\s|,?\s*\b(?:because|since)\b)")
+_LEADING_CHOICE = re.compile(r"\(?([A-H])\)?\s*(?:[-–—:]\s+(?!(?:not|no|wrong|incorrect|false|is)\b)[a-z]{2,}|,?\s*\b(?:because|since)\b)")
 _LISTED_BEFORE = re.compile(r"(-?\d[\d.]*(?:,\s*-?\d[\d.]*)*),?\s*(?:and|or|&)\s*$")
 _JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
 _TELLING = re.compile(
@@ -220,11 +223,18 @@ def _without_box(text: str) -> Extraction:
     text = _TAIL.sub("", text).strip()
     keyed = _JSON_ANSWER.search(text)
     if keyed is not None:
-        value = keyed[1][1:-1] if keyed[1].startswith("'") else str(json.loads(keyed[1], strict=False))
-        return Extraction(value, "answer in JSON")
+        return Extraction(_json_value(keyed[1]), "answer in JSON")
     found = _stated(_CODED_NUMBER.sub(r"\1", _CONNECTIVE.sub("", text)))
     label = _LEADING_CHOICE.match(text)
     return replace(found, choice=label[1]) if label is not None else found
+
+
+def _json_value(written: str) -> str:
+    """A JSON number or string; one in single quotes, or with LaTeX's backslashes bare, as it stands."""
+    try:
+        return str(json.loads(written, strict=False))
+    except ValueError:
+        return written[1:-1]
 
 
 def _stated(text: str) -> Extraction:

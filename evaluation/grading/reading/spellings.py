@@ -8,7 +8,7 @@ import unicodedata
 
 
 def _raised_or_lowered(kind: str) -> dict[int, str]:
-    """The characters that Unicode calls superscripts (or subscripts) of a letter, digit or sign, with what they raise."""
+    """The characters that Unicode calls superscripts or subscripts, with the letters, digits or signs they stand for."""
     decomposed = ((code, unicodedata.decomposition(chr(code)).split()) for code in range(0x80, 0x2100))
     raised = {code: parts[1:] for code, parts in decomposed if parts[:1] == [f"<{kind}>"]}
     plain = {code: "".join(chr(int(part, 16)) for part in parts) for code, parts in raised.items()}
@@ -131,7 +131,7 @@ def _cases(match: re.Match[str]) -> str:
 
 def _plain_subscript(match: re.Match[str]) -> str:
     """v_{\\text{max}} and v_{\\max} are v_{max}."""
-    return f"_{{{(match[1] or match[2]).replace(' ', '')}}}"
+    return f"_{{{(match['words'] or match['name']).replace(' ', '')}}}"
 
 
 # Chinese words that only announce the value behind them.
@@ -173,6 +173,8 @@ LAYOUT_NOTATIONS = (
     (re.compile(r"\s*(?:且|并且|和|与|及|かつ|그리고)\s*(?=[\w\\$(\[-])"), r" \\text{ and } "),
     (re.compile(rf"^(?:{_CJK_LEADS})+[:：]?\s*(?=[-\d\\$])"), ""),
     (re.compile(r"^负\s*(?=\d)"), "-"),
+    (re.compile(r"(?<=\d)\s*万(?!\w)"), r" \\times 10^{4} "),
+    (re.compile(r"(?<=\d)\s*亿(?!\w)"), r" \\times 10^{8} "),
     (re.compile(r"^(?:全体|所有)?实数$|^実数全体$|^모든 실수$"), r"\\mathbb{R}"),
     (re.compile(r"^(?:\\(?:Rightarrow|Longrightarrow|implies|to|rightarrow|longrightarrow)(?![a-zA-Z])|[⇒→⟹])\s*"), ""),
     (re.compile(r"^(?:(?P<name>[a-z])\s*:\s*)?(?P<letter>[a-z])\s*\\mapsto(?![a-zA-Z])"), _function),
@@ -182,7 +184,13 @@ LAYOUT_NOTATIONS = (
     (re.compile(r"\\surd(?![a-zA-Z])"), r"\\sqrt"),
     (re.compile(r"\\root\s*\{?\s*(\w+)\s*\}?\s*\\of(?![a-zA-Z])"), r"\\sqrt[\1]"),
     (re.compile(r"\\left\s*\\\{\s*\\begin\{array\}\s*\{[^{}]*\}(.*?)\\end\{array\}\s*\\right\s*\.", re.DOTALL), _cases),
-    (re.compile(r"_\s*(?:\{\s*)?\\(?:(?:text|mathrm|textrm|rm|mathit|operatorname)\s*\{?\s*([a-zA-Z0-9, ]+?)\s*\}|(max|min)(?![a-zA-Z]))(?:\s*(?<=.)\})?"), _plain_subscript),
+    (
+        re.compile(
+            r"_\s*(?P<open>\{\s*)?\\(?:(?:text|mathrm|textrm|rm|mathit|operatorname)\s*\{?\s*(?P<words>[a-zA-Z0-9, ]+?)\s*\}"
+            r"|(?P<name>max|min)(?![a-zA-Z]))(?(open)\s*\})"
+        ),
+        _plain_subscript,
+    ),
     (re.compile(r"^(?:R|ℝ|\\mathbb\s*\{?R\}?)\s*(?:-|\\|∖|\\setminus)\s*\\?\{([^{}\\]*)\\?\}$"), r"\\mathbb{R}\\setminus\\{\1\\}"),
     (re.compile(r"^第\s*(\d+)"), r"\1"),
     (re.compile(r"&lt;"), "<"),

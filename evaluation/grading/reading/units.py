@@ -122,7 +122,7 @@ def unit_name(word: str) -> str:
 def split_unit(text: str) -> tuple[str, str]:
     """Return (value, unit): the text without leading "about" or currency and trailing unit words.
 
-    The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" for other words.
+    The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" and what is counted ("?red balls").
     """
     value = _LEADING.sub("", without_leading_words(text))
     value, currency = _without_currency(_TEXT_CURRENCY.sub(r"\1 ", value))
@@ -159,6 +159,11 @@ def _formula_unit(text: str) -> tuple[str, str] | None:
     return tail["value"].strip(), "/".join(units)
 
 
+def is_known(unit: str) -> bool:
+    """Say whether what split_unit found is a unit, and neither nothing nor what is only counted."""
+    return unit != "" and unit[0] != "?"
+
+
 def without_measures(text: str) -> str:
     """What is left of a text without its numbers and the units or counted things of other scripts that follow them."""
     return _MEASURES.sub(lambda part: "" if _is_measure(part[1]) else part[0], text).strip(" 。.")
@@ -175,10 +180,13 @@ def without_leading_words(text: str) -> str:
 
 
 def units_differ(first: str, second: str) -> bool:
-    """Say whether both sides name known units and these are not the same."""
+    """Say whether both sides name known units that are not the same, or count things of different names."""
     if _ANGULAR.get(first) == second and second:
         return True
-    known = [unit for unit in (first, second) if unit not in ("", "?") and unit not in _NEUTRAL]
+    if first[:1] == second[:1] == "?":
+        counted = [set(unit[1:].split()) for unit in (first, second)]
+        return all(counted) and not (counted[0] <= counted[1] or counted[1] <= counted[0])
+    known = [unit for unit in (first, second) if is_known(unit) and unit not in _NEUTRAL]
     if len(known) < 2 or known[0] == known[1]:
         return False
     return known[1] not in _TWO_MEANINGS.get(known[0], ()) and known[0] not in _TWO_MEANINGS.get(known[1], ())
@@ -193,8 +201,8 @@ def _without_currency(text: str) -> tuple[str, str]:
 
 
 def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
-    """Return the unit's one name, "?" for harmless words, None where the words are no unit."""
-    names = [word for word in re.split(r"[\s.,/()]+|\b(?:per|of|the|an?)\b|(?<=平方)|(?<=立方)", words.lower()) if word]
+    """Return the unit's one name, "?" and the words for what is only counted, None where the words are no unit."""
+    names = [word for word in re.split(r"[\s.,/()]+|\b(?:per|of|the)\b|\ban?\b(?=\s)|(?<=平方)|(?<=立方)", words.lower()) if word]
     if not names:
         return ""
     if inside_text and re.fullmatch(rf"{_SYMBOL}|C", words.strip()) and not power:
@@ -207,5 +215,6 @@ def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
     if len(known) == len(bare) and known:
         return "/".join(known) + (f"^{digits}" if digits and digits != "1" else "")
     if inside_text or all(len(name) > 2 or not name.isascii() for name in bare if name not in _CANONICAL):
-        return "?" if counts([name for name in names if name not in _CANONICAL]) else None
+        counted = [name for name in names if name not in _CANONICAL]
+        return "?" + " ".join(name for name in counted if name.isascii()) if counts(counted) else None
     return None
