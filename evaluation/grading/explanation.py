@@ -5,16 +5,31 @@ from __future__ import annotations
 from entrobench.evaluation.grading.reading.exact_numbers import read_number
 from entrobench.evaluation.grading.reading.extraction import Extraction, extract, extract_gold
 from entrobench.evaluation.grading.reading.normalization import Unreadable, normalize
+from entrobench.evaluation.grading.reading.units import is_known
 from entrobench.text import printable
 
 from .grader import GRADER_VERSION, SECONDS, grade, warm_up
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
+# Why each rule of extraction takes what it takes.
+_WHY = {
+    "last box": "the last box that closes",
+    "no closed box": "a box that never closes retracts all before it",
+    "reply ends while thinking": "what is thought is no answer",
+    "answer in JSON": 'the value of the key "answer"',
+    "stated answer": 'what follows the last "answer is", "Answer:" or ####',
+    "last statement": 'what the last sentence says after "is"',
+    "last formula": "the last formula that holds no sentence",
+    "last bold text": "no formula; the last bold text",
+    "last number": "no formula; the number that the last sentence ends on, unless it is denied or bounded",
+    "whole text": "no sentence round it: the text is the answer",
+}
 
-def explain(prediction: str, gold: str) -> str:
+
+def explain(prediction: str, gold: str, seconds: float = SECONDS) -> str:
     """Return, line by line, how the verdict on one prediction came about; safe to print whatever the texts hold."""
     warm_up()
-    verdict = grade(prediction, gold)
+    verdict = grade(prediction, gold, seconds=seconds)
     lines = [
         *_explain_side("prediction", extract(prediction)),
         *_explain_side("gold", extract_gold(gold)),
@@ -25,7 +40,9 @@ def explain(prediction: str, gold: str) -> str:
 
 
 def _explain_side(name: str, found: Extraction) -> list[str]:
-    lines = [f"{name:<10} answer {found.answer!r} (rule: {found.rule})"]
+    lines = [f"{name:<10} answer {found.answer!r} (rule: {found.rule}, {_WHY[found.rule]})"]
+    if found.choice:
+        lines.append(f"{'':<10} states the letter {found.choice}, which counts where the gold is a letter")
     try:
         spelled = normalize(found.answer)
     except Unreadable as unreadable:
@@ -34,7 +51,7 @@ def _explain_side(name: str, found: Extraction) -> list[str]:
     lines.append(f"{'':<10} spelled {spelled!r}")
     if number is None:
         return [*lines, f"{'':<10} read as {_describe(spelled)}"]
-    unit = f", unit {number.unit}" if number.unit not in ("", "?") else ""
+    unit = f", unit {number.unit}" if is_known(number.unit) else ""
     percent = ", percent" if number.percent else ""
     return [*lines, f"{'':<10} read as exact number {number.value}{percent}{unit}"]
 

@@ -90,6 +90,22 @@ def test_explain_says_what_cannot_be_read() -> None:
     assert "unreadable: control character" in explain("1\x00", "1")
 
 
+@pytest.mark.parametrize(
+    ("prediction", "gold", "seconds", "expected"),
+    [
+        ("So \\boxed{7}.", "8", 0.4, ["the last box that closes", "decided    by last box: exact numbers", "wrong"]),
+        ("x + 1 = 1 + x, so 3", "3", 0.4, ["the number that the last sentence ends on", "correct"]),
+        ("\\boxed{5 + }", "5", 0.4, ["no expression", "decided    by last box: not comparable", "unparsable"]),
+        ("\\boxed{12}, or \\boxed{", "12", 0.4, ["never closes retracts", "no answer", "unparsable"]),
+        ("\\sum_{k=1}^{900} \\sqrt{k}", "\\sqrt{2}", 0.001, ["0.001 s of CPU time used up", "timeout"]),
+    ],
+)
+def test_explain_tells_why_for_every_outcome(prediction: str, gold: str, seconds: float, expected: list[str]) -> None:
+    lines = explain(prediction, gold, seconds=seconds).splitlines()
+    assert [line for line in expected[:-1] if line not in "\n".join(lines)] == []
+    assert lines[-1].startswith(f"verdict    {expected[-1]} in ")
+
+
 def test_explain_shows_how_each_side_is_read() -> None:
     text = explain("\\boxed{(x-1)(x+1)}", "[0, 1)")
     assert "read as expression (x - 1)*(x + 1)" in text

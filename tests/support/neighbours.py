@@ -274,10 +274,45 @@ def _functions(random: Random) -> tuple[str, str, str]:
     return gold, right, random.choice(wrong)
 
 
+def _bounds_in_words(random: Random) -> tuple[str, str, str]:
+    number = random.randint(-30, 30)
+    right = [f"x is at least {number}", f"[{number},\\infty)", f"all real numbers x \\ge {number}", f"{number} \\le x"]
+    wrong = [f"x is at most {number}", f"x is greater than {number}", f"at least {number + 1}", f"{number}"]
+    wrong += [f"between {number} and {number + 9}", f"({number},\\infty)", f"all integers n \\ge {number}"]
+    return f"x \\ge {number}", random.choice(right), random.choice(wrong)
+
+
+def _ranges(random: Random) -> tuple[str, str, str]:
+    low, step, length = random.randint(-5, 5), random.choice([1, 2, 3, 5]), random.randint(4, 12)
+    terms = [low + step * place for place in range(length)]
+    wrong = [f"{terms[0]},{terms[1]},\\ldots,{terms[-1] + step}", f"{terms[0] + step},{terms[1] + step},\\ldots,{terms[-1]}"]
+    wrong += [f"{terms[-1]}", f"[{terms[0]},{terms[-1]}]", f"{terms[0]},{terms[1]},\\ldots"]
+    shown = f"{terms[0]}, {terms[1]}, {terms[2]}, ..., {terms[-1]}"
+    return ",".join(map(str, terms)), random.choice([shown, f"\\{{{shown}\\}}"]), random.choice(wrong)
+
+
+def _number_words(random: Random) -> tuple[str, str, str]:
+    tens = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+    ones = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    ten, one = random.randrange(8), random.randrange(9)
+    number, words = 10 * (ten + 2) + one + 1, f"{tens[ten]}-{ones[one]}"
+    wrong = [f"{tens[ten]}", f"{tens[ten - 1]}-{ones[one]}", f"minus {words}", f"{words} thirds", f"not {words}"]
+    return str(number), random.choice([words, f"{words} students", f"\\text{{{words}}}"]), random.choice(wrong)
+
+
+def _units(random: Random) -> tuple[str, str, str]:
+    number, names = random.randint(2, 99), ["cm", "km", "kg", "hours", "minutes", "dollars", "liters"]
+    unit, other = random.sample(names, 2)
+    right = random.choice([f"{number}\\text{{ {unit}}}", f"{number} {unit}", f"{number}\\,\\mathrm{{{unit}}}", str(number)])
+    wrong = random.choice([f"{number} {other}", f"{number + 1} {unit}", f"{number}\\%", f"{number} dozen {unit}"])
+    return f"{number} \\text{{ {unit}}}", right, wrong
+
+
 KINDS: dict[str, Callable[[Random], tuple[str, str, str]]] = {
     **{"polynomials": _polynomials, "factored": _factored, "rational functions": _rational, "numbers": _numbers},
     **{"alternating signs": _alternating, "sums with an index": _sums, "lists and sets": _lists, "tuples": _tuples},
     **{"values by name": _named, "intervals": _intervals, "equations": _equations, "words": _words},
+    **{"bounds in words": _bounds_in_words, "ranges": _ranges, "number words": _number_words, "units": _units},
     **{"conditions": _conditions, "matrices": _matrices, "roots": _roots, "functions": _functions},
 }
 

@@ -7,34 +7,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
 
 import sympy
 
+from entrobench.evaluation.grading.reading.exact_numbers import read_number, rounds_to
 from entrobench.evaluation.grading.reading.scanning import parts, split_top
+from entrobench.evaluation.grading.reading.units import split_unit
 
 from .expressions import parse_expression
 from .guards import Unparsable
 from .identity import constant_ratio
-from .symbolic import expressions_equal
+from .symbolic import DIGITS, expressions_equal, scalars_equal
 
 EQUAL = "="
 SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
 _SUBSCRIPT = r"(?:_(?:\{[^{}]*\}|[a-zA-Z0-9]))?"
 _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
 _PARAMETER = rf"(?![xyzt])[a-zA-Z]{_SUBSCRIPT}"  # x + y = 5 is an equation, m + n = 5 what a problem asks for
+_SIDE = rf"(?:[A-Z]{{2,3}}'?|{_LETTER})"  # a side of a figure, AB, or a letter
 _NAME = re.compile(
     rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
     r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
-    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}(?:\s*\([^()]*\))?|[a-zA-Z]{{2,}}(?: [a-zA-Z]+){{0,3}}"
+    rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}\s*(?:\([^()]*\)|(?:\\(?:triangle|angle|overline|widehat)\s*)?\{{?[A-Z]{{1,4}}\}}?)?"
+    r"|[a-zA-Z]{2,}(?: [a-zA-Z]+){0,3}"
     rf"|\((?:\s*{_LETTER}\s*,?)+\)|{_LETTER}\s*:\s*{_LETTER}|(?:{_LETTER}\s*){{2,3}}"
     # Quantities that problems ask for: m+n, a/b, [ABC], E[X], P(A \mid B), \max f.
-    rf"|{_PARAMETER}(?:\s*[+-]\s*{_PARAMETER}){{1,4}}|\\frac\s*\{{{_LETTER}\}}\s*\{{{_LETTER}\}}|{_LETTER}\s*/\s*{_LETTER}"
+    rf"|{_PARAMETER}(?:\s*[+-]\s*{_PARAMETER}){{1,4}}|\\frac\s*\{{{_SIDE}\}}\s*\{{{_SIDE}\}}|{_SIDE}\s*(?:/|:|\\cdot)\s*{_SIDE}"
+    r"|\\(?:int|iint|oint|lim|sum|prod)(?![a-zA-Z]).*"
     r"|\[\s*[A-Z](?:\s*[A-Z]'?){2,5}\s*\]|(?:\\(?:mathbb|mathrm|text|operatorname)\s*\{\s*)?(?:E|P|Var|Cov|Pr|V|S|A)\s*\}?\s*(?:_\{?\w+\}?)?"
     r"\s*(?:\([^()=]*(?:\([^()=]*\)[^()=]*)?\)|\[[^\[\]=]*\])"
     rf"|\\(?:max|min|sup|inf)\s*(?:_\{{[^{{}}]*\}})?\s*(?:{_LETTER}(?:\([^()]*\))?|\\?\{{[^{{}}]*\}})"
 )
 _MATRIX_NAME = re.compile(rf"(?:[A-Z]{_SUBSCRIPT}(?:\s*\^\s*\{{?\s*(?:-?\d+|T|\\top|n|k)\s*\}}?)?\s*[+-]?\s*){{1,4}}")
+_UNITS = re.compile(r"\\text\s*\{[a-zA-Z ]*\}|\\\$")  # 5 kg + 3 kg, \$5
 _SEQUENCE = re.compile(r"\s*([a-zA-Z])_\{?([a-zA-Z])\}?\s*")
 _FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*")
 
@@ -60,10 +68,37 @@ def relation_value(text: str) -> str | None:
         return chain[1][0] if is_name(chain[0][0]) and not _is_constant(chain[0][0]) else chain[0][0]
     exact = chain if approximate is None else chain[: approximate + 1]
     left, right = exact[0][0], exact[-1][0]
+    if _says_nothing([piece for piece, _ in exact]):
+        return None
     signs = {sign for _, sign in exact[:-1]}
     if len(exact) == 2 and signs <= {"\\in", "\\equiv"}:
-        return right if is_name(left) else None
+        return right if is_name(left) and "\\mod" not in right else None  # n = 1 mod 4 is not 1
     return _equal_value(left, right) if signs == {EQUAL} else None
+
+
+def _says_nothing(pieces: list[str]) -> bool:
+    """x = x, and 2 + 2 = 5, where no name takes a value; the last number may be the one before it, rounded."""
+    if len({_compact(piece) for piece in pieces}) == 1:
+        return True
+    if not all(_is_constant(piece) for piece in pieces):
+        return False
+    return any(not (_same_number(one, two) or _rounded(one, two)) for one, two in pairwise(pieces))
+
+
+def _same_number(first: str, second: str) -> bool:
+    """Whether two constants agree; what is no scalar (a matrix) or cannot be told is not held against a chain."""
+    try:
+        return scalars_equal(first, second) or "\\begin" in first + second
+    except Unparsable:
+        return True
+
+
+def _rounded(exact: str, decimal: str) -> bool:
+    number = read_number(decimal)
+    if number is None or number.places is None:
+        return False
+    value = parse_expression(split_unit(exact)[0]).evalf(DIGITS)
+    return bool(value.is_Float) and rounds_to(Fraction(str(value)), number, least_digits=1)
 
 
 def _equal_value(left: str, right: str) -> str | None:
@@ -72,12 +107,32 @@ def _equal_value(left: str, right: str) -> str | None:
     if right.startswith("\\begin") and _MATRIX_NAME.fullmatch(left):
         return right
     named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
-    return right if named and right else None
+    return right if right and named else None
+
+
+def asked_value(text: str) -> str | None:
+    """The number that "expression = number" gives, where a problem may ask for the expression; None for others."""
+    sides = parts(text, EQUAL)
+    if len(sides) != 2 or not _is_constant(sides[1]) or _is_constant(sides[0]) or sides[1] == "0":
+        return None
+    return sides[1] if _is_asked_for(sides[0]) else None
+
+
+def _is_asked_for(text: str) -> bool:
+    """An expression in parameters that a problem may ask for: ab + bc + ca, a^2 + b^2, AB \\cdot AC; not x^2 + y^2."""
+    try:
+        value = parse_expression(text)
+    except Unparsable:
+        return False
+    symbols = value.free_symbols
+    if len(symbols) < 2 or any(str(symbol) in "xyzt" for symbol in symbols) or not value.is_rational_function():
+        return False
+    return bool(value.as_independent(*symbols, as_Add=True)[0] == 0)
 
 
 def _is_constant(text: str) -> bool:
     try:
-        return not parse_expression(text).free_symbols
+        return not parse_expression(split_unit(_UNITS.sub(" ", text))[0]).free_symbols
     except Unparsable:
         return "\\begin" in text
 
@@ -141,8 +196,10 @@ _MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 
 
 def _difference(relation: list[tuple[str, str]]) -> tuple[sympy.Expr, str]:
+    """What an equation sets to zero, without its denominators; both sides' difference for other relations."""
     (left, sign), (right, _) = relation
-    return parse_expression(left) - parse_expression(right), sign
+    difference = parse_expression(left) - parse_expression(right)
+    return (sympy.fraction(sympy.together(difference))[0] if sign == EQUAL else difference), sign
 
 
 def _same_chain(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> bool:

@@ -59,9 +59,16 @@ def factorial(value: sympy.Expr) -> sympy.Expr:
 
 def double_factorial(value: sympy.Expr) -> sympy.Expr:
     """n!!, the product of every second whole number up to n; raises Unparsable for what is large or no whole number."""
-    if not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
+    if value.is_number and not (value.is_Integer and 0 <= value <= LARGEST_FACTORIAL):
         raise Unparsable("double factorial of no small whole number")
     return sympy.factorial2(value)
+
+
+def gamma(value: sympy.Expr) -> sympy.Expr:
+    """The gamma function; raises Unparsable for numbers that are too large and at its poles."""
+    if value.is_number and not (value.is_Rational and 0 < value <= LARGEST_FACTORIAL):
+        raise Unparsable("gamma function of no small positive number")
+    return sympy.gamma(value)
 
 
 def binomial(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:

@@ -37,7 +37,7 @@ def _combined(kind: Any, compute: Any, arguments: tuple[sympy.Expr, ...]) -> Any
     return None if canonical == arguments else kind(*canonical)
 
 
-WHOLE_ARGUMENTS = (Gcd, Lcm, sympy.factorial, sympy.binomial, sympy.Mod)
+WHOLE_ARGUMENTS = (Gcd, Lcm, sympy.factorial, sympy.factorial2, sympy.binomial, sympy.Mod)
 
 
 def whole_symbols(*expressions: sympy.Expr) -> set[sympy.Symbol]:

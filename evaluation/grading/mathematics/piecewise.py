@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import sympy
 
+from entrobench.evaluation.grading.reading.words import plain_words
+
 from .guards import Unparsable
 from .real_sets import NoSet, read_condition, sets_equal
 from .symbolic import expressions_equal
@@ -32,7 +34,7 @@ def piecewise_equal(prediction: str, gold: str, equal: Callable[[str, str], bool
     try:
         mine, other = (_pieces(match["body"]) for match in both if match)
     except (NoSet, Unparsable):
-        return None
+        return _same_rows(*(match["body"] for match in both if match), equal)
     remaining = list(other)
     for value, where in mine:
         same = next((one for one in remaining if _same(where, one[1]) and equal(value, one[0])), None)
@@ -40,6 +42,21 @@ def piecewise_equal(prediction: str, gold: str, equal: Callable[[str, str], bool
             return False
         remaining.remove(same)
     return not remaining
+
+
+def _same_rows(first: str, second: str, equal: Callable[[str, str], bool]) -> bool | None:
+    """Cases under conditions in words ("n is even"): the same value under the same words, in any order."""
+    mine, other = _worded(first), _worded(second)
+    if mine is None or other is None:
+        return None
+    return mine.keys() == other.keys() and all(equal(value, other[words]) for words, value in mine.items())
+
+
+def _worded(body: str) -> dict[str, str] | None:
+    rows = [row.split("&") for row in re.split(r"\\\\|\\cr", body) if row.strip()]
+    if any(len(row) != 2 for row in rows):
+        return None
+    return {plain_words(_LEADING.sub("", _TEXT.sub(r" \1 ", words))): value.strip(" ,") for value, words in rows}
 
 
 def _same(first: sympy.Set, second: sympy.Set) -> bool:

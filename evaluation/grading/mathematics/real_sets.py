@@ -35,6 +35,7 @@ _NAMED = {
 }
 _BARE_LETTER = re.compile(r"\\?[a-zA-Z]+\s*(?:\\in.*)?")
 _BUILDER_BAR = ("|", ":")
+MOST_MEMBERS = 200  # of a set of whole numbers, ours
 
 
 class NoSet(ValueError):
@@ -77,8 +78,20 @@ def _read_braces(inside: str) -> sympy.Set:
         if len(pieces) == 2:
             if not _BARE_LETTER.fullmatch(pieces[0]):
                 raise NoSet("elements that are no letter")
-            return read_condition(pieces[1])
+            domain = parts(pieces[0], "\\in")
+            return _within(read_condition(pieces[1]), read_set(domain[1]) if len(domain) == 2 else sympy.Reals)
     return sympy.FiniteSet(*(real_value(element) for element in parts(inside.replace(";", ","), ",") if element))
+
+
+def _within(solutions: sympy.Set, domain: sympy.Set) -> sympy.Set:
+    """The members of a domain among the reals that solve a condition: whole numbers one by one, where they are few."""
+    if domain not in (sympy.Integers, sympy.Naturals):
+        return sympy.Intersection(solutions, domain)
+    low, high = solutions.inf, solutions.sup
+    if not (low.is_finite and high.is_finite and high - low <= MOST_MEMBERS):
+        raise NoSet("whole numbers without end")
+    whole = (sympy.Integer(number) for number in range(int(sympy.ceiling(low)), int(sympy.floor(high)) + 1))
+    return sympy.FiniteSet(*(number for number in whole if number in domain and number in solutions))
 
 
 def real_value(text: str) -> sympy.Expr:

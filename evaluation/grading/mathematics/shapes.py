@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, product
+from itertools import islice, pairwise, product
 
 import sympy
 
 from entrobench.evaluation.grading.reading.conditions import split_condition
-from entrobench.evaluation.grading.reading.exact_numbers import has_decimal_comma, read_number
+from entrobench.evaluation.grading.reading.exact_numbers import may_be_list, read_number
 from entrobench.evaluation.grading.reading.scanning import enclosed, parts, split_top
 from entrobench.evaluation.grading.reading.units import without_leading_words
 from entrobench.evaluation.grading.reading.words import plain_words
@@ -49,15 +49,20 @@ _NAMED_KIND = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
-_ALL_WITH = re.compile(r"^(?:\\text\s*\{\s*)?(?:for\s+)?all\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))")
+_ALL_WITH = re.compile(r"^(?:\\text\s*\{\s*)?(?:for\s+all|all|for)\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))")
 _UNIT_VECTOR = re.compile(r"\\vec\{[ijk]\}")
 _TRANSPOSED = re.compile(r"(?<=\))\s*\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?$")
 _REALS = re.compile(
-    r"(?:the )?(?:set of )?(?:all|any|every) (?:real numbers?|reals?)(?: [a-z])?"
+    r"(?:the )?(?:set of )?(?:(?:all|any|every) )?(?P<sign>positive|negative|non-?negative|non-?positive)? ?"
+    r"(?P<kind>real numbers?|reals?|integers?|natural numbers?|rational numbers?)(?: [a-z])?"
     r"(?:\s*(?:except\s+(?:for\s+)?(?:[a-z]\s*=\s*)?|(?:[a-z]\s*)?\\ne\s*)(?P<but>.*))?",
     re.IGNORECASE,
 )
-_BOUND_INTEGER = re.compile(r"[,;(]\s*\(?([a-z])\s*\\in\s*\\mathbb\{[ZN]\}")
+_BOUND_LETTER = re.compile(
+    r"(?:[,;(]|\\text\s*\{\s*,?\s*(?:where|for|with)[a-z ]*\})\s*\(?"
+    r"(?:\\text\s*\{\s*(?:where|for|with|and)[a-z ]*\}\s*)?"
+    r"([a-z])\s*(?:\\in\s*\\mathbb\{[A-Z]\}|(?:\\text\s*\{)?\s*(?:is\s+)?(?:an?|any)\s+(?:integer|real))"
+)
 _NO_SOLUTION = ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set")
 _TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")  # (1,2)(3,4)
 _CASE_WORD = re.compile(r"\\text\s*\{\s*(?:if|for|when|where)?\s*\}|\b(?:if|for|when)\b")
@@ -110,20 +115,38 @@ def _without_labels(text: str) -> str:
     return _TRANSPOSED.sub("", text)
 
 
-def with_same_integer(prediction: str, gold: str) -> str:
-    """Write the prediction's bound integer ("k in Z") in the gold's letter, where both name one."""
-    mine, wanted = _BOUND_INTEGER.search(prediction), _BOUND_INTEGER.search(gold)
-    if mine is None or wanted is None or mine[1] == wanted[1]:
+def with_same_letter(prediction: str, gold: str) -> str:
+    """Write the prediction's bound letter ("k in Z", "t in R") in the gold's, where both name one."""
+    mine, wanted = _BOUND_LETTER.findall(prediction), _BOUND_LETTER.findall(gold)
+    if len(mine) != 1 or len(wanted) != 1 or mine == wanted or _has_letter(prediction, wanted[0]):
         return prediction
-    return re.sub(rf"(?<![a-zA-Z\\]){mine[1]}(?![a-zA-Z])", wanted[1], prediction)
+    return re.sub(rf"(?<![a-zA-Z\\]){mine[0]}(?![a-zA-Z])|(?<=\d){mine[0]}(?![a-zA-Z])", wanted[0], prediction)
+
+
+def _has_letter(text: str, letter: str) -> bool:
+    return letter in re.sub(r"\\[a-zA-Z]+\s*(?:\{[a-zA-Z ]*\})?", "", text)
 
 
 def described(text: str) -> str:
     """A set-builder as the element that it spells out, "all reals except 2" as a set, any other text as it is."""
     reals = _REALS.fullmatch(_TEXT.sub(r"\1 ", text).strip())
-    if reals is not None:
-        return f"\\mathbb{{R}}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else "\\mathbb{R}"
+    if reals is not None and (whole := _named_set(reals)):
+        return f"{whole}\\setminus\\{{{reals['but']}\\}}" if reals["but"] else whole
     return _described_element(text) or text
+
+
+_OF_SIGN = {"positive": "(0,\\infty)", "negative": "(-\\infty,0)", "nonnegative": "[0,\\infty)"}
+_OF_SIGN |= {"nonpositive": "(-\\infty,0]"}
+
+
+def _named_set(words: re.Match[str]) -> str:
+    """The set that "all positive real numbers" names, "" where we have no sign for it."""
+    sign, kind = (words["sign"] or "").replace("-", "").lower(), words["kind"].lower()
+    if kind.startswith("real"):
+        return _OF_SIGN.get(sign, "\\mathbb{R}")
+    if kind.startswith("integer"):
+        return {"": "\\mathbb{Z}", "positive": "\\mathbb{Z}^+"}.get(sign, "")
+    return "" if sign else "\\mathbb{N}" if kind.startswith("natural") else "\\mathbb{Q}"
 
 
 def _described_element(text: str) -> str | None:
@@ -144,7 +167,7 @@ def _described_element(text: str) -> str | None:
 @lru_cache(maxsize=8_192)
 def read_shape(text: str) -> Shape:
     """Take one cleaned answer apart at its top level."""
-    if read_number(text) is not None and not has_decimal_comma(text):
+    if read_number(text) is not None and not may_be_list(text):
         return Shape("scalar", (text,))
     matrix = _MATRIX.fullmatch(text.strip("()[] ") if text.startswith(("(\\begin", "[\\begin")) else text)
     if matrix is not None:
@@ -208,6 +231,8 @@ def _list_items(text: str) -> list[str]:
 
 def _spelled_out(items: list[str]) -> list[str]:
     """1, 2, ..., 10: an arithmetic progression of whole numbers, written out where it is short, else its three ends."""
+    if items[-1:] == ["\\ldots"] or (items[-2:-1] == ["\\ldots"] and read_number(items[-1]) is None):
+        return _shown_start(items)
     if items.count("\\ldots") != 1 or items.index("\\ldots") != len(items) - 2 or len(items) < 3:
         return items
     shown = [read_number(item) for item in (*items[:-2], items[-1])]
@@ -224,6 +249,15 @@ def _spelled_out(items: list[str]) -> list[str]:
         if len(whole) <= LONGEST_PROGRESSION
         else [*map(str, ends), "\\ldots", str(last)]
     )
+
+
+def _shown_start(items: list[str]) -> list[str]:
+    """1, 3, 5, ... and 1, 3, 5, 7, ..., n: of an arithmetic progression without a last number, its first two terms."""
+    place = items.index("\\ldots")
+    numbers = [read_number(item) for item in items[:place]]
+    values = [number.value for number in numbers if number is not None]
+    steps = {two - one for one, two in pairwise(values)}
+    return items[:2] + items[place:] if len(values) == place > 2 and len(steps) == 1 else items
 
 
 def _without_repeated_name(items: list[str]) -> list[str]:
@@ -260,6 +294,8 @@ def _read_enclosed(pair: tuple[str, str, str], text: str) -> Shape:
         elements = _list_items(inside) if inside else []
         return Shape("set", tuple(element for item in elements for element in _expand_plus_minus(item)))
     rows = [tuple(parts(row, ",")) for row in parts(inside, ";")]
+    if opening == "[" and len(rows) > 1 and all(len(row) == 1 and " " in row[0] for row in rows):  # [1 2; 3 4]
+        rows = [tuple(row[0].split()) for row in rows]
     if opening == "[" and len(rows) > 1 and len(rows[0]) > 1:  # [1, 2; 3, 4]
         return Shape("matrix", rows=tuple(rows))
     separator = "," if len(parts(inside, ",")) > 1 else ";"

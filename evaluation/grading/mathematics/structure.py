@@ -25,7 +25,7 @@ from entrobench.evaluation.grading.reading.scanning import is_balanced, parts
 from entrobench.evaluation.grading.reading.units import split_unit
 from entrobench.evaluation.grading.reading.words import is_text, texts_equal
 
-from .equations import equations_equal, relation_value
+from .equations import asked_value, equations_equal, relation_value
 from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
 from .named_values import named_values_equal
@@ -40,11 +40,13 @@ from .shapes import (
     described,
     read_shape,
     right_sides,
-    with_same_integer,
+    with_same_letter,
 )
 from .symbolic import expressions_equal, is_scalar, scalars_equal
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_SHORT_LIST = re.compile(r"-?\d+,\d|\d{1,2}(?:,\d{2})+,\d{3}")  # 1,2 as a gold is a list
+_EVERY = re.compile(r"^(?:the set of )?(?:all|every|any) (?=[a-z]{4})")  # "all multiples of 3" and "multiples of 3"
 
 
 def compare(prediction: str, gold: str) -> bool:
@@ -58,12 +60,15 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
     Order matters in (..) and [..], not in {..} nor in bare lists; an interval equals its inequality; x = 5 equals 5;
     equations are equal up to a factor; a base may be missing in the prediction.
     """
-    prediction = with_same_integer(prediction, gold)
     if _compact(prediction) == _compact(gold):
         return True, "the same spelling"
-    (prediction, condition), (gold, other) = split_condition(described(prediction)), split_condition(described(gold))
+    prediction, gold = described(prediction), described(gold)
+    prediction = with_same_letter(prediction, gold)
+    (prediction, condition), (gold, other) = split_condition(prediction), split_condition(gold)
     if not conditions_agree(condition, other, _quietly_equal):
         return False, f"conditions ({printable_condition(condition)}; {printable_condition(other)})"
+    if _is_interval(prediction) != _is_interval(gold) and any(map(_is_of_whole_numbers, (condition, other))):
+        return False, "whole numbers and an interval"
     arrangements = arrangements_equal(prediction, gold)
     if arrangements is not None:
         return arrangements, "ordered choices"
@@ -77,6 +82,14 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
     return _compare_shapes(prediction, gold)
 
 
+def _is_interval(text: str) -> bool:
+    return text[:1] in ("(", "[") and text[-1:] in (")", "]") and ("," in text or "\\cup" in text)
+
+
+def _is_of_whole_numbers(condition: str) -> bool:
+    return re.search(r"\\in\s*\\mathbb\{[ZN]\}", condition) is not None
+
+
 def printable_condition(condition: str) -> str:
     """A condition for a reason, or "none"."""
     return condition[:60] or "none"
@@ -84,7 +97,8 @@ def printable_condition(condition: str) -> str:
 
 def _compact(text: str) -> str:
     """A text without the spaces that part nothing; the one after a comma tells "32, 349" from "32,349"."""
-    return re.sub(r"(?<![\w,]) | (?!\w)", "", re.sub(r"\s+", " ", _TEXT.sub(r" \1 ", text)).strip())
+    opened = _EVERY.sub("", re.sub(r"\s+", " ", _TEXT.sub(r" \1 ", text)).strip())
+    return re.sub(r"(?<![\w,]) | (?!\w)", "", opened)
 
 
 def is_readable(text: str) -> bool:
@@ -101,7 +115,7 @@ def is_readable(text: str) -> bool:
 
 def _numbers(prediction: str, gold: str) -> bool | None:
     first, second = read_number(prediction), read_number(gold)
-    if first is None or second is None:
+    if first is None or second is None or _SHORT_LIST.fullmatch(gold):
         return None
     return scalars_equal(prediction, gold) or None if "," in prediction + gold else scalars_equal(prediction, gold)
 
@@ -243,7 +257,7 @@ def _compare_computed_matrices(first: Shape, second: Shape) -> bool:
 
 def _compare_value_of_relation(prediction: str, gold: str, first: Shape) -> bool:
     relation, other = (prediction, gold) if first.kind == "relation" else (gold, prediction)
-    value = relation_value(relation)
+    value = relation_value(relation) or (asked_value(prediction) if first.kind == "relation" else None)
     if value is None:
         return False
     return compare(value, other) if first.kind == "relation" else compare(other, value)

@@ -31,6 +31,7 @@ def scalars_equal(prediction: str, gold: str) -> bool:
     numbers = read_number(prediction), read_number(gold)
     if numbers[0] is not None and numbers[1] is not None:
         return numbers_equal(numbers[0], numbers[1])
+    prediction, gold = _with_products(prediction, gold), _with_products(gold, prediction)
     prediction_value, prediction_unit = split_unit(prediction)
     gold_value, gold_unit = split_unit(gold)
     if units_differ(prediction_unit, gold_unit):
@@ -41,6 +42,16 @@ def scalars_equal(prediction: str, gold: str) -> bool:
     if numbers[0] is not None or numbers[1] is not None:
         return _number_and_expression(numbers, (first, second))
     return _degrees_as_radians(prediction, gold, first, second)
+
+
+def _with_products(text: str, other: str) -> str:
+    """g(a + b) as a product where the other side has g alone, else it is a function of a + b."""
+    for letter in "fgh":
+        alone = rf"(?<![a-zA-Z\\_]){letter}(?![a-zA-Z(]| \()"
+        applied = rf"(?<![a-zA-Z\\_]){letter} ?(?=\()"
+        if re.search(applied, text) and re.search(alone, other) and not re.search(applied, other):
+            text = re.sub(applied, f"{letter}\\\\cdot ", text)
+    return text
 
 
 def _expression(text: str, number: Number | None) -> sympy.Expr:

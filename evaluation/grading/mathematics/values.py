@@ -165,6 +165,12 @@ def _gamma(value: Any) -> Any:
     return mpmath.gamma(value + 1)
 
 
+def _double_factorial(value: Any) -> Any:
+    if abs(value) > 10_000:
+        raise NoValue("factorial too large")
+    return mpmath.fac2(value)
+
+
 def _binomial(above: Any, below: Any) -> Any:
     if abs(above) > 10_000 or abs(below) > 10_000:
         raise NoValue("binomial too large")
@@ -184,6 +190,7 @@ _OTHERS: dict[type, Callable[..., Any]] = {
     sympy.arg: mpmath.arg,
     sympy.Mod: _modulo,
     sympy.factorial: _gamma,
+    sympy.factorial2: _double_factorial,
     sympy.binomial: _binomial,
     Gcd: lambda *values: mpmath.mpf(sympy.igcd(*map(_whole, values))),
     Lcm: lambda *values: mpmath.mpf(sympy.ilcm(*map(_whole, values))),

@@ -1,5 +1,7 @@
 """Conditions that trail an answer ("where k is an integer", "for x > 0"): split off, and compared with each other.
 
+Conditions that are the answer ("at least 3", "all integers n > 3") are written in signs.
+
 Policy: conditions on both sides must be the same; one on one side only may go where it restates the domain, as
 k in Z, "for all x", n >= 1 or "C is a constant" do.
 """
@@ -22,7 +24,8 @@ _QUALIFIER = re.compile(
 )
 _MEMBERSHIP = re.compile(
     r"(?P<before>.*?[^\s,;(])\s*(?:[,;]|\s\(|(?<=[^a-zA-Z\s])\(|\()\s*\(?(?P<rest>(?:\\?[a-zA-Z](?:_\{?\w\}?)?\s*,\s*)*\\?[a-zA-Z](?:_\{?\w\}?)?\s*"
-    r"(?:\\in(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\le(?![a-zA-Z])|\\ne(?![a-zA-Z])|>|<).*)$",
+    r"(?:\\in(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\le(?![a-zA-Z])|\\ne(?![a-zA-Z])|>|<"
+    r"|\s*(?:\\text\s*\{\s*)?(?:is\s+|are\s+)?(?:an?|any)\s+(?:arbitrary\s+)?(?:integer|real|natural|positive|constant)).*)$",
     re.DOTALL,
 )
 _BRACKETED = re.compile(
@@ -49,7 +52,8 @@ _NAMES = (
     r"(?:\\?[a-zA-Z]+(?:_\{?\w+\}?)?'*(?:\([a-z]\))?)(?:\s*(?:,|and|\\text\{\s*and\s*\})\s*\\?[a-zA-Z](?:_\{?\w+\}?)?)*"
 )
 _IN_WORDS = re.compile(
-    rf"(?:(?P<names>{_NAMES})\s+(?:is|are|be|being|\\in)\s+)?(?:an?|any|all|some|the|every|each)?\s*(?:set of\s+)?"
+    rf"(?:(?P<names>{_NAMES})\s+(?:(?:is|are|be|being|\\in)\s+|(?=an?\s|any\s)))?"
+    r"(?:an?|any|all|some|the|every|each)?\s*(?:set of\s+)?"
     r"(?:all\s+)?(?:arbitrary\s+)?(?P<set>.*?)$"
 )
 _FROM_START = re.compile(
@@ -68,11 +72,16 @@ def split_condition(text: str) -> tuple[str, str]:
         rest = found["rest"]
         if pattern is _QUALIFIER and found["text"] is not None:
             rest = "\\text{" + rest
-        if pattern is not _QUALIFIER and not _states_no_relation(before):
+        if pattern is not _QUALIFIER and not _states_no_relation(before) and not _restricts(before, rest):
             continue
         if is_balanced(before) and before:
             return before, _stripped(rest)
     return text, ""
+
+
+def _restricts(answer: str, rest: str) -> bool:
+    """n > 3, n in Z: a relation, and the kind of its letter."""
+    return "," not in answer and len(split_top(answer, _SIGNS)) > 1 and _domain(_stripped(rest)) is not None
 
 
 def _states_no_relation(answer: str) -> bool:
@@ -186,3 +195,60 @@ def _set_name(kind: str) -> str | None:
 
 def _compact(text: str) -> str:
     return re.sub(r"[\s{}]", "", _TEXT.sub(r" \1 ", text))
+
+
+_OPENED = r"(?:\\text\s*\{\s*)?"
+_BOUND = re.compile(
+    rf"^{_OPENED}(?:(?P<name>[a-z])\s+{_OPENED}(?:is\s+|must be\s+))?(?:strictly\s+)?"
+    r"(?:(?P<least>at least|no less than|not less than)|(?P<most>at most|no more than|not more than|no greater than)"
+    r"|(?P<word>greater|more|larger|less|smaller)\s+than(?P<equal>\s+or\s+equal\s+to)?)\s*\}?\s*(?P<value>[-\d\\][^,;]*)$",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(
+    rf"^{_OPENED}(?:(?P<name>[a-z])\s+{_OPENED}(?:is\s+|lies\s+))?(?:strictly\s+)?between\s*\}}?\s*(?P<low>[-\d\\][^,;]*?)\s*"
+    rf"{_OPENED}and\s*\}}?\s*(?P<high>[-\d\\][^,;]*?)\s*(?P<ends>,?\s*\(?{_OPENED}\(?(?:inclusive|exclusive)\)?\s*\}}?\)?)?$",
+    re.IGNORECASE,
+)
+_ALL_NUMBERS = re.compile(
+    rf"^{_OPENED}(?:for\s+)?all\s+(?P<sign>positive\s+|non-?negative\s+)?"
+    r"(?P<kind>integers|real numbers|reals|natural numbers)\b"
+    rf"\s*\}}?\s*(?:(?P<name>[a-z])\s*{_OPENED}(?:with|such that|where|satisfying)\s*\}}?\s*)?(?P<rest>.*)$",
+    re.IGNORECASE,
+)
+_RELATION = re.compile(r"[^,;=]*?(?P<name>(?<![a-zA-Z\\])[a-z](?![a-zA-Z]))[^,;=]*?(?:<|>|\\ge|\\le|\\ne)[^,;=]*$")
+
+
+def in_signs(text: str) -> str:
+    """ "x is at least 3" as x \\ge 3, "all integers n > 3" as n > 3 with its domain; any other text as it is."""
+    between = _BETWEEN.match(text)
+    if between is not None:
+        sign = "\\le" if "inclusive" in (between["ends"] or "").lower() else "<"
+        return f"{between['low']} {sign} {between['name'] or 'x'} {sign} {between['high']}"
+    bound = _BOUND.match(text)
+    if bound is not None:
+        return f"{bound['name'] or 'x'} {_sign(bound)} {bound['value']}"
+    every = _ALL_NUMBERS.match(text)
+    if every is None:
+        return text
+    whole = every["kind"].lower() in ("integers", "natural numbers")
+    relation = in_signs(every["rest"])
+    if relation != every["rest"]:
+        relation = re.sub(r"(?<![a-zA-Z\\])x(?![a-zA-Z])", "n", relation) if whole else relation
+    named = _RELATION.fullmatch(relation)
+    if named is None or named["name"] is None:
+        return text
+    letter = "Z" if every["kind"].lower() == "integers" else "N" if whole else "R"
+    return f"{relation}, {named['name']} \\in \\mathbb{{{letter}}}{_raised(every['sign'])}"
+
+
+def _raised(sign: str | None) -> str:
+    return "" if not sign else "_{\\ge 0}" if sign.lower().startswith("non") else "^{+}"
+
+
+def _sign(bound: re.Match[str]) -> str:
+    if bound["word"] is None:
+        return "\\ge" if bound["least"] else "\\le"
+    above = bound["word"].lower() in ("greater", "more", "larger")
+    if bound["equal"]:
+        return "\\ge" if above else "\\le"
+    return ">" if above else "<"

@@ -13,19 +13,23 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from .units import split_unit, units_differ
+from .units import is_known, split_unit, units_differ
 
 MOST_DIGITS = 500  # ours
 FLOAT_DIGITS = 15  # from which on a decimal is the print of a double
 FLOAT_ROUNDING = 2**50  # 4 units in the last place of a double, relative, ours
 LARGEST_EXPONENT = 1_000  # of ten, ours
 
-_DIGITS = r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
+_DIGITS = (
+    r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?"
+    r"|\d+(?:\.\d*)?|\.\d+)"
+)
 _SCIENTIFIC = r"(?:[eE]([+-]?\d{1,4})|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*\{?\(?\s*([+-]?\s*\d{1,4})\s*\)?\}?)"
 _PLAIN = re.compile(rf"({_DIGITS}){_SCIENTIFIC}?")
 _RATIO = re.compile(rf"\\frac\s*\{{\s*(-?{_DIGITS})\s*\}}\s*\{{\s*(-?{_DIGITS})\s*\}}|({_DIGITS})\s*/\s*({_DIGITS})")
 _MIXED = re.compile(r"(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|\s(\d+)\s*/\s*(\d+))")
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2}|\d{4,})|(0),(\d+)")
+_INDIAN = re.compile(r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}")
 _PERCENT = re.compile(r"\s*\\?%\s*\.?$")
 _DEGREES = re.compile(r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)\s*$")
 
@@ -114,9 +118,9 @@ def _read_mixed(text: str) -> Number | None:
     return Number(int(match[1]) + Fraction(numerator, denominator)) if 0 < numerator < denominator else None
 
 
-def has_decimal_comma(text: str) -> bool:
-    """Say whether a text may be one number only because "1,22" may mean 1.22; it may as well be a list."""
-    return _DECIMAL_COMMA.fullmatch(text.lstrip("-+ ")) is not None
+def may_be_list(text: str) -> bool:
+    """Say whether a number may as well be a list: "1,22" is 1.22 in some languages, "12,15,100" groups as in India."""
+    return _DECIMAL_COMMA.fullmatch(text.lstrip("-+ ")) is not None or _INDIAN.fullmatch(text) is not None
 
 
 def _read_decimal_comma(text: str) -> Number | None:
@@ -129,6 +133,10 @@ def numbers_equal(prediction: Number, gold: Number) -> bool:
     if units_differ(prediction.unit, gold.unit) or (prediction.percent, gold.degrees) == (True, True):
         return False
     if (prediction.degrees, gold.percent) == (True, True):
+        return False
+    if any(one.percent and is_known(other.unit) for one, other in ((prediction, gold), (gold, prediction))):
+        return False
+    if any(one.degrees and other.unit == "radian" for one, other in ((prediction, gold), (gold, prediction))):
         return False
     if prediction.percent == gold.percent:
         return _values_equal(prediction, gold)
@@ -144,7 +152,8 @@ def _values_equal(prediction: Number, gold: Number) -> bool:
         shorter, longer = sorted((prediction, gold), key=lambda number: number.places or 0)
         return shorter.places != longer.places and rounds_to(longer.value, shorter, least_digits=6)
     if prediction.places is not None:
-        return rounds_to(gold.value, prediction, least_digits=4)
+        hides_digits = prediction.places < 0 and gold.value.denominator == 1  # 1.235e6 for 1234567
+        return not hides_digits and rounds_to(gold.value, prediction, least_digits=4)
     return gold.places is not None and rounds_to(prediction.value, gold, least_digits=3)
 
 

@@ -8,21 +8,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .scanning import shorten_spaces, word_set
 from .thinking import spoken
+from .units import without_measures
 
 LONGEST_REPLY = 65_536  # characters from the end, ours
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox(?:\[[^\[\]]*\]){0,2})(?![a-zA-Z])\s*(\{|[^\s{\\]|\s[^\s{\\])")
+_BOX = re.compile(
+    r"(?:\\(?:boxed|fbox|framebox(?:\[[^\[\]]*\]){0,2})(?![a-zA-Z])|(?<![\\a-zA-Z])boxed(?=\{))"
+    r"\s*(\{|[^\s{\\]|\s[^\s{\\])"
+)
 _JSON_ANSWER = re.compile(
-    r"""^(?:```(?:json)?\s*)?\{[\s\S]*["'](?:final_?)?answer["']\s*:\s*("(?:[^"\\\\\n]|\\\\["\\\\/])*"|-?\d+(?:\.\d+)?)\s*[,}][\s\S]*$""",
+    r"""^(?:```(?:json)?\s*)?\{[\s\S]*["'](?:final_?)?answer["']\s*:\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|-?\d+(?:\.\d+)?)\s*[,}][\s\S]*$""",
     re.IGNORECASE,
 )
 _OPEN_BEFORE = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\Z")
 _TAIL = re.compile(
     r"(?:I hope (?:it|this) is correct\.?|<\|[a-z_]+\|>.*|</?answer>|</s>)\s*", re.DOTALL | re.IGNORECASE
+)
+_ROLE = re.compile(
+    r"^\s*(?:<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<\|im_start\|>\s*assistant|<\|assistant\|>"
+    r"|<start_of_turn>\s*model)\s*"
+)
+_TAGGED = re.compile(
+    r"<(?P<name>final_?answer|answer|output|result|final|response|solution)>\s*(?P<said>(?:(?!<(?P=name)>).)*?)\s*</(?P=name)>",
+    re.DOTALL | re.IGNORECASE,
 )
 # Between two boxes of one answer: a comma, "and", "or", layout, a name with "=", at most three words beside "and".
 _LAYOUT = re.compile(r"\\(?:text|quad|qquad|mathrm|left|right|[,;: ()\[\]])|[${}~*()\s.]|\\\\")
@@ -44,13 +56,17 @@ _NUMBER = re.compile(
 )
 _BOUNDED = re.compile(
     r"(?:\b(?:than|except|least|most|between|not|or|from|isn't|never|neither|nor|nicht|pas|no es|non è|не)\b"
+    r"|(?:\bnot|\bcannot|n't|\bnever)(?:\s+[a-z]+){1,3}|\bbetween\b[^.;:=]{1,40}\band|(?<![=-])[<>≤≥≠]|\b(?:below|above|under|over|exceeds?)"
+    r"|\b(?:step|case|part|problem|question|equation|figure|section|exercise|example|method)"
+    r"|\b(?:multiples?|factors?|divisors?|powers?|half|third|square|root|opposite|reciprocal)\s+of"
+    r"|\b(?:divisible|divided|multiplied)\s+by|\b(?:ends?|starts?|begins?)\s+(?:in|with)|\b(?:twice|plus|minus|times|modulo|base|to)"
     r"|不是|并非|並非|不等于|不等於|不为|不為|不可能|不会是"
-    r"|至少|至多|不超过|不少于|大于|小于|超过|少于|多于|除了|ではなく|아니라)[^A-Za-z\d]*$",
+    r"|至少|至多|不超过|不少于|大于|小于|超过|少于|多于|除了?|ではなく|아니라)[^A-Za-z\d]*$",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"\s*(?:is\s+(?:wrong|incorrect|not)\b|was\s+wrong\b|isn't\b"
-    r"|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
+    r"\s*(?:(?:is|was)\s+(?!(?:the|our|my|your|a|correct|right|left|remaining|needed|required|obtained)\b)|isn't\b|are\s+(?:not|wrong|too)\b|wasn't\b|or\s+(?:more|less|fewer)\b"
+    r"|[\u4e00-\u9fff]?\s*(?:的(?!排法|方法|方案|情况|可能|不同)|以[上下外内]|除外|次方|分之)|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
     re.IGNORECASE,
 )
 _CURRENCY = re.compile(rf"(?<![\w.])\$\s?({_AMOUNT})|({_AMOUNT})\s?(?:\$|€|£|¥)(?![\w\d])", re.ASCII)
@@ -65,10 +81,17 @@ _CONNECTIVE = re.compile(r"^(?:therefore|thus|hence|so|then|finally)\b[,:]?\s*",
 _REASON = re.compile(
     r",?\s+(?:because|since|when|where|which|whenever|as (?:the|it|we)|attained|achieved)\b.*$", re.DOTALL
 )
+_CONTRAST = re.compile(r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[-$\d\\(A-Z].*$|^不是[^，,。]{1,20}?[，,]?\s*而是", re.DOTALL)
+_CODED_NUMBER = re.compile(r"`(-?\d[\d.,/]*)`")
+_LEADING_CHOICE = re.compile(r"\(?([A-H])\)?\s*(?:[-–—:]\s+(?!(?:not|no|wrong|incorrect|false|is)\b)[a-z]{2,}|,?\s*\b(?:because|since)\b)")
+_LISTED_BEFORE = re.compile(r"(-?\d[\d.]*(?:,\s*-?\d[\d.]*)*),?\s*(?:and|or|&)\s*$")
 _JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
 _TELLING = re.compile(
     r"\b(?:answers?|solutions?|therefore|thus|respuesta|réponse|antwort|ответ)\b|答案|####", re.IGNORECASE
 )
+# "all integers n > 3": a domain and its condition, an answer; "20% of 50 is 10": a statement.
+_DOMAIN = re.compile(r"^\s*(?:for\s+)?all\s+(?:[a-z-]+\s+){0,2}?(?:integers?|numbers?|reals?|values)\b(?:\s+of\b)?", re.IGNORECASE)
+_STATING = re.compile(r"[\d%)]\s+(?:[a-z]+\s+){0,3}(?:is|are|equals)\s+-?\d", re.IGNORECASE)
 _LABEL = re.compile(r"\s*[^\W\d_]{3,}\s*\d*\s*:\s*-?\d")
 _GROUPED_WORDS = re.compile(r"\\[a-zA-Z]+\s*\{[^{}]*\}")
 _SHORT_WORDS = word_set("and or sin cos tan log ln exp sqrt pi oo mod gcd lcm max min percent pct")
@@ -109,7 +132,7 @@ def extract(text: str, strict_box: bool = False, prompt_opens_thinking: bool = F
 
 def _choice_after_box(text: str) -> str:
     """The letter that a line of its own states after the last box: "**Answer: D**"."""
-    stated = _CHOICE_LINE.findall(text[text.rfind("\\boxed") :])
+    stated = _CHOICE_LINE.findall(text[text.rfind("boxed") :])
     return str(stated[-1]) if stated else ""
 
 
@@ -127,7 +150,7 @@ def _opened_box(box: re.Match[str]) -> str:
 def _window(text: str) -> str:
     """The last 64 KB, moved back to the last box where that stands before them."""
     start = max(0, len(text) - LONGEST_REPLY)
-    box = max(text.rfind("\\boxed"), text.rfind("\\fbox"), text.rfind("\\framebox"))
+    box = max(text.rfind("\\boxed"), text.rfind("boxed{"), text.rfind("\\fbox"), text.rfind("\\framebox"))
     return text[start:] if box < 0 or box >= start else text[box : box + LONGEST_REPLY]
 
 
@@ -193,11 +216,28 @@ def _belong_together(between: str) -> bool:
 
 
 def _without_box(text: str) -> Extraction:
-    text = _TAIL.sub("", shorten_spaces(text)).strip()
+    text = _ROLE.sub("", shorten_spaces(text))
+    tagged = list(_TAGGED.finditer(text))
+    if tagged and tagged[-1]["said"]:
+        return _without_box(tagged[-1]["said"])
+    text = _TAIL.sub("", text).strip()
     keyed = _JSON_ANSWER.search(text)
     if keyed is not None:
-        return Extraction(str(json.loads(keyed[1], strict=False)), "answer in JSON")
-    text = _CONNECTIVE.sub("", text)
+        return Extraction(_json_value(keyed[1]), "answer in JSON")
+    found = _stated(_CODED_NUMBER.sub(r"\1", _CONNECTIVE.sub("", text)))
+    label = _LEADING_CHOICE.match(text)
+    return replace(found, choice=label[1]) if label is not None else found
+
+
+def _json_value(written: str) -> str:
+    """A JSON number or string; one in single quotes, or with LaTeX's backslashes bare, as it stands."""
+    try:
+        return str(json.loads(written, strict=False))
+    except ValueError:
+        return written[1:-1]
+
+
+def _stated(text: str) -> Extraction:
     if _is_qualified_answer(text):
         return Extraction(text, "whole text")
     announced = _announced_formula(text)
@@ -222,6 +262,7 @@ def _announced_formula(text: str) -> str:
         or "$" not in rest
         or "?" in formula
         or not _LATIN_WORD.search(words)
+        or _DOMAIN.match(words)
         or re.search(r"[\d\\]", words)
     ):
         return ""
@@ -236,9 +277,10 @@ def _is_qualified_answer(text: str) -> bool:
 
 
 def _first_sentence(text: str) -> str:
-    text = _BOLD.sub(r"\1", text.strip()).strip("*").strip()
+    text = _BOLD.sub(r"\1", text.strip()).strip("*_").strip()
     line = re.split(r"\n\s*\n|\n(?=[A-Z])", text, maxsplit=1)[0] if not text.startswith(("\\[", "$$")) else text
     sentence = re.split(r"(?<=[^\s.])\.(?:\s+(?=[A-Z])|\s*$)", line, maxsplit=1)[0].lstrip("}").strip().rstrip("*")
+    sentence = _CONTRAST.sub("", sentence) or sentence
     return (_REASON.sub("", sentence) or sentence).strip()
 
 
@@ -304,15 +346,18 @@ def _number_of(text: str) -> str:
 def _last_number(text: str) -> str:
     """The number that the last sentence with one ends on: after "=", with a currency sign, else its last."""
     for sentence in reversed([piece for piece in _SENTENCE_END.split(text) if piece]):
-        if _NOT_PROSE.search(sentence):
+        if _NOT_PROSE.search(sentence) or sentence.rstrip().endswith(("?", "？")):
             return ""
         spaced = _spaced(sentence)
         for pattern in (_AFTER_EQUALS, _CURRENCY, _NUMBER):
             found = list(pattern.finditer(spaced))
             if found:
                 before, after = spaced[: found[-1].start()], spaced[found[-1].end() :]
-                bounded = _BOUNDED.search(before) or _DENIED.match(after)
-                return "" if bounded else next(group for group in found[-1].groups() if group).strip()
+                if _BOUNDED.search(before) or _DENIED.match(after):
+                    return ""
+                listed = _LISTED_BEFORE.search(before)
+                number = next(group for group in found[-1].groups() if group).strip()
+                return f"{listed[1]}, {number}" if listed is not None and pattern is _NUMBER else number
     return ""
 
 
@@ -328,9 +373,11 @@ def _plain_words(text: str) -> list[str]:
 def _is_prose(text: str) -> bool:
     """Say whether words outside of formulas and \\text groups make this a sentence, not an answer."""
     if len(_OTHER_SCRIPT.findall(text)) >= 2:
-        return True
+        return without_measures(text) != ""
+    if _DOMAIN.match(text) is not None:
+        return _is_prose(_DOMAIN.sub("", text))
     words = _plain_words(text)
     has_value = re.search(r"\d|\$|\\", text) is not None
-    if _LABEL.match(text) is not None or (has_value and _OPENING_WORDS.match(text) is not None):
+    if _LABEL.match(text) is not None or (has_value and (_OPENING_WORDS.match(text) or _STATING.search(text))):
         return True
     return len(words) >= (3 if has_value else 4) or _TELLING.search(text) is not None

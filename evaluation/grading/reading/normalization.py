@@ -9,6 +9,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from .calls import without_calls
+from .conditions import in_signs
 from .number_words import part_size, read_number_words
 from .scanning import matching_brace, shorten_spaces, unwrap_command, word_set
 from .spellings import (
@@ -17,7 +19,7 @@ from .spellings import (
     NOTATIONS,
     SUBSCRIPTS,
     SUPERSCRIPTS,
-    SYMPY_CALLS,
+    SYMPY_MATRIX,
     SYNONYM,
     SYNONYMS,
     UNICODE,
@@ -28,6 +30,12 @@ LONGEST_ANSWER = 2_000  # characters, ours
 DEEPEST_NESTING = 64  # levels of brackets, ours
 
 _VULGAR = re.compile(r"(\d?)\s?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])")
+_RAISED = re.compile("[" + "".join(map(chr, SUPERSCRIPTS)) + "]+")
+_LOWERED = re.compile("[" + "".join(map(chr, SUBSCRIPTS)) + "]+")
+_RAISED_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[⁄/]([₀₁₂₃₄₅₆₇₈₉]+)")
+_RAISED_DEGREE = re.compile("(?<![\\w)}\\]])([²³⁴⁵⁶⁷⁸⁹ⁿ])√")  # ³√27
+_REPEATING = re.compile("((?:\\d[\u0304\u0305\u0307])\\d*)((?:\\d*\\d[\u0304\u0305\u0307])*)$")  # 0.3̅, 0.1̇6̇
+_OTHER_DIGIT = re.compile("[\u0660-\u0669\u06f0-\u06f9\u0966-\u096f\u09e6-\u09ef\u0e50-\u0e59]")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 
 _PLAIN_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?", re.ASCII)
@@ -57,7 +65,7 @@ _TEXT_COMMANDS = (
     "|mathop|underline|mathbf|boldsymbol|bm|mathit|mathsf|mathcal|textcolor|color|tag|bold"
 )
 _TEXT = re.compile(rf"\\({_TEXT_COMMANDS})\*?\s*\{{")
-_UNIT_LETTERS = frozenset(["m", "s", "g", "h", "l", "L", "N", "J", "W", "V", "K", "A", "T", "C", "F", "Pa", "Hz"])
+_UNIT_LETTERS = frozenset(["min", "sec", "m", "s", "g", "h", "l", "L", "N", "J", "W", "V", "K", "A", "T", "C", "F", "Pa", "Hz"])
 _AFTER_NUMBER = re.compile(r"(?:\d\}?|\\(?:mathrm|text)\s*\{[^{}]*\}(?:\^\{?-?\d\}?)?\s*(?:/|\\cdot)?)\s*$")
 _FUNCTIONS = (
     "arcsinh|arccosh|arctanh|arcsin|arccos|arctan|arccot|arcsec|arccsc|sinh|cosh|tanh|coth|sin|cos|tan|cot|sec|csc|log|ln|lg|exp|sqrt|gcd|lcm"
@@ -71,12 +79,13 @@ _PLAIN_NAMES = re.compile(
 _PLAIN_SUBSCRIPT = re.compile(r"(?<![\\a-zA-Z_\d{])([A-Za-z])(\d{1,2})(?![\d.a-zA-Z(^_{])")  # C1*exp(x)
 _PLAIN_CALL = re.compile(r"\\(sqrt|abs|floor|ceil|cbrt)\s*\(")
 _PERCENT_WORDS = re.compile(
-    r"(?<=[\d}])\s*(?:\\text\{\s*)?(?:percentage|percent|pct)\.?\s*\}?(?![a-zA-Z])", re.IGNORECASE
+    r"(?<=[\d}])\s*(?:\\text\{\s*)?(?:percentage|percent|per cent|pct)\.?\s*\}?(?![a-zA-Z])", re.IGNORECASE
 )
 _SCALE_WORDS = re.compile(
-    r"(?<=\d)\s*(?:\\text\{\s*)?(hundred|thousand|million|billion|trillion)\b\s*(\}?)", re.IGNORECASE
+    r"(?<=\d)\s*(?:\\text\{\s*)?(hundred|thousand|million|billion|trillion|dozen)\b\s*(\}?)", re.IGNORECASE
 )
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
+_SCALES = {"hundred": "10^{2}", "thousand": "10^{3}", "million": "10^{6}", "billion": "10^{9}", "trillion": "10^{12}"}
+_SCALES |= {"dozen": "12"}
 
 
 class Unreadable(ValueError):
@@ -96,7 +105,7 @@ def normalize(answer: str) -> str:
     text = _unicode_to_latex(repair_escapes(answer))
     refuse_control_characters(text)
     _refuse_deep_nesting(text)
-    text = shorten_spaces(_strip_layout(_spelled_out(shorten_spaces(text))))
+    text = shorten_spaces(_strip_layout(without_calls(_spelled_out(shorten_spaces(text)))))
     text = shorten_spaces(_unwrap_text_commands(text))
     text = _plain_to_latex(_trim(text))
     text = _brace_arguments(text)
@@ -112,11 +121,11 @@ _MINUS_WORD = re.compile(r"^(?:minus|negative)\s+(?=[\d\\.])", re.IGNORECASE)
 def _spelled_out(text: str) -> str:
     """Number words as digits: "eighty", "minus 5", "3 (three)"; other words stay."""
     opened = " ".join(_SPELLED.sub(r" \1 ", text).split()).strip("$*. ")
-    number = read_number_words(opened)
+    number, rest = read_number_words(opened)
     if number is not None:
-        return str(number)
+        return f"{number} {rest}".strip()
     twice = _NUMBER_IN_WORDS.fullmatch(opened)
-    if twice is not None and read_number_words(twice["words"]) == int(twice["digits"].replace(",", "")):
+    if twice is not None and read_number_words(twice["words"]) == (int(twice["digits"].replace(",", "")), ""):
         return twice["digits"]
     part = _PARTS_OF.fullmatch(opened)
     if part is not None and (size := part_size(part["part"])) is not None:
@@ -134,11 +143,20 @@ def _unicode_to_latex(text: str) -> str:
     if text.isascii():
         return text
     text = _VULGAR.sub(_vulgar_fraction, text)
-    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]+", lambda run: "^{" + run[0].translate(SUPERSCRIPTS) + "}", text)
-    text = re.sub("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+", lambda run: "_{" + run[0].translate(SUBSCRIPTS) + "}", text)
+    text = _RAISED_FRACTION.sub(lambda run: f" {run[1].translate(SUPERSCRIPTS)}/{run[2].translate(SUBSCRIPTS)}", text)
+    text = _RAISED_DEGREE.sub(lambda run: f"\\sqrt[{run[1].translate(SUPERSCRIPTS)}] ", text)
+    text = _REPEATING.sub(_overlined, text)
+    text = _RAISED.sub(lambda run: "^{" + run[0].translate(SUPERSCRIPTS) + "}", text)
+    text = _LOWERED.sub(lambda run: "_{" + run[0].translate(SUBSCRIPTS) + "}", text)
+    text = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), text)
     text = "".join(UNICODE.get(character, character) for character in text)
     text = unicodedata.normalize("NFKC", text)
     return "".join(UNICODE.get(character, character) for character in text).replace("⁄", "/")
+
+
+def _overlined(match: re.Match[str]) -> str:
+    """Digits under combining dots or lines repeat."""
+    return "\\overline{" + re.sub("[\u0304\u0305\u0307]", "", match[0]) + "}"
 
 
 def _vulgar_fraction(match: re.Match[str]) -> str:
@@ -185,7 +203,7 @@ def _strip_layout(text: str) -> str:
     text = _COMMANDS_DROPPED.sub("", text)
     text = SYNONYM.sub(lambda match: SYNONYMS[match[1]], text)
     text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
-    return re.sub(r"(?<!\\)\$", " ", text)
+    return in_signs(re.sub(r"(?<!\\)\$", " ", text))
 
 
 _ALIGNMENT = re.compile(
@@ -283,13 +301,12 @@ def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _plain_to_latex(text: str) -> str:
-    for call, latex in SYMPY_CALLS:
-        text = call.sub(latex, text)
+    text = SYMPY_MATRIX.sub(r"\1", text)
     for notation, spelling in NOTATIONS:
         text = notation.sub(spelling, text)
     text = BASE_NAME.sub(base_subscript, text)
     text = _PERCENT_WORDS.sub(r"\\%", text)
-    text = _SCALE_WORDS.sub(lambda match: f" \\times 10^{{{_SCALES[match[1].lower()]}}} ", text)
+    text = _SCALE_WORDS.sub(lambda match: f" \\times {_SCALES[match[1].lower()]} ", text)
     text = _PLAIN_SUBSCRIPT.sub(r"\1_{\2}", text) if "*" in text or "\\" not in text else text
     text = text.replace("**", "^").replace("<=", "\\le ").replace(">=", "\\ge ").replace("!=", "\\ne ")
     text = (
@@ -365,6 +382,7 @@ def _trim(text: str) -> str:
         text = text.strip().strip('`"').strip()
         text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" and "'" not in text[1:-1] else text
         text = re.sub(r"^\*\*|\*\*$|^\\\\|\\\\$|(?<!\\)\\$|^&", "", text).strip()
-        text = re.sub(r"(?<!\.)[.?;,]$|^[,;]", "", text).strip()
+        text = re.sub(r"(?<!\.)[.;,]$|^[,;]", "", text).strip()
+        text = text[2:-2] if len(text) > 4 and text.startswith("__") and text.endswith("__") else text
         text = unwrap_command(text)
     return text

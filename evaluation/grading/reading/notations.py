@@ -15,8 +15,9 @@ from .units import unit_name
 BASE = re.compile(
     r"\(?([0-9A-Fa-f.]+)\)?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\s*\}*"
 )
-_LETTERS = re.compile(r"[A-H](?:\s*(?:,|\band\b)?\s*[A-H])+")
+_LETTERS = re.compile(r"[A-H](?:\s*(?:,|\band\b)*\s*[A-H])+")
 _LISTED = re.compile(r",|\band\b")
+_DRESSED = re.compile(r"\\text\s*\{([^{}]*)\}|\(([A-H])\)")
 _MODULUS = re.compile(r"\\mod\s*\{?\s*(\w+)\s*\}?\)?$")
 _CLOCK = re.compile(
     r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*(?:\\text\s*\{)?\s*([ap]\s*\.?\s*m\.?)?\s*\}?", re.IGNORECASE
@@ -25,6 +26,10 @@ _CLOCK = re.compile(
 
 def choices_equal(prediction: str, gold: str) -> bool | None:
     """Several choice letters: AC, "A, C" and "A and C" are the same."""
+    prediction, gold = (
+        _DRESSED.sub(lambda dress: f" {dress[1] or dress[2]} ", _DRESSED.sub(r" \1\2 ", text)).strip()
+        for text in (prediction, gold)
+    )
     if not (_LETTERS.fullmatch(prediction) and _LETTERS.fullmatch(gold)) or not _LISTED.search(prediction + gold):
         return None
     return sorted(re.findall("[A-H]", prediction)) == sorted(re.findall("[A-H]", gold))
@@ -78,6 +83,9 @@ _MONTHS = [
     "december",
 ]
 _MONTH_NAMES = {name: number for number, month in enumerate(_MONTHS, start=1) for name in (month, month[:3])}
+_NUMERIC_DATE = re.compile(
+    r"(?:(?P<year>\d{4})\s*[-年]\s*)?(?P<month>1[0-2]|0?[1-9])\s*(?:-(?=\d\d$)|月)\s*(?P<day>3[01]|[12]\d|0?[1-9])\s*日?"
+)
 _ARRANGED = re.compile(r"[AP]\s*\(\s*(\d{1,4})\s*,\s*(\d{1,4})\s*\)")
 
 
@@ -89,6 +97,9 @@ def dates_equal(prediction: str, gold: str) -> bool | None:
 
 def _date(text: str) -> tuple[int, int, int | None] | None:
     opened = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).casefold()
+    numeric = _NUMERIC_DATE.fullmatch(opened.strip())
+    if numeric is not None:
+        return int(numeric["month"]), int(numeric["day"]), int(numeric["year"]) if numeric["year"] else None
     names = re.findall(r"[a-z]+|\d+", re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", opened))
     if re.search(r"[^\w\s,.]", opened):
         return None
@@ -116,7 +127,7 @@ _SIZES = {"day": 86_400, "h": 3_600, "min": 60, "s": 1, "yd": 36, "ft": 12, "in"
 _SIZES |= {"km": 1_000_000, "m": 1_000, "cm": 10, "mm": 1, "kg": 1_000, "g": 1, "dollar": 100, "cent": 1}
 _SYSTEMS: tuple[tuple[str, ...], ...] = (("day", "h", "min", "s"), ("yd", "ft", "in"), ("lb", "oz"))
 _SYSTEMS += (("km", "m", "cm", "mm"), ("kg", "g"), ("dollar", "cent"))
-_MEASURE = re.compile(r"\s*(?:,|and\b)?\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\.?")
+_MEASURE = re.compile(r"\s*(?:,|and\b)?\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+|[\u4e00-\u9fff]+)\.?")
 
 
 def measures_equal(prediction: str, gold: str) -> bool | None:

@@ -1,9 +1,12 @@
-"""English number words: "eighty", "one hundred and five", "two thirds", read into exact numbers."""
+"""Number words, English and Chinese: "one hundred and five", "two thirds of", "五十", "三分之一", as exact numbers."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+
+from .units import unit_name
+from .vocabulary import counts
 
 _UNITS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
 _UNITS |= {"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16}
@@ -17,11 +20,24 @@ _SIGNS = ("minus", "negative")
 LONGEST = 12  # words, ours
 
 
-def read_number_words(text: str) -> Fraction | None:
-    """The number that a text spells out and nothing else; None for any other text."""
+def read_number_words(text: str) -> tuple[Fraction | None, str]:
+    """The number that a text spells out, and the unit or counted thing behind it; (None, "") for any other text."""
+    chinese = _CHINESE.fullmatch(text.strip())
+    if chinese is not None:
+        return _read_chinese(chinese)
     names = re.findall(r"[a-z]+", text.casefold())
     if not names or len(names) > LONGEST or re.search(r"[^a-zA-Z\s-]", text.strip()):
-        return None
+        return None, ""
+    for end in range(len(names), 0, -1):
+        number, rest = _spelled(names[:end]), names[end:]
+        if number is not None:
+            rest = rest[1:] if rest[:1] in (["a"], ["an"]) else rest  # half an hour
+            known = rest == ["percent"] or all(map(unit_name, rest)) or counts(rest)
+            return (number, " ".join(rest)) if known else (None, "")
+    return None, ""
+
+
+def _spelled(names: list[str]) -> Fraction | None:
     sign = -1 if names[0] in _SIGNS else 1
     names = names[1:] if sign < 0 else names
     if len(names) > 1 and names[-1] in _PARTS:
@@ -52,6 +68,43 @@ def _whole(names: list[str]) -> int | None:
         else:
             return None
     return total + group if names else None
+
+
+_NUMERAL = {character: value for value, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_TEN_POWERS = {"十": 10, "百": 100, "千": 1_000}
+_NUMERALS = "[零〇一二两三四五六七八九十百千万亿]+"
+_CHINESE = re.compile(
+    rf"(?P<sign>负)?(?:(?P<below>{_NUMERALS})分之(?P<above>{_NUMERALS})|(?P<whole>{_NUMERALS}))(?P<unit>[\u4e00-\u9fff]{{0,4}})"
+)
+
+
+def _read_chinese(match: re.Match[str]) -> tuple[Fraction | None, str]:
+    unit = match["unit"]
+    if unit and not (unit_name(unit) or counts([unit])):
+        return None, ""
+    pieces = [match["whole"]] if match["whole"] else [match["above"], match["below"]]
+    numbers = [_chinese_whole(piece) for piece in pieces]
+    if any(number is None for number in numbers) or numbers[1:] == [0]:
+        return None, ""
+    value = Fraction(*(number for number in numbers if number is not None))
+    return -value if match["sign"] else value, unit
+
+
+def _chinese_whole(text: str) -> int | None:
+    """Numerals with powers of ten (一百零五), or digit by digit (二〇二四)."""
+    if all(character in _NUMERAL for character in text):
+        return int("".join(str(_NUMERAL[character]) for character in text))
+    total, group, digit = 0, 0, None
+    for character in text:
+        if character in _NUMERAL:
+            digit = _NUMERAL[character]
+        elif character in _TEN_POWERS:
+            group += (1 if digit is None else digit) * _TEN_POWERS[character]
+            digit = None
+        else:
+            scale = 10**4 if character == "万" else 10**8
+            total, group, digit = (total + group + (digit or 0)) * scale, 0, None
+    return total + group + (digit or 0)
 
 
 def part_size(name: str) -> int | None:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-SUPERSCRIPTS = {ord(raised): plain for raised, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "0123456789+-()n", strict=True)}
-SUBSCRIPTS = {ord(lowered): plain for lowered, plain in zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()", strict=True)}
+
+
+def _raised_or_lowered(kind: str) -> dict[int, str]:
+    """The characters that Unicode calls superscripts or subscripts, with the letters, digits or signs they stand for."""
+    decomposed = ((code, unicodedata.decomposition(chr(code)).split()) for code in range(0x80, 0x2100))
+    raised = {code: parts[1:] for code, parts in decomposed if parts[:1] == [f"<{kind}>"]}
+    plain = {code: "".join(chr(int(part, 16)) for part in parts) for code, parts in raised.items()}
+    return {code: text.replace("−", "-") for code, text in plain.items() if chr(code) not in "ªº™℠"}
+
+
+SUPERSCRIPTS, SUBSCRIPTS = _raised_or_lowered("super"), _raised_or_lowered("sub")
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma sigma tau "
     "upsilon phi chi psi omega"
@@ -17,7 +27,7 @@ UNICODE = {
     **{"−": "-", "–": "-", "—": "-", "×": "\\times ", "÷": "\\div ", "·": "\\cdot ", "⋅": "\\cdot ", "∗": "*"},
     **{"∞": "\\infty ", "∪": "\\cup ", "∩": "\\cap ", "∖": "\\setminus ", "∅": "\\emptyset ", "∈": "\\in "},
     **{"≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "±": "\\pm "},
-    **{"°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∛": "\\sqrt[3] ", "′": "'", "’": "'", "‘": "'"},
+    **{"°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∛": "\\sqrt[3] ", "∜": "\\sqrt[4] ", "′": "'", "’": "'", "‘": "'"},
     **{"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℚ": "\\mathbb{Q}", "ℕ": "\\mathbb{N}", "ℂ": "\\mathbb{C}"},
     **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "…": "\\ldots "},
     **{
@@ -41,6 +51,8 @@ UNICODE = {
     },
     **{"→": "\\to ", "∧": "\\land ", "∨": "\\lor ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "“": '"', "”": '"'},
     **{"。": ".", "、": ",", "△": "\\triangle ", "∶": ":", "∓": "\\mp ", "∣": "|", "≡": "\\equiv ", "⟨": "(", "⟩": ")"},
+    **{"∙": "\\cdot ", "•": "\\cdot ", "‖": "\\|", "‰": "\\%/10", "⟹": "\\Rightarrow ", "∼": "\\sim ", "≒": "\\approx "},
+    **{chr(0x2460 + place): f"({place + 1})" for place in range(20)},  # ① is no digit
     **{"‐": "-", "‑": "-", "‒": "-", "⋯": "\\ldots ", "∘": "\\circ ", "⊂": "\\subset ", "⊆": "\\subseteq ", "ı": "i"},
 }
 
@@ -107,6 +119,25 @@ def _comparison(match: re.Match[str]) -> str:
     return f"{match['name'] or 'x'} {sign} "
 
 
+def _function(match: re.Match[str]) -> str:
+    """x \\mapsto x + 1 is f(x) = x + 1."""
+    return f"{match['name'] or 'f'}({match['letter']})="
+
+
+def _cases(match: re.Match[str]) -> str:
+    """An array behind one opening brace is a function by cases."""
+    return f"\\begin{{cases}}{match[1]}\\end{{cases}}"
+
+
+def _plain_subscript(match: re.Match[str]) -> str:
+    """v_{\\text{max}} and v_{\\max} are v_{max}."""
+    return f"_{{{(match['words'] or match['name']).replace(' ', '')}}}"
+
+
+# Chinese words that only announce the value behind them.
+_CJK_LEADS = (
+    "答案|最大值|最小值|总面积|面积|体积|周长|长度|结果|总数|概率|距离|速度|总共|一共|共有|共|解得|所以|因此|故|约|大约|等于|即|是|为|得|答"
+)
 LAYOUT_NOTATIONS = (
     (
         re.compile(
@@ -116,7 +147,7 @@ LAYOUT_NOTATIONS = (
         ),
         _comparison,
     ),
-    (re.compile(r"(?<=,)\s*\.\.\.\s*(?=,|$)"), r"\\ldots "),
+    (re.compile(r"(?<=,)\s*\.\.\.\s*(?=,|$|\\?\})"), r"\\ldots "),
     (
         re.compile(
             r"\\(?:(?:mathbf|boldsymbol|bm)(?=.*\\(?:mathbf|boldsymbol|bm)\s*\{?\s*[jk]|\s*\{?\s*(?:[jk]|\\hat))|vec|hat|overrightarrow)\s*\{?\s*(?:\\hat\s*\{?\s*)?\\?([ijk])(?:math)?\s*\}{0,2}(?![a-zA-Z])"
@@ -135,11 +166,32 @@ LAYOUT_NOTATIONS = (
         r"\\text{\1/\2\3}",
     ),
     (re.compile(r"\\begin\s*\{array\}\s*\{[clr|]\}((?:(?!\\\\|&|\\begin).)*)\\end\s*\{array\}"), r"\1"),
+    (re.compile(r"\\text\s*\{\s*mod(?:ulo)?\s*\}"), " mod "),
     (re.compile(r"\(\s*mod\s+([^()]*)\)|(?<![a-zA-Z\\])mod(?=\s+\d)"), r"\\mod \1"),
     (re.compile(r"(?<=[)\]}])\s*(?:\\text\{\s*)?union\s*\}?\s*(?=[(\[\\{])"), r"\\cup "),
     (re.compile(r"\s*(?:或者?|または|또는|或是)\s*(?=\S)"), r" \\text{ or } "),
     (re.compile(r"\s*(?:且|并且|和|与|及|かつ|그리고)\s*(?=[\w\\$(\[-])"), r" \\text{ and } "),
-    (re.compile(r"^约\s*(?=\d)"), ""),
+    (re.compile(rf"^(?:{_CJK_LEADS})+[:：]?\s*(?=[-\d\\$])"), ""),
+    (re.compile(r"^负\s*(?=\d)"), "-"),
+    (re.compile(r"(?<=\d)\s*万(?!\w)"), r" \\times 10^{4} "),
+    (re.compile(r"(?<=\d)\s*亿(?!\w)"), r" \\times 10^{8} "),
+    (re.compile(r"^(?:全体|所有)?实数$|^実数全体$|^모든 실수$"), r"\\mathbb{R}"),
+    (re.compile(r"^(?:\\(?:Rightarrow|Longrightarrow|implies|to|rightarrow|longrightarrow)(?![a-zA-Z])|[⇒→⟹])\s*"), ""),
+    (re.compile(r"^(?:(?P<name>[a-z])\s*:\s*)?(?P<letter>[a-z])\s*\\mapsto(?![a-zA-Z])"), _function),
+    (re.compile(r"^(?:l|\\ell)\s*:\s*(?=[^:]*=[^:]*$)"), ""),  # the name of a line
+    (re.compile(r"\\(?:label|ref|tag)\s*\{[^{}]*\}"), ""),
+    (re.compile(r"(?<=\d)\s*\\times\s*$"), ""),
+    (re.compile(r"\\surd(?![a-zA-Z])"), r"\\sqrt"),
+    (re.compile(r"\\root\s*\{?\s*(\w+)\s*\}?\s*\\of(?![a-zA-Z])"), r"\\sqrt[\1]"),
+    (re.compile(r"\\left\s*\\\{\s*\\begin\{array\}\s*\{[^{}]*\}(.*?)\\end\{array\}\s*\\right\s*\.", re.DOTALL), _cases),
+    (
+        re.compile(
+            r"_\s*(?P<open>\{\s*)?\\(?:(?:text|mathrm|textrm|rm|mathit|operatorname)\s*\{?\s*(?P<words>[a-zA-Z0-9, ]+?)\s*\}"
+            r"|(?P<name>max|min)(?![a-zA-Z]))(?(open)\s*\})"
+        ),
+        _plain_subscript,
+    ),
+    (re.compile(r"^(?:R|ℝ|\\mathbb\s*\{?R\}?)\s*(?:-|\\|∖|\\setminus)\s*\\?\{([^{}\\]*)\\?\}$"), r"\\mathbb{R}\\setminus\\{\1\\}"),
     (re.compile(r"^第\s*(\d+)"), r"\1"),
     (re.compile(r"&lt;"), "<"),
     (re.compile(r"&gt;"), ">"),
@@ -186,6 +238,7 @@ NOTATIONS = (
         "",
     ),
     (re.compile(r"(?<=[\d}])\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(?=[\d\\])"), ":"),
+    (re.compile(r"\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?$"), r"\\overline{\1\2\3}"),
     (re.compile(r"(?<=[\d.])\\(?:dot|bar)\s*\{(\d+)\}|(?<=\d\.)\((\d+)\)|(?<=\.\d)\((\d+)\)"), r"\\overline{\1\2\3}"),
     (re.compile(r"(\d\.\d*?)(?:(\d)\2{2,}|(\d{2,}?)\3+)\s*(?:\.\.\.|\\ldots)\s*$"), r"\1\\overline{\2\3}"),
     (re.compile(r"(\d\.\d{2,})\s*(?:\.\.\.|\\ldots)\s*$"), r"\1"),
@@ -194,6 +247,7 @@ NOTATIONS = (
     (re.compile(r"(?:\{\s*\}\s*)?[_^]\{?(\d+)\}?\s*C\s*_\{?(\d+)\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![\w.{}])(\d{1,3})C(\d{1,3})(?![\w.])"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?:\{\s*\}\s*)?[_^]\{?(\d{1,4})\}?\s*P\s*_\{?(\d{1,4})\}?"), _arrangements),
+    (re.compile(r"(?<![\w.{}])(\d{1,3})P(\d{1,3})(?![\w.])"), _arrangements),
     (re.compile(r"(?<![a-zA-Z\\])C_\{?(\d+|[a-z])\}?\^\{?(\d+|[a-z])\}?"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![a-zA-Z\\])[AP]_\{?(\d{1,4})\}?\^\{?(\d{1,4})\}?(?!\d)"), _arrangements),
     (
@@ -202,14 +256,4 @@ NOTATIONS = (
     ),
     (re.compile(r"(?<=\d)\s*(?:\\text\{\s*out of\s*\}|out of)\s*(?=\d)"), "/"),
 )
-SYMPY_CALLS = (
-    (re.compile(r"(?<![a-zA-Z])Interval\.Lopen\(([^(),]*),([^(),]*)\)"), r"(\1,\2]"),
-    (re.compile(r"(?<![a-zA-Z])Interval\.Ropen\(([^(),]*),([^(),]*)\)"), r"[\1,\2)"),
-    (re.compile(r"(?<![a-zA-Z])Interval\.open\(([^(),]*),([^(),]*)\)"), r"(\1,\2)"),
-    (re.compile(r"(?<![a-zA-Z])Interval\(([^(),]*),([^(),]*)\)"), r"[\1,\2]"),
-    (re.compile(r"(?<![a-zA-Z])(?:Point|Point2D|Point3D|Tuple)\(([^()]*)\)"), r"(\1)"),
-    (re.compile(r"(?<![a-zA-Z])(?:Immutable|Mutable)?(?:Dense)?Matrix\((\[.*\])\)"), r"\1"),
-    (re.compile(r"(?<![a-zA-Z])FiniteSet\(([^()]*)\)"), r"\\{\1\\}"),
-    (re.compile(r"(?<![a-zA-Z])Eq\(([^,]*),([^,]*)\)$"), r"\1=\2"),
-    (re.compile(r"(?<![a-zA-Z])Rational\((-?\d+),\s*(\d+)\)"), r"\\frac{\1}{\2}"),
-)
+SYMPY_MATRIX = re.compile(r"(?<![a-zA-Z])(?:Immutable|Mutable)?(?:Dense)?Matrix\((\[.*\])\)")

@@ -11,37 +11,37 @@ from functools import lru_cache
 from .vocabulary import announces, counts
 
 _NAMES = {
-    "m": "m meter meters metre metres",
-    "cm": "cm centimeter centimeters centimetre centimetres",
-    "mm": "mm millimeter millimeters millimetre millimetres",
-    "km": "km kilometer kilometers kilometre kilometres kms",
-    "dm": "dm decimeter decimeters",
+    "m": "m meter meters metre metres 米 公尺",
+    "cm": "cm centimeter centimeters centimetre centimetres 厘米 公分",
+    "mm": "mm millimeter millimeters millimetre millimetres 毫米",
+    "km": "km kilometer kilometers kilometre kilometres kms 千米 公里",
+    "dm": "dm decimeter decimeters 分米",
     "nm": "nm nanometer nanometers",
     "in": "in inch inches",
     "ft": "ft foot feet",
     "yd": "yd yard yards",
     "mi": "mi mile miles",
-    "g": "g gram grams gm",
-    "kg": "kg kilogram kilograms kgs kilo kilos",
+    "g": "g gram grams gm 克",
+    "kg": "kg kilogram kilograms kgs kilo kilos 千克 公斤",
     "mg": "mg milligram milligrams",
     "t": "ton tons tonne tonnes",
     "lb": "lb lbs",
     "pound": "pound pounds quid",
     "oz": "oz ounce ounces",
-    "s": "s sec secs second seconds",
-    "min": "min mins minute minutes",
-    "h": "h hr hrs hour hours",
-    "day": "day days",
+    "s": "s sec secs second seconds 秒 秒钟",
+    "min": "min mins minute minutes 分钟 分鐘",
+    "h": "h hr hrs hour hours 小时 小時 时间",
+    "day": "day days 天",
     "week": "week weeks",
     "month": "month months",
-    "year": "year years yr yrs",
-    "l": "l liter liters litre litres",
-    "ml": "ml milliliter milliliters millilitre millilitres",
+    "year": "year years yr yrs 年",
+    "l": "l liter liters litre litres 升",
+    "ml": "ml milliliter milliliters millilitre millilitres 毫升",
     "gal": "gal gallon gallons",
-    "dollar": "dollar dollars usd",
+    "dollar": "dollar dollars usd 美元",
     "cent": "cent cents ¢",
-    "euro": "euro euros eur",
-    "yuan": "yuan rmb cny",
+    "euro": "euro euros eur 欧元",
+    "yuan": "yuan rmb cny 元 人民币 块钱",
     "rupee": "rupee rupees rs",
     "degree": "degree degrees deg",
     "radian": "radian radians rad",
@@ -60,11 +60,22 @@ _NAMES = {
     "a": "ampere amperes amp amps",
     "pa": "pascal pascals",
     "unit": "unit units",
+    "cup": "cup cups",
+    "pint": "pint pints",
+    "quart": "quart quarts",
+    "teaspoon": "teaspoon teaspoons tsp",
+    "tablespoon": "tablespoon tablespoons tbsp",
+    "acre": "acre acres",
+    "hectare": "hectare hectares 公顷",
+    "decade": "decade decades",
+    "century": "century centuries",
+    "knot": "knot knots",
 }
 _CANONICAL = {name: unit for unit, names in _NAMES.items() for name in names.split()}
 _NEUTRAL = frozenset({"unit", "degree", "radian"})  # say nothing that the bare number does not say
 _TWO_MEANINGS = {"pound": ("lb", "pound sterling")}  # of weight, of money
-_POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cubed": "3", "cu": "3"}
+_ANGULAR = {"degree": "radian", "radian": "degree"}
+_POWERS = {"平方": "2", "立方": "3", "square": "2", "sq": "2", "squared": "2", "cubic": "3", "cubed": "3", "cu": "3"}
 _EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _TEXT_TAIL = re.compile(rf"(?P<value>.*?[^\s(,])\s*\\text\{{(?P<words>[^{{}}]*)\}}(?P<power>{_EXPONENT})$", re.DOTALL)
 _WORD_TAIL = re.compile(
@@ -95,7 +106,8 @@ _FORMULA_TAIL = re.compile(
     re.DOTALL,
 )
 _OPENED = re.compile(r"\\text\{([^{}]*)\}")
-_IN_BRACKETS = re.compile(r"(?P<value>.*[\d}])\s*\((?P<words>[a-zA-Z][a-zA-Z ]{2,})\)$")
+_IN_BRACKETS = re.compile(r"(?P<value>.*[\d}])\s*\((?P<words>[a-zA-Z][a-zA-Z ]{2,}|[\u4e00-\u9fff]{1,4})\)$")
+_MEASURES = re.compile(r"[\d.,:/\s]*\d[\d.,:/\s]*([\u3040-\u30ff\u4e00-\u9fff]{1,6})")
 _LEADING_WORDS = re.compile(r"\\text\{([^{}]*)\}\s*(?=[\d\\.(\[-])(?!\\text)")
 _GLUED_LETTERS = frozenset("sghl")  # 2h is rather a product than two hours
 LONGEST_UNIT = 5  # words, ours
@@ -110,7 +122,7 @@ def unit_name(word: str) -> str:
 def split_unit(text: str) -> tuple[str, str]:
     """Return (value, unit): the text without leading "about" or currency and trailing unit words.
 
-    The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" for other words.
+    The unit is "" when there is none, a known unit's one name ("cm^2"), or "?" and what is counted ("?red balls").
     """
     value = _LEADING.sub("", without_leading_words(text))
     value, currency = _without_currency(_TEXT_CURRENCY.sub(r"\1 ", value))
@@ -147,6 +159,20 @@ def _formula_unit(text: str) -> tuple[str, str] | None:
     return tail["value"].strip(), "/".join(units)
 
 
+def is_known(unit: str) -> bool:
+    """Say whether what split_unit found is a unit, and neither nothing nor what is only counted."""
+    return unit != "" and unit[0] != "?"
+
+
+def without_measures(text: str) -> str:
+    """What is left of a text without its numbers and the units or counted things of other scripts that follow them."""
+    return _MEASURES.sub(lambda part: "" if _is_measure(part[1]) else part[0], text).strip(" 。.")
+
+
+def _is_measure(words: str) -> bool:
+    return words in _CANONICAL or words in ("月", "日", "分", "时", "点") or counts([words])
+
+
 def without_leading_words(text: str) -> str:
     """\\text{The area is } 12: the value after words that only announce it."""
     words = _LEADING_WORDS.match(text)
@@ -154,8 +180,13 @@ def without_leading_words(text: str) -> str:
 
 
 def units_differ(first: str, second: str) -> bool:
-    """Say whether both sides name known units and these are not the same."""
-    known = [unit for unit in (first, second) if unit not in ("", "?") and unit not in _NEUTRAL]
+    """Say whether both sides name known units that are not the same, or count things of different names."""
+    if _ANGULAR.get(first) == second and second:
+        return True
+    if first[:1] == second[:1] == "?":
+        counted = [set(unit[1:].split()) for unit in (first, second)]
+        return all(counted) and not (counted[0] <= counted[1] or counted[1] <= counted[0])
+    known = [unit for unit in (first, second) if is_known(unit) and unit not in _NEUTRAL]
     if len(known) < 2 or known[0] == known[1]:
         return False
     return known[1] not in _TWO_MEANINGS.get(known[0], ()) and known[0] not in _TWO_MEANINGS.get(known[1], ())
@@ -170,8 +201,8 @@ def _without_currency(text: str) -> tuple[str, str]:
 
 
 def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
-    """Return the unit's one name, "?" for harmless words, None where the words are no unit."""
-    names = [word for word in re.split(r"[\s.,/]+|\bper\b|\bof\b|\bthe\b", words.lower()) if word]
+    """Return the unit's one name, "?" and the words for what is only counted, None where the words are no unit."""
+    names = [word for word in re.split(r"[\s.,/()]+|\b(?:per|of|the)\b|\ban?\b(?=\s)|(?<=平方)|(?<=立方)", words.lower()) if word]
     if not names:
         return ""
     if inside_text and re.fullmatch(rf"{_SYMBOL}|C", words.strip()) and not power:
@@ -184,5 +215,6 @@ def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
     if len(known) == len(bare) and known:
         return "/".join(known) + (f"^{digits}" if digits and digits != "1" else "")
     if inside_text or all(len(name) > 2 or not name.isascii() for name in bare if name not in _CANONICAL):
-        return "?" if counts([name for name in names if name not in _CANONICAL]) else None
+        counted = [name for name in names if name not in _CANONICAL]
+        return "?" + " ".join(name for name in counted if name.isascii()) if counts(counted) else None
     return None

@@ -52,17 +52,22 @@ _DESCRIBING = word_set(
     "different distinct possible identical such whole total red blue green white black yellow big small large "
     "little old long wide high tall deep new more equal integer real complex positive negative even odd prime "
     "additional extra full square cubic linear daily weekly monthly yearly each of the them these those per "
-    "person day week month year hour minute second and remaining left altogether cake pizza total points any text "
-    "approximately ordered unordered adult young male female free"
+    "person day week month year hour minute second and remaining left altogether cake pizza total points "
+    "approximately exactly ordered unordered adult young male female free"
 )
 _ALONE = word_set(
     "more equal positive negative even odd prime real complex integer left and of the each per three increase decrease"
 )
+# Counted things in the singular: "1 way", "1/2 cup".
+_SINGULAR = word_set(
+    "way solution student apple person book ball card coin box boy girl child man woman dog cat car ticket marble "
+    "cookie candy piece slice cup item element arrangement combination permutation value number triangle square"
+)
 # Counted things and units of Chinese, Japanese and some European languages, as they follow a number.
 _CJK = re.compile(
     "(?:[个個人元天岁歲页頁颗顆种種次本只隻米克吨头頭条條张張件块塊辆輛名位支枝朵棵台台套双雙对對组組班分秒时時日月年周週角千升吨度题題步层層段根粒"
-    "座间間箱包袋瓶杯碗盒堆排行列点點円才歳匹枚冊回人民币]|小时|小時|分钟|分鐘|秒钟|平方|立方|厘米|毫米|分米|千米|公里|千克|公斤|毫升|公顷|亩|"
-    "学生|人民币|不同|排法|方法|方案|情况|可能|的)+"
+    "座间間箱包袋瓶杯碗盒堆排行列点點円才歳匹枚冊回]|小时|小時|分钟|分鐘|秒钟|平方|立方|厘米|毫米|分米|千米|公里|千克|公斤|毫升|公顷|亩|"
+    "学生|同学|人民币|美元|欧元|不同的?|的?(?:排法|方法|方案|情况|可能)|苹果)+"
 )
 
 
@@ -93,7 +98,8 @@ def counts(names: list[str]) -> bool:
         return False
     if len(names) == 1 and names[0] in _ALONE:
         return False
-    return all(name in _DESCRIBING or name in _IRREGULAR or _is_plural(name) for name in names)
+    known = _DESCRIBING | _IRREGULAR | (_SINGULAR if names[-1] in _SINGULAR - {"square"} else frozenset())
+    return all(name in known or _is_plural(name) for name in names)
 
 
 def _is_plural(name: str) -> bool:

@@ -7,6 +7,12 @@ import re
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SAME_WORDS = {"dne": "does not exist", "doesn t exist": "does not exist", "no solutions": "no solution"}
+_SAME_WORDS |= {"不存在": "does not exist", "无解": "no solution", "無解": "no solution"}
+_SAME_WORDS |= dict.fromkeys(
+    ("infty", "infinite", "infinity", "infinitely many solutions", "infinite solutions", "无穷", "无穷多", "无数个"),
+    "infinitely many",
+)
+_LEADING = ("a", "an", "the", "all", "every")
 _YES_OR_NO = frozenset({"yes", "no", "true", "false"})
 _CHOICE_GOLD = re.compile(r"\(?\s*(?:\\text\s*\{)?\s*\(?\s*([A-Z])\s*\)?\s*\}?\s*\)?\.?")
 _LABELLED_GOLD = re.compile(r"(?:\(([A-Z])\)|([A-Z])[).])\s*[^\s)]")
@@ -15,21 +21,23 @@ _CHOICE_LABEL = re.compile(
     r"(?:\\text(?:bf|rm)?\s*\{)?\s*(?:answer|option|choice)?\s*:?\s*(?:\(\s*([A-Z])\s*\)|\[\s*([A-Z])\s*\]|([A-Z])(?=\s*(?:[.:)}]|$)))",
     re.IGNORECASE,
 )
+_FORMULA = re.compile(r"\\(?!text|mathrm|mathbf|operatorname|quad|[ ,;(){}\[\]])")
 _LETTER_IN_PROSE = re.compile(r"(?<![A-Za-z\\'])\(?([A-Z])\)?(?![A-Za-z0-9'^_*+=/{(])")
 _ASSERTED = re.compile(r"\)?\s+(?:is|must be)\s+(?:the\s+)?(?:right|correct|best|answer|true)\b")
-_DENIED = re.compile(r"\)?\s+(?:is|are)\s+(?:wrong|incorrect|false|not|out)\b")
+_DENIED = re.compile(r"\)?\s+(?:is|are)\s+(?:wrong|incorrect|false|not|out)\b|(?:选项|项)?是?(?:错|不对|不正确|不成立|不可能)")
 _NEGATION = re.compile(
     r"(?:\bnot?n?|n't(?: be)?|不是|非|\bneither|\bnor|\brather than|\binstead of)"
-    r"\s*(?:option|answer|choice)?\s*\(?$",
+    r"[\s}]*(?:option|answer|choice)?\s*\(?$",
     re.IGNORECASE,
 )
 
 
 def plain_words(text: str) -> str:
     """The words of an answer: text commands opened, case and punctuation gone."""
-    text = _TEXT_COMMAND.sub(r" \1 ", text)
+    text = re.sub(r"-\s*\\?(?=inf)", "negative ", _TEXT_COMMAND.sub(r" \1 ", text))
     words = re.sub(r"[^\w\s]", " ", text.replace("\\", " ")).casefold().split()
-    words = words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words
+    words = words[1:] if len(words) > 1 and words[0] in _LEADING else words
+    words = [word for word in words if word not in ("is", "are")] or words  # "n is even" and "n even"
     return _SAME_WORDS.get(" ".join(words), " ".join(words))
 
 
@@ -50,8 +58,16 @@ def texts_equal(prediction: str, gold: str) -> bool:
     if len(first) == 1 or len(second) == 1:
         return _TEXT_COMMAND.sub(r"\1", prediction).strip(" .()") == _TEXT_COMMAND.sub(r"\1", gold).strip(" .()")
     if second in _YES_OR_NO and re.match(r"\s*\w+\s*[,.;:]", prediction) is not None:  # "Yes, it is"
-        return first.split()[0] == second if first else False
-    return bool(first) and (first == second or first.endswith((f" is {second}", f" are {second}")))
+        said = first.split()
+        return said[:1] == [second] and not _YES_OR_NO.intersection(said[1:])
+    if not first:
+        return False
+    stated = re.search(r"\b(?:is|are)\s+([^,.;]*)$", prediction)
+    return (
+        first == second
+        or (stated is not None and plain_words(stated[1]) == second)
+        or (second == "does not exist" and first.endswith(f" {second}"))
+    )
 
 
 def choice_of_gold(gold: str) -> str | None:
@@ -63,7 +79,7 @@ def choice_of_gold(gold: str) -> str | None:
     return (label[1] or label[2]) if label else None
 
 
-_LABEL = re.compile(r"(?:\\text\{\s*)?(?:\(\s*[A-H]\s*\)|[A-H]\)|[A-H][.:])\s*[.:]?\s*\}?\s*(?=[^\s),;}])")
+_LABEL = re.compile(r"(?:\\text\{\s*)?(?:\(\s*[A-H]\s*\)|[A-H]\)|[A-H][.:])\s*[.:]?\s*\}?\s*(?!(?:and|or)\b)(?=[^\s),;}])")
 
 
 def without_choice_label(answer: str) -> str:
@@ -75,6 +91,7 @@ def without_choice_label(answer: str) -> str:
 def choice_of_prediction(prediction: str) -> str | None:
     """The one choice letter that a prediction settles on, or None: a leading label, else the only letter not denied."""
     text = prediction.strip().strip("*$ ")
+    text = text[1:-1] if re.fullmatch(r"\[\[[A-Z]\]\]", text) else text
     stated = _STATED.match(text)
     if stated is not None:
         return stated[1]
@@ -82,6 +99,8 @@ def choice_of_prediction(prediction: str) -> str | None:
     if label is not None:
         letter = (label[1] or label[2] or label[3]).upper()
         return letter if (label[1] or label[2] or label[3]).isupper() else None
+    if _FORMULA.search(text):  # \\Delta T is no choice
+        return None
     letters: list[str] = []
     denied = False
     for match in _LETTER_IN_PROSE.finditer(text):
