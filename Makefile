@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONUTF8 := 1
 
 help:
-	@echo "make study          train, evaluate, compare and report a whole study: STUDY=$(STUDY) (name or path)"
+	@echo "make study          train, evaluate, compare and report a whole study: STUDY=$(STUDY) (name or path), SEEDS=0-4"
 	@echo "make ui             browse the runs in MLflow: PORT=5000"
 	@echo "make test           run the tests"
 	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
@@ -40,7 +40,7 @@ $(READY): requirements.lock requirements.hashes pyproject.toml
 
 study: $(READY)
 	@$(BIN)/entrobench unlock
-	@$(BIN)/snakemake --config study=$(STUDY) $(if $(CHANGED),changed=$(CHANGED))
+	@$(BIN)/snakemake --config study=$(STUDY) $(if $(SEEDS),seeds=$(SEEDS)) $(if $(CHANGED),changed=$(CHANGED)) $(if $(PACKED),packed=$(PACKED))
 
 test: $(READY)
 	$(BIN)/pytest -n 2

@@ -25,6 +25,7 @@ else:
 
     include: "workflow/rules/data.smk"
     include: "workflow/rules/train.smk"
+    include: "workflow/rules/pack.smk"
     include: "workflow/rules/evaluate.smk"
     include: "workflow/rules/tune.smk"
     include: "workflow/rules/compare.smk"

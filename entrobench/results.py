@@ -140,6 +140,7 @@ class RunFolder(AnswersFolder):
     steps = Inside("steps.parquet")
     live = Inside("live.jsonl")  # the rows of a run that trains
     provenance = Inside("provenance.json")
+    problems = Inside("problems.parquet")  # the scores of a run that was taken from a pack, instead of grades
     final = Inside("final")  # the weights after the last step
     checkpoints = Inside("checkpoints")
     evidence = Inside("evidence")  # of steps that had to stop
@@ -307,11 +308,30 @@ class ModelFolder(Folder):
     about = Inside("model.json")  # recipe, hash and history; written last
 
 
+class PackFolder(Folder):
+    """Finished runs without weights and answers: what identifies them, their steps and their scores."""
+
+    runs = Inside("runs.json")  # by key: config, provenance, and what made and judged the answers
+    steps = Inside("steps.parquet")
+    problems = Inside("problems.parquet")
+    scores = Inside("scores.csv")  # for people: a row per seed, benchmark and metric
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.runs, self.steps, self.problems]
+
+
 class ReferenceFolder(Folder):
     """Committed results of a study, or published numbers: table<n>.csv and files beside them."""
 
     scores = Inside("scores.csv")
     sweep = Inside("sweep.csv")
+
+    @property
+    def pack(self) -> PackFolder:
+        """Its runs, as `entrobench pack` writes them."""
+        return PackFolder(self.folder / "runs")
+
     acceptance = Inside("acceptance.csv")  # what the untrained models say of the study's tasks
     synthetic_process = Inside("synthetic_process.csv")  # the paper's figure 1
 

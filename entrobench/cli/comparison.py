@@ -79,6 +79,32 @@ def check(
     print("\n".join(lines) or f"no reference: {reference.scores} is not there")
 
 
+def pack(study: StudyName) -> None:
+    """Write a finished study's runs, without weights and answers, to results/reference/STUDY/runs.
+
+    `make study STUDY=... PACKED=use` then takes them as done. Example: entrobench pack exploration
+    """
+    from entrobench.evaluation.statistics.packing import pack
+    from entrobench.studies.study import load_study
+
+    loaded = load_study(study)
+    files = pack(loaded, loaded.folder, RESULTS.reference(loaded.name).pack.folder)
+    size = sum(file.stat().st_size for file in [*files.files, files.scores]) / 2**20
+    print(f"packed {len(loaded.runs)} runs into {files.folder}: {size:.2f} MiB")
+
+
+def unpack(study: StudyName, run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")]) -> None:
+    """Put a packed run's settings, steps and scores into its folder, as if it had been trained and graded here.
+
+    Example: entrobench unpack exploration misled-qwen/chain2/aent/seed0
+    """
+    from entrobench.evaluation.statistics.packing import unpack
+    from entrobench.studies.study import load_study
+
+    loaded = load_study(study)
+    unpack(loaded, run, RESULTS.reference(loaded.name).pack.folder)
+
+
 def audit_statistics(
     simulations: Annotated[int, typer.Option(min=1, help="simulated studies per effect and scenario")] = 500,
     seed: Annotated[int, typer.Option(help="of the random numbers")] = 0,

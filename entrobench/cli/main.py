@@ -33,6 +33,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "new-method": methods.new_method,
     "check-method": methods.check_method,
     "plan": studies.plan,
+    "pack": comparison.pack,
+    "unpack": comparison.unpack,
     "doctor": machine.doctor,
     "pin": inputs.pin,
     "unlock": studies.unlock,

@@ -20,13 +20,14 @@ class Headline:
     """Primary and co-primary metric by their names in scores.parquet: one family of verdicts over all methods.
 
     `a_a_arm` is the method that is the baseline with a change that cannot matter, `detect` the difference that the
-    study is meant to find.
+    study is meant to find, `clipped_at_least` the share of clipped tokens that its methods need in order to act.
     """
 
     primary: str
     co_primary: str | None = None
     a_a_arm: str | None = None
     detect: float | None = None
+    clipped_at_least: float | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -45,7 +46,7 @@ def headline_of(
     graders: Sequence[str],
     where: str,
 ) -> Headline:
-    """Read a study's keys primary, co_primary, a_a_arm and detect. InputError for what cannot carry a verdict.
+    """Read what a study's keys say of its verdicts. InputError for what cannot carry one.
 
     `methods` are the configs of its methods by name, in the study's order; `graders` those of its answers.
     """
@@ -60,7 +61,7 @@ def headline_of(
         if metric:
             _check_draws(metric, by_model, f"{where}: {key}")
     a_a_arm = _a_a_arm(content["a_a_arm"], methods, f"{where}: a_a_arm") if "a_a_arm" in content else None
-    return Headline(primary, co_primary, a_a_arm, content.get("detect"))
+    return Headline(primary, co_primary, a_a_arm, content.get("detect"), content.get("clipped_at_least"))
 
 
 VERIFIED = {"chain": "(verified)"}  # second graders whose pass@k may carry verdicts, and what it is called

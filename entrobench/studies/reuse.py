@@ -1,19 +1,26 @@
-"""A run that another study has already trained is taken from there instead of being trained again."""
+"""A run that is finished elsewhere is taken from there instead of being trained again: another study, or a pack."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from entrobench import provenance
 from entrobench.catalogue.registry import method_infos
+from entrobench.config import canonical_hash
 from entrobench.files import write_whole
 from entrobench.results import RESULTS, RunFolder, step_name
-from entrobench.run_config import RunConfig
+from entrobench.run_config import RunConfig, of_this_mathematics
 from entrobench.training.snapshots import snapshot_steps
+
+from . import named_inputs
+
+if TYPE_CHECKING:
+    from .runs import Run, Study
 
 
 def reuse_finished_run(config: RunConfig, folder: Path, snapshot_every: int = 0, snapshot_last: int = 0) -> Path | None:
@@ -56,3 +63,35 @@ def _link(source: RunFolder, target: RunFolder, snapshots: Sequence[str]) -> Non
     shutil.copy(source.steps, target.steps)
     record = {**json.loads(source.provenance.read_text()), "reused_from": str(source.folder)}
     write_whole(target.provenance, json.dumps(record, indent=2) + "\n")
+
+
+def answers_identity(study: Study, run: Run) -> dict[str, str]:
+    """What decides a run's scores beside its weights: how it is sampled, by which benchmarks, and how it is judged."""
+    return {
+        "evaluation": canonical_hash(study.evaluations[run.model].file_content),
+        "benchmarks": ", ".join(f"{name} {named_inputs.benchmark_version(name)}" for name in study.benchmarks),
+        "graders": ", ".join([named_inputs.grader_version(), *study.graders]),
+    }
+
+
+def packed_runs(study: Study) -> list[str]:
+    """The runs of a study that its committed pack holds as this version would make them, by their keys.
+
+    Equal are config, mathematics, method source and package version, and what decides the answers. Runs evaluated along
+    the way are not packed.
+    """
+    pack = RESULTS.reference(study.name).pack
+    packed = json.loads(pack.runs.read_text()) if all(file.is_file() for file in pack.files) else {}
+    return [run.key for run in study.runs if run.key in packed and _as_packed(study, run, packed[run.key])]
+
+
+def _as_packed(study: Study, run: Run, packed: Mapping[str, Any]) -> bool:
+    config, made = packed["config"], packed["provenance"]
+    return (
+        not run.snapshots
+        and config.get("declared", config["hash"]) == run.config.hash
+        and of_this_mathematics(config)
+        and made["method"]["source_sha256"] == provenance.sha256_file(method_infos()[run.config.method.use].source)
+        and made["package_version"] == provenance.package_version()
+        and packed["answers"] == answers_identity(study, run)
+    )

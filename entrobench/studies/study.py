@@ -39,9 +39,20 @@ GRADERS = ("entrobench", "paper", "chain")  # `entrobench` gives the scores, the
 def load_study(name_or_path: str) -> Study:
     """Load a study by its name in config/studies or by the path of its file.
 
-    Raises InputError, one line that names file and key, for everything wrong with it.
+    `STUDY@SEEDS` has other seeds than the file, such as quickstart@0-9 or quickstart@0,3. Raises InputError, one line
+    that names file and key, for everything wrong with it.
     """
-    return _load(_find(str(name_or_path), "STUDY"), ())
+    name, _, wanted = (str(name_or_path), "", "") if Path(name_or_path).is_file() else name_or_path.partition("@")
+    return _load(_find(name, "STUDY"), (), _seeds(wanted, f"{name}@{wanted}") if wanted else None)
+
+
+def _seeds(text: str, where: str) -> list[int]:
+    """0-4 or 0,3 or both; each once."""
+    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part) for part in text.split(",")]
+    seeds = [seed for part in parts if part for seed in range(int(part[1]), int(part[2] or part[1]) + 1)]
+    if not all(parts) or not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"{where}: seeds must be different whole numbers, such as 0-4 or 0,3, got {text!r}")
+    return seeds
 
 
 def load_part(name_or_path: str, tuning: bool) -> Study:
@@ -66,7 +77,7 @@ def _find(name_or_path: str, where: str) -> Path:
     return known[name_or_path]
 
 
-def _load(path: Path, including: tuple[Path, ...]) -> Study:
+def _load(path: Path, including: tuple[Path, ...], seeds: list[int] | None) -> Study:
     if path in including:
         raise InputError(f"{including[-1]}: include: the study {path.stem!r} includes itself")
     if path.stem in NO_STUDY or not NAME.fullmatch(path.stem):
@@ -78,7 +89,9 @@ def _load(path: Path, including: tuple[Path, ...]) -> Study:
             f"{path}: is of kind {content['kind']} and trains no models: run `entrobench {content['kind']} {path.stem}`"
         )
     check_schema(content, "study", str(path))
-    included = [_load(_find(name, f"{path}: include"), (*including, path)) for name in content.get("include", [])]
+    content = {**content, "seeds": seeds} if seeds and "seeds" in content else content
+    names = content.get("include", [])
+    included = [_load(_find(name, f"{path}: include"), (*including, path), seeds) for name in names]
     return _study(content, included, path)
 
 

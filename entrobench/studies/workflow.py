@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -22,11 +23,12 @@ from entrobench.run_config import MATHEMATICS
 from . import derived, named_inputs, published
 from .decontamination import reduced_folder, training_folder
 from .lock import different_configs
+from .reuse import packed_runs
 from .runs import Run, Study, subjects
 from .study import load_part
 
 DEFAULT_STUDY = "quickstart"
-KEYS = ("study", "changed")  # of `snakemake --config`
+KEYS = ("study", "seeds", "changed", "packed")  # of `snakemake --config`
 TRIALS = "tuning"  # the key with which tune.smk loads the trials of the study instead of it
 
 
@@ -42,8 +44,9 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
                 f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
             )
     argument = str(config.get("study", DEFAULT_STUDY))
+    seeds = f"@{config['seeds']}" if "seeds" in config else ""
     tuning = bool(config.get(TRIALS))
-    study = load_part(argument, tuning)
+    study = load_part(argument + seeds, tuning)
     _check_engines(study)
     _check_sources(study)
     if config.get("changed") != "rerun":
@@ -51,9 +54,13 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     _check_snapshots(study)
     for warning in [*study.warnings, *_retrained(study)]:
         print(f"warning: {warning}", file=sys.stderr)
+    packed = packed_runs(study) if config.get("packed") == "use" and not tuning else []
+    if config.get("packed") == "use" and not tuning:
+        place = RESULTS.reference(study.name).pack.folder
+        print(f"{len(packed)} of {len(study.runs)} runs are taken as done from {place}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
-    argument = study.path.stem if named else shlex.quote(argument)
-    return Workflow(study, argument + tuning * " --tuning", replace=config.get("changed") == "rerun")
+    argument = (study.path.stem if named else shlex.quote(argument)) + seeds
+    return Workflow(study, argument + tuning * " --tuning", config.get("changed") == "rerun", tuple(packed))
 
 
 def _check_engines(study: Study) -> None:
@@ -110,6 +117,7 @@ class Workflow:
     study: Study
     argument: str
     replace: bool  # whether runs of another config may be replaced
+    packed: tuple[str, ...] = ()  # runs that are taken from the committed pack
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -288,8 +296,23 @@ class Workflow:
         return self._grades(subject for subject in self.subjects if Subject.read(subject).run)
 
     def _grades(self, of: Iterable[str]) -> list[str]:
-        places = map(self.files.answers, of)
-        return [str(place.grades(name)) for place in places for name in self.study.benchmarks]
+        found = []
+        for subject in of:
+            if (run := Subject.read(subject).run) in self.packed:
+                found.append(str(self.files.run(run).problems))
+            else:
+                found += [str(self.files.answers(subject).grades(name)) for name in self.study.benchmarks]
+        return found
+
+    @property
+    def packed_pattern(self) -> str:
+        """Matches the packed runs, and nothing where there are none."""
+        return "|".join(map(re.escape, self.packed)) or "(?!)"
+
+    @property
+    def pack(self) -> list[str]:
+        """The files of the committed pack."""
+        return [str(file) for file in RESULTS.reference(self.study.name).pack.files]
 
     @property
     def published(self) -> list[str]:

@@ -14,11 +14,11 @@ from entrobench.evaluation.statistics.admission import read_audit
 from entrobench.evaluation.statistics.analysis import Declared, analyse
 from entrobench.evaluation.statistics.scores import (
     RUN,
+    carrying,
     noisy_pass_k,
     problem_column,
-    problem_table,
-    read_grades,
     score_table,
+    study_problems,
 )
 from entrobench.evaluation.tables.study_tables import write_tables
 from entrobench.evaluation.tables.table_formats import show
@@ -58,6 +58,7 @@ def compare(study: Study, folder: Path) -> None:
     evaluated = _write_evaluations(study, files, problems, curves, column)
     files.statistics.write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
+    scores = scores[scores["benchmark"].isin(carrying(problems, column))]  # figures show the headline's benchmarks
     write_figures(curves, scores, primary, files.figures, read_sweep(study), used_values(study), evaluated)
     show(tables[: 1 + len(statistics["metrics"])])
     for warning in noisy_pass_k(scores):
@@ -71,7 +72,7 @@ def declared(study: Study, problems: DataFrame, scores: DataFrame) -> Declared:
     shown = {problem_column(name, list(problems.columns), str(study.path)): name for name in accuracy_metrics(scores)}
     methods = list(dict.fromkeys(run.method for run in study.runs))
     named = {column: shown[column] for column in columns}
-    return Declared(named, methods, study.headline.a_a_arm, study.headline.detect)
+    return Declared(named, methods, study.headline.a_a_arm, study.headline.detect, study.headline.clipped_at_least)
 
 
 def _write_evaluations(
@@ -94,7 +95,7 @@ def _write_evaluations(
 
 def _graded(study: Study, folder: Path) -> DataFrame:
     """The per-problem scores of the study's own runs and base models. InputError names what is not graded."""
-    problems = problem_table(read_grades(folder), study.pass_k)
+    problems = study_problems(folder, study.pass_k)
     wanted = {(run.model, run.dataset, run.method, run.seed) for run in study.runs}
     wanted |= {(model, "none", "base", 0) for model in study.base_models}
     needed = {(*run, benchmark) for run in wanted for benchmark in study.benchmarks}

@@ -61,13 +61,15 @@ class Declared:
 
     `metrics` maps the columns of the problem table to names for people, the primary metric first, then the co-primary
     one if there is one: these, over all methods, are the one family of Holm's correction. `a_a_arm` is the method that
-    is the baseline with a change that cannot matter; `detect` the difference that the study is meant to find.
+    is the baseline with a change that cannot matter; `detect` the difference that the study is meant to find;
+    `clipped_at_least` the share of clipped tokens below which a method is marked as not exercised.
     """
 
     metrics: Mapping[str, str]
     methods: Sequence[str]
     a_a_arm: str | None = None
     detect: float | None = None
+    clipped_at_least: float | None = None
 
     @property
     def primary(self) -> str:
@@ -111,6 +113,7 @@ def analyse(
         "baseline": baseline,
         "a_a_arm": declared.a_a_arm,
         "detect": declared.detect,
+        "clipped_at_least": declared.clipped_at_least,
         "covers": COVERS,
         "level": LEVEL,
         "power": POWER,

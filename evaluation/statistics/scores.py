@@ -96,6 +96,18 @@ def problem_table(grades: DataFrame, pass_k: Sequence[int] | Mapping[str, Sequen
     return table.reset_index()
 
 
+def study_problems(study_folder: Path, pass_k: Sequence[int] | Mapping[str, Sequence[int]]) -> DataFrame:
+    """The problem table of a study: from its grades, and of runs taken from a pack as the pack has it."""
+    import pandas
+
+    packed = [
+        pandas.read_parquet(run.problems)
+        for run in StudyFolder(study_folder).runs()
+        if run.problems.is_file() and not run.all_grades()
+    ]
+    return pandas.concat([problem_table(read_grades(study_folder), pass_k), *packed], ignore_index=True)
+
+
 def _passed(
     table: DataFrame, correct: ArrayLike, k: int, pass_k: Mapping[str, Sequence[int]]
 ) -> NDArray[numpy.float64]:

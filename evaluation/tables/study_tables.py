@@ -145,15 +145,19 @@ def _training_table(rows: list[dict[Any, Any]]) -> Table:
             *key_entries(row),
             number_entry(row["steps"], ".0f"),
             number_entry(row["updates"], ".3g"),
+            number_entry(100 * row["clipped"], ".2f"),
             number_entry(row["tokens"] / 1e6, ".3f"),
             number_entry(row["seconds"] / seconds, ".2f"),
+            *([Entry(f"{row['at plateau']:.0f} of {row['seeds']}")] if "at plateau" in row else []),
         ]
         for row in trained
     ]
-    names = ["steps", "updates\nper rollout", "tokens\n(M)", f"device time\n({unit})"]
+    names = ["steps", "updates\nper rollout", "clipped\n(% of tokens)", "tokens\n(M)", f"device time\n({unit})"]
+    names += ["ended at\na plateau"] if "at plateau" in trained[0] else []
+    limit = " Runs that did not end at a plateau ended at the study's limit of steps." if len(names) > 5 else ""
     note = (
         "Per run, mean over seeds. Tokens are the generated ones; device time is that of the run's one device: "
-        "CPU seconds of the training process, or GPU-hours."
+        f"CPU seconds of the training process, or GPU-hours.{limit}"
     )
     return Table("training", "Training", ["model", "dataset", "method", *names], body, note, group=2)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 DIFFERENCE = ("difference", "difference lower", "difference upper", "difference seeds", "difference p")
+COSTS = ("steps", "updates", "clipped", "tokens", "seconds", "final_entropy")
 FINAL_STEPS = 10  # the final entropy is the mean over the last ten steps
 MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
 
@@ -23,14 +24,17 @@ MEAN = "mean"  # the unweighted mean over benchmarks, shown beside them
 def run_costs(curves: DataFrame) -> DataFrame:
     """Per run, in the order of `curves`: steps, updates per rollout, tokens, device seconds, first and final entropy.
 
-    Entropy in nats, at temperature 1 for every method: of step 1, before any update, and the mean over the last
-    FINAL_STEPS.
+    Also the share of clipped tokens and, where training may end at a plateau, whether it did. Entropy in nats, at
+    temperature 1 for every method: of step 1, before any update, and the mean over the last FINAL_STEPS.
     """
     ordered = curves.sort_values("step", kind="stable").assign(seconds=device_seconds(curves))
     grouped = ordered.groupby(RUN, sort=False)
     costs = grouped.agg(
         steps=("step", "max"), updates=("updates", "mean"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
     )
+    costs["clipped"] = ordered["clip_low"].add(ordered["clip_high"]).groupby([ordered[name] for name in RUN]).mean()
+    if "plateau" in ordered:
+        costs["plateau"] = grouped["plateau"].max()
     costs["first_entropy"] = grouped["entropy_t1"].first()
     costs["final_entropy"] = grouped.tail(FINAL_STEPS).groupby(RUN, sort=False)["entropy_t1"].mean()
     return curves[RUN].drop_duplicates().merge(costs.reset_index(), on=RUN)
@@ -52,7 +56,8 @@ def wide_table(
     Columns: model, dataset, method, marks, seeds; per benchmark `<benchmark> <metric>` (mean over seeds), for avg, maj
     and pass@k also lower, upper and the seeds' values, for the primary metric also of the mean over benchmarks; counts
     of each outcome over all seeds; difference to the baseline with interval and uncorrected p, descriptive; steps,
-    updates, tokens, seconds and final_entropy as means over seeds.
+    updates, clipped (share of tokens), tokens, seconds and final_entropy as means over seeds; how many runs ended at a
+    plateau, where training may.
     """
     import pandas
 
@@ -61,7 +66,9 @@ def wide_table(
     for model, dataset, method in _row_keys(costs):
         key = {"model": model, "dataset": BASE["dataset"] if method == "base" else dataset, "method": method}
         own_scores, own_problems, own_costs = (_select(table, key) for table in (scores, problems, costs))
-        marks = statistics["marks"].get(f"{model}/{dataset}/{method}", [])
+        marks = list(statistics["marks"].get(f"{model}/{dataset}/{method}", []))
+        if method != "base":
+            marks += _not_exercised(_select(costs, key | {"method": statistics["baseline"]}), own_costs, statistics)
         row: dict[str, object] = {"model": model, "dataset": dataset, "method": method, "marks": ", ".join(marks)}
         row["seeds"] = own_scores["seed"].nunique()
         for metric in accuracies:
@@ -69,9 +76,21 @@ def wide_table(
             row |= _accuracy_columns(own_scores, metric, noise, with_mean=metric == primary)
         row |= _answer_columns(own_scores, own_problems, benchmarks)
         row |= _difference_columns(statistics, model, dataset, method)
-        row |= {name: own_costs[name].mean() for name in ("steps", "updates", "tokens", "seconds", "final_entropy")}
+        row |= {name: own_costs[name].mean() for name in COSTS}
+        row |= {"at plateau": own_costs["plateau"].sum()} if "plateau" in own_costs else {}
         rows.append(row)
     return pandas.DataFrame(rows)
+
+
+def _not_exercised(baseline: DataFrame, own: DataFrame, statistics: Mapping[str, Any]) -> list[str]:
+    """The mark of a method that clips too little for a study that requires clipping, as does its cell's baseline.
+
+    The baseline counts, for a method that clips softly leaves every token a gradient.
+    """
+    required, clipped = statistics.get("clipped_at_least"), float(own["clipped"].mean())
+    if not required or max(clipped, float(baseline["clipped"].mean())) >= required:
+        return []
+    return [f"not exercised: {100 * clipped:.2g} % clipped"]
 
 
 def accuracy_metrics(scores: DataFrame) -> list[str]:

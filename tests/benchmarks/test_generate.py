@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,32 @@ def test_a_seed_or_a_stream_draws_other_answers(
         [r["response"] for r in read(f / "chain2.jsonl.zst")[1:]] for f in (generated, tmp_path / "generations")
     ]
     assert responses[0] != responses[1]
+
+
+def test_a_benchmark_asked_again_draws_apart_and_snapshots_answer_with_the_last_step(
+    generated: Path, model_folder: Path, data_root: Path, tmp_path: Path
+) -> None:
+    snapshots = tmp_path / "snapshots"
+    for step in (2, 4, 6):
+        shutil.copytree(model_folder, snapshots / f"step00000{step}")
+    again = EVALUATION | {"benchmarks": ["chain2", "chain2@again"], "average_last": 3}
+    again["sampling"] = {"chain2@again": {"temperature": 1.0}}
+    generate(model_folder, again, data_root, tmp_path, device="cpu", snapshots=snapshots)
+    header, *rows = read(tmp_path / "generations/chain2.jsonl.zst")
+    assert header["header"]["snapshots"] == ["step000006", "step000004"], "the newest first"
+    own = [row for row in rows if "snapshot" not in row]
+    assert own == read(generated / "chain2.jsonl.zst")[1:], (
+        "the last step's answers are what they are without the others"
+    )
+    assert [row.get("snapshot", 0) for row in rows] == sorted([0, 1, 2] * len(own))
+    other = read(tmp_path / "generations/chain2@again.jsonl.zst")[1:]
+    texts = [[row["response"] for row in part] for part in (own, rows[len(own) :][: len(own)], other[: len(own)])]
+    assert texts[0] != texts[1], "equal weights, other draws"
+    assert texts[0] != texts[2], "equal weights, other draws"
+    shutil.rmtree(snapshots / "step000006")
+    shutil.rmtree(snapshots / "step000004")
+    with pytest.raises(InputError, match="holds 1 snapshots, average_last needs 2 before the last step"):
+        generate(model_folder, again, data_root, tmp_path, device="cpu", snapshots=snapshots)
 
 
 def test_prompts_are_the_benchmarks_and_sampling_the_studys(data_root: Path) -> None:

@@ -400,3 +400,30 @@ def test_so_is_one_of_the_hub_by_its_shape(shape: dict[str, Any]) -> None:
     recipe = {"kind": "hub", "repository": "a/b", "licence": "MIT", "shape": {**shape, "hidden_size": 8}}
     Path("config/models/theirs.yaml").write_text(yaml.safe_dump(recipe))
     assert f"not {shape['architecture']!r}" in refused({**STUDY, "models": ["theirs"]})
+
+
+@pytest.mark.parametrize(("wanted", "seeds"), [("5", [5]), ("0-2", [0, 1, 2]), ("0-1,7", [0, 1, 7])])
+def test_the_command_line_can_give_other_seeds(wanted: str, seeds: list[int]) -> None:
+    write(STUDY, "one")
+    write({"include": ["one"]}, "all")
+    for name in ("one", "all"):
+        assert sorted({run.seed for run in load_study(f"{name}@{wanted}").runs}) == seeds
+    assert load_study(f"config/studies/one.yaml@{wanted}").name == "one"
+
+
+@pytest.mark.parametrize("wanted", ["x", "1,1", "3-1", "1,", "-1"])
+def test_seeds_of_the_command_line_have_to_be_numbers(wanted: str) -> None:
+    write(STUDY, "one")
+    with pytest.raises(InputError, match=rf"one@{wanted}: seeds must be different whole numbers, such as 0-4 or 0,3"):
+        load_study(f"one@{wanted}")
+
+
+def test_an_average_over_snapshots_needs_them() -> None:
+    several = {**STUDY, "trainer": {"steps": 60}, "evaluation": {"average_last": 5}}
+    assert "average_last 5 needs 4 snapshots before the last step, evaluate_every 0 keeps 0" in refused(several)
+    run = load({**several, "evaluate_every": 10}).runs[0]
+    assert (run.snapshots, run.hardware.snapshot_last) == ([], 4), "they answer with the last step"
+    early = {**several, "evaluate_every": 10, "trainer": {"steps": 60, "plateau_window": 15}}
+    assert load(early).runs[0].config.trainer.fewest_steps == 45
+    early["trainer"]["plateau_window"] = 10
+    assert "evaluate_every 10 keeps 2 in 30 steps" in refused(early)

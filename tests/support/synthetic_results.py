@@ -60,6 +60,8 @@ def write_steps(file: Path, rng: numpy.random.Generator, final_entropy: float, s
         "length": 16 + rng.normal(0, 0.3, steps),
         "truncated": numpy.zeros(steps),
         "updates": numpy.full(steps, 2),
+        "clip_low": numpy.full(steps, 0.001),
+        "clip_high": numpy.full(steps, 0.002),
         "tokens": numpy.full(steps, 4096),
         **{f"seconds_{part}": numpy.full(steps, 0.1) for part in ("rollout", "reward", "old", "update")},
     }

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -311,3 +312,19 @@ def test_a_table_too_wide_for_the_screen_is_cut_between_columns(compared: Simple
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for row in table.rows:
         assert all(entry.text in shown for entry in row)  # no entry is broken over lines
+
+
+def test_methods_that_clip_too_little_and_runs_that_end_at_a_plateau_are_shown(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.6}, seeds=(0, 1), problems=5)
+    for run in study.runs:
+        steps = pandas.read_parquet(run.folder / "steps.parquet")
+        clips = 0.02 if run.method == "aent" else 0.002  # the synthetic history clips 0.001 below
+        ended = (steps["step"] == len(steps)) & (run.seed == 0)
+        steps.assign(clip_high=clips, plateau=ended.astype(float)).to_parquet(run.folder / "steps.parquet")
+    study.headline = replace(study.headline, clipped_at_least=0.01)
+    compare(study, study.results)
+    wide, tables = read_tables(study.results)
+    assert wide["marks"].tolist() == ["", "not exercised: 0.3 % clipped", ""]
+    training = next(table for table in tables if table.name == "training")
+    assert [row[-1].text for row in training.rows] == ["1 of 2", "1 of 2"]
+    assert "did not end at a plateau ended at the study's limit" in training.note

@@ -22,7 +22,7 @@ from entrobench.errors import InputError
 from entrobench.holding import MARK
 from entrobench.models.language_model import load_model, load_tokenizer
 from entrobench.training.experience import draw_prompts
-from entrobench.training.trainer import Trainer, train
+from entrobench.training.trainer import Trainer, at_plateau, train
 
 AENT = {"coefficient": 0.05, "clamp": 0.3, "warmup": 1, "coefficient_rate": 0.02, "coefficient_high": 0.2}
 CLOCK = {"time", "seconds_device", "seconds_rollout", "seconds_reward", "seconds_old", "seconds_update"}
@@ -265,3 +265,31 @@ def test_the_clamp_diagnostic_changes_no_result(make_trainer: Any) -> None:
         trainer.run()
     assert torch.equal(weights(plain), weights(watched))
     assert all(0 <= row["clamp/0.3/mass"] < 1 and row["clamp/0.3/cosine"] <= 1 + 1e-6 for row in watched.position.rows)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "reached"),
+    [
+        ([0.1, 0.1, 0.5, 0.5, 0.5, 0.5], False),  # the best window before the last two is the first
+        ([0.5, 0.5, 0.5, 0.5, 0.52, 0.49], True),  # 0.505 gains less than 0.01
+        ([0.5, 0.5, 0.5, 0.5, 0.53, 0.49], False),  # 0.51 gains as much
+        ([0.5, 0.5, 0.5, 0.5, 0.5], False),  # half a window
+        ([0.5, 0.5, 0.5, 0.5], False),  # one window without gain may be bad luck
+        ([0.1, 0.1, 0.9, 0.9, 0.2, 0.2, 0.3, 0.3], True),  # a fall is no gain
+    ],
+)
+def test_the_plateau_is_two_windows_without_gain(rewards: list[float], reached: bool) -> None:
+    assert at_plateau(rewards, 2, 0.01) is reached
+    assert not at_plateau(rewards, 0, 0.01), "off"
+
+
+def test_a_run_ends_at_its_plateau_and_a_resumed_one_too(make_trainer: Any) -> None:
+    rule = {"steps": 20, "plateau_window": 2, "plateau_gain": 1.1}  # a gain that no reward has: the first two windows
+    whole = make_trainer(where="whole", **rule)
+    whole.run()
+    assert [row["plateau"] for row in whole.position.rows] == [0, 0, 0, 0, 0, 1]
+    kill_before(make_trainer(where="killed", hardware={"checkpoint_every": 3}, **rule), 5)
+    resumed = make_trainer(where="killed", hardware={"checkpoint_every": 3}, **rule)
+    resumed.run()
+    assert figures(resumed) == figures(whole)
+    assert torch.equal(weights(resumed), weights(whole))
