@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RUN = ["model", "dataset", "method", "seed"]
 SNAPSHOT = "snapshot"  # how many snapshots before the last step the weights are that gave an answer
-PROBLEM = [*RUN, "benchmark", "problem_id", SNAPSHOT]
+PROBLEM = [*RUN, SNAPSHOT, "benchmark", "problem_id"]  # the last two name the question, for votes
 COLUMNS = ["problem_id", "draw", "correct", "outcome", "extracted_prediction", "tokens", "truncated"]
 # columns of a second grader, and what its metrics are called
 SECOND = {"paper_correct": "(paper grader)", "chain_correct": "(verified)"}
