@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError, unknown
+from entrobench.files import write_whole
 from entrobench.provenance import check_mathematics
 from entrobench.results import PackFolder
 from entrobench.studies.reuse import answers_identity
@@ -42,7 +43,7 @@ def pack(study: Study, folder: Path, target: Path) -> PackFolder:
         }
         for run in study.runs
     }
-    files.runs.write_text(json.dumps(runs, indent=1) + "\n")
+    write_whole(files.runs, json.dumps(runs, indent=1) + "\n")
     return files
 
 
@@ -59,12 +60,12 @@ def unpack(study: Study, key: str, source: Path) -> None:
         raise unknown("run", key, found, str(files.runs))
     run, packed = study.run(key).files, found[key]
     run.folder.mkdir(parents=True, exist_ok=True)
-    run.config.write_text(json.dumps(packed["config"], indent=2) + "\n")
+    write_whole(run.config, json.dumps(packed["config"], indent=2) + "\n")
     steps, problems = pandas.read_parquet(files.steps), pandas.read_parquet(files.problems)
     steps[_key(steps) == key].drop(columns=RUN).dropna(axis=1, how="all").to_parquet(run.steps, index=False)
     problems[_key(problems) == key].to_parquet(run.problems, index=False)
     record = {**packed["provenance"], "taken_from": str(source)}
-    run.provenance.write_text(json.dumps(record, indent=2) + "\n")
+    write_whole(run.provenance, json.dumps(record, indent=2) + "\n")
 
 
 def _key(table: DataFrame) -> DataFrame:
