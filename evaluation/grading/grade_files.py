@@ -78,7 +78,8 @@ def _check(row: dict[str, Any], required: Sequence[str], where: str) -> None:
         raise InputError(f"{where}: gold is empty or not text ({row['gold']!r:.60}), nothing to grade against")
     for key, kinds in _NUMBERS.items():
         value = row.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or abs(value) >= 2**63):
+        wrong = isinstance(value, bool) or not isinstance(value, kinds)
+        if value is not None and (wrong or abs(row[key]) >= 2**63):
             raise InputError(f"{where}: {key} is no number of this kind ({value!r:.60})")
 
 
