@@ -27,17 +27,26 @@ def tree() -> set[str]:
     return files
 
 
-def test_wheel_holds_the_tree(tmp_path: Path) -> None:
+def test_sdist_and_wheel_hold_the_tree_and_work_on_their_own(tmp_path: Path) -> None:
+    """The wheel is built from the sdist, and its command runs from nothing but the wheel and the dependencies."""
     source = tmp_path / "source"
     source.mkdir()
     files = ["pyproject.toml", "README.md", "LICENSE", *PACKAGES]
     subprocess.run(["cp", "-r", *(str(ROOT / name) for name in files), str(source)], check=True)
+    sdist = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", sdist, str(tmp_path)], cwd=source, check=True, stdout=subprocess.DEVNULL)
+    (packed,) = tmp_path.glob("*.tar.gz")
     build = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
-    subprocess.run([sys.executable, "-m", "pip", *build, str(source)], check=True)
+    subprocess.run([sys.executable, "-m", "pip", *build, str(packed)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        archive.extractall(tmp_path / "alone")
     assert names == tree()
+    command = [sys.executable, "-m", "entrobench", "methods", "aent"]
+    environment = {"PYTHONPATH": str(tmp_path / "alone"), "PATH": ""}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "aent" in done.stdout, done.stderr
 
 
 def test_methods_folder_refuses_its_own_name() -> None:

@@ -65,5 +65,7 @@ class Stopping:
             self.free = False
 
     def asked_of_any(self) -> bool:
-        """Whether any of the processes was asked to end; all of them have to call it."""
+        """Whether any of the processes was asked to end; all of them have to call it, at the end of a step."""
+        if self.asked:
+            signal.alarm(0)  # the step has ended in time
         return any(self.ranks.gather([self.asked]))

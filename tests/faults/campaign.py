@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -65,8 +66,9 @@ def survive(stage: Stage, folder: Path, whole: Ended, count: int, draw: random.R
             kinds[mishap.kind] += mishap.ended.status != 0
             stage.tidy(place)
         ended = run(lambda: stage.work(place), place)  # noqa: B023
-        if ended.status != 0 or stage.outcome(place) != expected:
-            print(f"{stage.name}: {place} differs (status {ended.status})", flush=True)
+        found = stage.outcome(place) if ended.status == 0 else None
+        if found != expected:
+            print(f"{stage.name}: {place} differs (status {ended.status}): {_apart(found, expected)}", flush=True)
             equal = False
     return kinds, equal
 
@@ -105,6 +107,15 @@ def hostile_text(count: int, seed: int) -> tuple[str, bool]:
     fine = outcomes.total() == count and not outcomes["error"] and not list(Path.cwd().glob("escaped*"))
     figures = f"largest worker {memory / 1e6:.0f} MB, slowest verdict {slowest:.1f} s of wall time"
     return f"{count} adversarial answers, 8 clients: {said}; {figures}; {time.monotonic() - begun:.0f} s", fine
+
+
+def _apart(found: Any, expected: Any) -> str:
+    """Where two outcomes differ, as far as a line shows it."""
+    if isinstance(found, tuple) and isinstance(expected, tuple):
+        return "; ".join(_apart(*pair) for pair in zip(found, expected, strict=True) if pair[0] != pair[1])
+    if isinstance(found, dict) and isinstance(expected, dict):
+        return ", ".join(str(key) for key in {*found, *expected} if found.get(key) != expected.get(key))[:300]
+    return f"{found!r:.200} instead of {expected!r:.200}"
 
 
 def stage_line(stage: Stage, folder: Path, mishaps: int, draw: random.Random) -> tuple[str, bool]:

@@ -57,8 +57,8 @@ def training(model: Path, data: Path, steps: int = 6) -> Stage:
         train(config, folder, model, data, hardware, coin_reward)
 
     def outcome(folder: Path) -> Any:
-        weights = sorted(folder.rglob("*.safetensors"))
-        names = sorted(path.name for path in folder.iterdir())
+        weights = sorted(path for path in folder.rglob("*.safetensors") if ".part/" not in str(path))
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))  # drafts of the killed
         return table(folder / "steps.parquet"), names, {str(p.relative_to(folder)): p.read_bytes() for p in weights}
 
     def tidy(folder: Path) -> None:
