@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "accept-task": comparison.accept_task,
     "report": comparison.report,
     "track": tracking.track,
+    "ui": tracking.ui,
     "methods": methods.methods,
     "new-method": methods.new_method,
     "check-method": methods.check_method,
