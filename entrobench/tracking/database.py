@@ -143,11 +143,9 @@ def _revisions() -> dict[str, str]:
     assert spec is not None
     assert spec.origin is not None
     found = {}
-    for file in (Path(spec.origin).parent / "store/db_migrations/versions").glob("*.py"):
-        values = dict(
-            re.findall(r"^(revision|down_revision)\s*(?::[^=]*)?=\s*[\"']?(\w+)", file.read_text(), re.MULTILINE)
-        )
-        found[values["revision"]] = values.get("down_revision", "")
+    for file in (Path(spec.origin).parent / "store/db_migrations/versions").glob("[!_]*.py"):
+        values = dict(REVISION.findall(file.read_text()))
+        found[values["revision"]] = values["down_revision"]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def serve(database: Path, port: int) -> int:
             raise InputError(f"{database} is not there yet: run make study first")
         check(database)
         _check_port(port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the children must not outlive this process
     children = [subprocess.Popen([sys.executable, "-m", "entrobench", "track", "--follow"])]
     try:
         if not server():

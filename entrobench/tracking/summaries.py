@@ -60,7 +60,7 @@ def summary_runs(study: str, statistics: Mapping[str, Any], scores: Scores, mome
         headline = found["rows"].get(statistics["metric"], {})
         yield MlflowRun(
             key=f"summary/{method}",
-            name=f"{method} (whole study)",
+            name=method,
             kind="summary",
             started=moment,
             ended=moment,

@@ -22,7 +22,6 @@ CHARTS = {  # section -> metrics, the first section on top
 }
 POOLED = ("score", "base_score", "difference", "difference_lower", "difference_upper", "p_holm", "runs")
 COLUMNS = (
-    "tags.`method`",
     *(f"metrics.`pooled/{name}`" for name in POOLED[:5]),
     "metrics.`pooled/p_holm`",
     "tags.`verdict`",
@@ -67,7 +66,6 @@ def _which_is_better() -> dict[str, Any]:
 def _shown(search: str) -> dict[str, Any]:
     return {
         "searchFilter": search,
-        "lifecycleFilter": "ACTIVE",
         "runsHiddenMode": "SHOW_ALL",
         "hideEmptyCharts": True,
         "autoRefreshEnabled": True,
