@@ -39,8 +39,7 @@ $(READY): requirements.lock requirements.hashes pyproject.toml
 	@touch $@
 
 study: $(READY)
-	@$(BIN)/entrobench unlock
-	@$(BIN)/snakemake --config study=$(STUDY) $(if $(CHANGED),changed=$(CHANGED))
+	@$(BIN)/entrobench run $(STUDY) $(if $(CHANGED),--changed $(CHANGED))
 
 test: $(READY)
 	$(BIN)/pytest -n 2

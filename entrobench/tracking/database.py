@@ -45,10 +45,12 @@ def server() -> str:
 
 
 def address_of(database: Path) -> str:
-    """MLflow's address of a database: relative, for in an absolute path `?` would begin options."""
-    path = os.path.relpath(database)
-    if "?" in path or "%" in path:
-        raise InputError(f"{path}: MLflow reads no database whose path holds '?' or '%'")
+    """MLflow's address of a database: absolute, or relative where `?` in the path would begin options."""
+    path = str(database.resolve())
+    if "?" in path:
+        path = os.path.relpath(path)
+    if "?" in path:
+        raise InputError(f"{path}: MLflow reads no database in a folder with '?' in its name from outside of it")
     return f"sqlite:///{path}"
 
 
@@ -128,7 +130,7 @@ def _check_revision(database: Path, found: str) -> None:
     if not found or found == _newest(known):
         return
     if found in known:
-        todo = f"`mlflow db upgrade {address_of(database)}` (after a copy) brings it up to date"
+        todo = f"`mlflow db upgrade sqlite:///{os.path.relpath(database)}` (after a copy) brings it up to date"
         raise InputError(f"{database}: written by an older MLflow than {version('mlflow')}; {todo}")
     newer = f"written by a newer MLflow than the installed {version('mlflow')} (schema {found})"
     raise InputError(

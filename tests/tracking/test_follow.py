@@ -12,6 +12,7 @@ from tracked import expected_histories, histories, make_study, query, shown_name
 
 from entrobench.results import RunFolder
 from entrobench.tracking import experiments
+from entrobench.tracking.database import open_client
 from entrobench.tracking.follow import look
 from entrobench.training.live import LiveRows, read_live
 
@@ -31,7 +32,7 @@ def training(study_folder: Path) -> Path:
 
 @pytest.fixture
 def client(database: Path) -> Any:
-    return experiments.open_client(database)
+    return open_client(database)
 
 
 def follow(database: Path) -> None:
