@@ -29,6 +29,11 @@ def _start(path: Path) -> str:
         return file.read(BEGINNING).decode("utf-8", "replace")
 
 
+def _ending(text: str) -> str:
+    """Why a log whose lines hold bare numbers may not be whole: half a number is a number, too."""
+    return "" if text.endswith("\n") else "the last line has no end: its last value may be cut"
+
+
 def is_trainer_state(path: Path) -> bool:
     """Whether it is what transformers' Trainer, and so TRL, keeps beside a checkpoint."""
     return _start(path).lstrip().startswith("{") and '"log_history"' in _text(path)
@@ -103,7 +108,7 @@ def console(path: Path) -> tuple[list[dict[str, Any]], str]:
             rows.append({"step": found[1], **items})
         elif (found := PRINTED.search(line)) and (printed := _printed(found[0])):
             rows.append({"step": len(rows) + 1, **printed} if "global_step" not in printed else printed)
-    return rows, ""
+    return rows, _ending(_text(path))
 
 
 def _printed(text: str) -> dict[str, Any]:
@@ -117,18 +122,18 @@ def _printed(text: str) -> dict[str, Any]:
 
 def is_csv(path: Path) -> bool:
     """Whether the first line names several columns, or is one of a table with tabs or semicolons."""
-    first = _start(path).partition("\n")[0]
-    return bool(first.strip()) and first.isprintable() and any(mark in first for mark in ",;\t")
+    first = _start(path).partition("\n")[0].strip()
+    return bool(first) and first.replace("\t", " ").isprintable() and any(mark in first for mark in ",;\t")
 
 
 def csv(path: Path) -> tuple[list[dict[str, Any]], str]:
     """A row per line. W&B's export of a chart names its columns `<run> - <metric>`, with bounds that are left out."""
     text = _text(path)
-    first = text.partition("\n")[0]
+    first = text.partition("\n")[0].strip()
     mark = max(",;\t", key=first.count)
     lines = list(csv_files.reader(text.splitlines(), delimiter=mark))
     names = [_exported(name.strip().lstrip("\ufeff")) for name in lines[0]]
-    rows, broken = [], ""
+    rows, broken = [], _ending(text)
     for number, cells in enumerate(lines[1:], start=2):
         if len(cells) < len(names) and cells:
             broken = f"line {number} has {len(cells)} of {len(names)} columns"

@@ -73,7 +73,7 @@ def make(kind: str, folder: Path) -> Path:
         lines = [",".join(f'"{name}"' for name in names)]
         for step in STEPS:
             lines.append(",".join([str(step), *(f"{value},{value - 9},{value + 9}" for value in trl(step).values())]))
-        return written(folder / "export.csv", "\n".join(lines))
+        return written(folder / "export.csv", "\n".join([*lines, ""]))
     if kind == "jsonl":
         return written(folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     if kind == "verl jsonl":
@@ -87,10 +87,10 @@ def make(kind: str, folder: Path) -> Path:
             + " - ".join(f"{name}:{value}" if step % 2 else f"{name}:np.float64({value})" for name, value in verl(step).items())
             for step in STEPS
         ]
-        return written(folder / "verl.log", "\n".join(["INFO: starting", *lines, "done"]))
+        return written(folder / "verl.log", "\n".join(["INFO: starting", *lines, "done", ""]))
     if kind == "OpenRLHF console":
         lines = [str({"global_step": step, "reward": trl(step)["reward"], "entropy_loss": trl(step)["entropy"]}) for step in STEPS]
-        return written(folder / "openrlhf.log", "\n".join(f"INFO ppo_trainer.py: {line}" for line in lines))
+        return written(folder / "openrlhf.log", "".join(f"INFO ppo_trainer.py: {line}\n" for line in lines))
     if kind == "trainer_state":
         content = {"global_step": 12, "max_steps": 12, "log_history": [*rows, {"step": 12, "train_runtime": 3.0}]}
         return written(folder / "trainer_state.json", json.dumps(content, indent=2))
