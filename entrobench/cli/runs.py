@@ -60,3 +60,4 @@ def import_run(
     for number, log in enumerate(logs):
         key = RunKey(model, dataset, method, seed + number)
         print(import_run(RESULTS.study(study), key, log, answers or [], replace).text)
+    print(f"next: entrobench compare {study}; entrobench report {study}; entrobench track {study}")

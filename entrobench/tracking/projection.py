@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.config import stored
 from entrobench.errors import first_line
+from entrobench.foreign.imported import ABOUT, MARK, imported_keys, read_about
 from entrobench.results import RunFolder, StudyFolder, Subject
 from entrobench.run_config import RunConfig
 
@@ -56,6 +57,7 @@ def mlflow_runs(study: Study, folder: Path) -> list[MlflowRun]:
     files = StudyFolder(folder)
     scored = Scored(_read_scores(files.scores), _read_evaluations(files.evaluations), read_statistics(files.statistics))
     runs = [shown for run in study.runs if (shown := _readable_run(study, run, files.run(run.key), scored))]
+    runs += [_imported_run(study.name, files.run(str(key)), scored) for key in imported_keys(files)]
     moment = max((run.ended for run in runs), default=0)
     return [
         *runs,
@@ -118,6 +120,25 @@ def _training_run(study: Study, run: Run, files: RunFolder, scored: Scored) -> M
         metrics=[*steps, *along, *((name, value, ended, last) for name, value in final.items())],
         artifacts={file: "" for file in (files.config, files.provenance) if file.is_file()},
         tables={"sample_answers.json": samples} if samples else {},
+    )
+
+
+def _imported_run(study: str, files: RunFolder, scored: Scored) -> MlflowRun:
+    """A run of another trainer: what its log holds, marked, and with what is not known of it."""
+    key, about = files.key, read_about(files)
+    steps = step_metrics(_read_steps(files.steps))
+    last, ended = max(step for *_, step in steps), max(time for _, _, time, _ in steps)
+    final = scored.final((key.model, key.dataset, key.method, key.seed))
+    names = {"model": key.model, "dataset": key.dataset, "method": key.method, "seed": str(key.seed)}
+    return MlflowRun(
+        key=f"{Subject(str(key))}#{about['sha256']}",
+        name=f"{key.method} · {MARK} · {key.model} · {key.dataset} · seed {key.seed}",
+        kind="run",
+        started=min(time for _, _, time, _ in steps),
+        ended=ended,
+        tags={"study": study, **names, MARK: about["format"], "half_written": about["half_written"] or "no"},
+        metrics=[*steps, *((name, value, ended, last) for name, value in final.items())],
+        artifacts={files.folder / ABOUT: ""},
     )
 
 

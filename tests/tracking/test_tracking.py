@@ -292,3 +292,20 @@ def test_evaluations_along_the_way_are_metrics_by_step(database: Path, study_fol
     times = {step: time for step, _, time in found[name, "train/reward"]}
     assert found[name, "eval/chain2/score_by_step"] == [(step, score, times[step]) for step, score in steps]
     assert (other, "eval/chain2/score_by_step") not in found
+
+
+def test_an_imported_run_is_shown_and_marked(database: Path, study_folder: Path, tmp_path: Path) -> None:
+    from entrobench.foreign.imported import import_run
+    from entrobench.results import RunKey, StudyFolder
+
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"step": step, "entropy": step / 4, "mine": 1.0}) + "\n" for step in (1, 2)))
+    import_run(StudyFolder(study_folder), RunKey("tiny", "chain2", "theirs", 0), log, [], replace=False)
+    experiments.track(make_study(), study_folder, database)
+    before = content(database)
+    experiments.track(make_study(), study_folder, database)
+    assert content(database) == before
+    name = "theirs · imported · tiny · chain2 · seed 0"
+    found = histories(database)
+    assert found[name, "train/entropy"] == [(1, 0.25, 0), (2, 0.5, 0)]
+    assert found[name, "foreign/mine"] == [(1, 1.0, 0), (2, 1.0, 0)]
