@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
     "methods": (USERS, methods.methods),
     "new-method": (USERS, methods.new_method),
     "check-method": (USERS, methods.check_method),
+    "new-study": (USERS, studies.new_study),
+    "new-dataset": (USERS, inputs.new_dataset),
     "check": (USERS, comparison.check),
     "doctor": (USERS, machine.doctor),
     "pin": (USERS, inputs.pin),
