@@ -99,6 +99,7 @@ def test_a_question_mark_in_the_projects_path_changes_nothing(
     empty_database: Path, study_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "what? 100%"
+    place.mkdir()
     shutil.move(tmp_path / "results", place / "results")
     database = Path(shutil.copy(empty_database, place / "results/mlflow.db"))
     monkeypatch.chdir(place)
