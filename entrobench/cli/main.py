@@ -62,11 +62,11 @@ COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
 class Grouped(typer.core.TyperGroup):
     """Lists the commands under the groups of COMMANDS, in their order."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names as COMMANDS has them, not by letter."""
         return list(COMMANDS)
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section per group."""
         for group in dict.fromkeys(found for found, _ in COMMANDS.values()):
             names = [name for name, (found, _) in COMMANDS.items() if found == group]

@@ -23,7 +23,7 @@ def metric_name(name: str) -> str:
     >>> metric_name("H>1 [%]"), metric_name("/a//../b"), metric_name("é")
     ('H_gt_1 percent', 'a/b', '_ue9_')
     """
-    mapped = "".join(WORDS.get(letter) if letter in WORDS else _taken(letter) for letter in name)
+    mapped = "".join(WORDS[letter] if letter in WORDS else _taken(letter) for letter in name)
     parts = [part for part in mapped.split("/") if part not in ("", ".", "..")]
     return "/".join(parts)[:LONGEST].rstrip("/") or "unnamed"
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from entrobench.results import AnswersFolder
+from entrobench.results import GENERATIONS, AnswersFolder
 
 PROBLEMS = 8  # ours: of each benchmark; the same problems for every run, so that answers stand side by side
 LENGTH = 4000  # ours: characters of a long answer
@@ -21,8 +21,6 @@ def sample_answers(answers: AnswersFolder) -> dict[str, list[Any]]:
 
 def _of_benchmark(answers: AnswersFolder, file: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet
-
-    from entrobench.results import GENERATIONS
 
     name = file.name.removesuffix(GENERATIONS)
     if not answers.grades(name).is_file():

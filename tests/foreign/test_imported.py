@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from entrobench.errors import InputError
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.statistics.scores import read_grades
 from entrobench.foreign.imported import imported_keys, import_run
-from entrobench.results import RunKey, StudyFolder
+from entrobench.results import RunFolder, RunKey, StudyFolder
 
 
 def log(path: Path, steps: int = 30, end: str = "") -> Path:
@@ -47,7 +48,7 @@ def answers(study: SimpleNamespace, folder: Path) -> list[Path]:
     return files
 
 
-def study_runs(study: SimpleNamespace):  # type: ignore[no-untyped-def]
+def study_runs(study: SimpleNamespace) -> Iterator[RunFolder]:
     return StudyFolder(study.results).runs()
 
 
