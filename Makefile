@@ -39,8 +39,8 @@ $(READY): requirements.lock requirements.hashes pyproject.toml
 	@touch $@
 
 study: $(READY)
-	@$(BIN)/entrobench unlock
-	@$(BIN)/snakemake --config study=$(STUDY) $(if $(SEEDS),seeds=$(SEEDS)) $(if $(CHANGED),changed=$(CHANGED)) $(if $(PACKED),packed=$(PACKED))
+	@$(BIN)/entrobench run $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CHANGED),--changed $(CHANGED)) \
+	  $(if $(PACKED),--packed $(PACKED))
 
 test: $(READY)
 	$(BIN)/pytest -n 2
@@ -94,7 +94,4 @@ audit:
 
 PORT ?= 5000
 ui: $(READY)
-	@test -f results/mlflow.db || { echo "results/mlflow.db is not there yet: run make study first"; exit 2; }
-	@echo "MLflow starts at http://127.0.0.1:$(PORT) (some seconds; ctrl-C ends it)"
-	@$(BIN)/entrobench track --follow & trap "kill $$!" EXIT; MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
-	  $(BIN)/mlflow ui --backend-store-uri sqlite:///results/mlflow.db --workers 1 --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/entrobench ui --port $(PORT)

@@ -47,7 +47,7 @@ localrules:
 
 onsuccess:
     print(f"study {STUDY.name} is done\n  report: {FILES.report}\n  tables: {FILES.table('md')}, .csv, .tex")
-    print("  runs:   make ui   (the MLflow UI)")
+    print("  runs:   make ui   (MLflow: learning curves, and which is better)")
 
 
 onerror:

@@ -273,7 +273,7 @@ class StudyFolder(Folder):
         """(file, folder among the artifacts of MLflow) of what people read of a compared study."""
         files = (self.report, self.table("md"), self.table("csv"), self.paper_comparison, self.statistics)
         yield from ((file, "") for file in files if file.is_file())
-        yield from ((file, self.figures.name) for file in sorted(self.figures.glob("*")) if file.is_file())
+        yield from ((file, self.figures.name) for file in sorted(self.figures.glob("[!.]*")) if file.is_file())
 
     def log(self, job: str) -> Path:
         """What a job prints; `job` is its rule and, after a slash, what it makes."""

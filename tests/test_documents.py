@@ -21,6 +21,9 @@ NAMED = re.compile(r"`((?:entrobench|evaluation|methods|config|tests|speed|workf
 MADE = {  # by the reader
     "config/tasks/",
     "config/studies/first.yaml",
+    "config/studies/second.yaml",
+    "config/datasets/mine.yaml",
+    "config/models/NAME.yaml",
     "methods/mine.py",
     "config/methods/mine.yaml",
     "methods/NAME.py",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -114,16 +113,16 @@ def _vllm() -> Iterator[Line]:
 
 def _database() -> Iterator[Line]:
     """The MLflow database, read without importing mlflow."""
+    from entrobench.errors import InputError
+    from entrobench.tracking import database
+
     if not DATABASE.exists():
         yield "ok", f"{DATABASE} is not there yet", "make study writes it"
         return
     try:
-        with sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True) as connection:
-            runs = connection.execute("select count(*) from runs where lifecycle_stage = 'active'").fetchone()[0]
-    except sqlite3.Error as error:
-        yield "fail", f"{DATABASE}: {error}", f"delete {DATABASE} and run `entrobench track STUDY --rebuild`"
-        return
-    yield "ok", f"{DATABASE} holds {runs} runs", ""
+        yield "ok", f"{DATABASE} holds {database.check(DATABASE)} runs", ""
+    except InputError as error:
+        yield "fail", str(error), ""
 
 
 Check = Callable[[], Iterator[Line]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,3 +61,19 @@ def pin(name: Annotated[str, typer.Argument(metavar="NAME", help="a study, a bas
 
     for item in pin.wanted(name):
         fetch.fetch(item.source if item.source.pinned else pin.pin(item))
+
+
+def new_dataset(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".jsonl or .parquet in the folder ENTROBENCH_DATA")],
+    name: Annotated[str, typer.Option(help="of the dataset (default: the file's)")] = "",
+    problem: Annotated[str, typer.Option(help="column with the problem's text")] = "problem",
+    answer: Annotated[str, typer.Option(help="column with the right answer")] = "answer",
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+) -> None:
+    """Make a file of problems a dataset: checks each row, writes its recipe (hash, count) and, for test rows, a benchmark.
+
+    Example: ENTROBENCH_DATA=data entrobench new-dataset data/mine.jsonl --problem question --answer solution
+    """
+    from entrobench.scaffold.new_dataset import new_dataset
+
+    print(new_dataset(file, name or file.stem.replace("-", "_"), problem, answer, split).text)

@@ -9,54 +9,97 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from entrobench.errors import InputError
 from entrobench.files import is_full, room_left
 from entrobench.results import RESULTS
 
-from . import answers, comparison, inputs, machine, methods, studies, theory, tracking, training
+from . import answers, comparison, inputs, machine, methods, pipeline, runs, studies, theory, tracking, training
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "grade": answers.grade,
-    "audit-grader": answers.audit_grader,
-    "compare": comparison.compare,
-    "tune": comparison.tune,
-    "sweep": comparison.sweep,
-    "check": comparison.check,
-    "audit-statistics": comparison.audit_statistics,
-    "accept-task": comparison.accept_task,
-    "report": comparison.report,
-    "track": tracking.track,
-    "methods": methods.methods,
-    "new-method": methods.new_method,
-    "check-method": methods.check_method,
-    "plan": studies.plan,
-    "pack": comparison.pack,
-    "unpack": comparison.unpack,
-    "doctor": machine.doctor,
-    "pin": inputs.pin,
-    "unlock": studies.unlock,
-    "train": training.train,
-    "generate": answers.generate,
-    "lock": studies.lock,
-    "lock-evaluation": studies.lock_evaluation,
-    "base-model": inputs.base_model,
-    "prepare-data": inputs.prepare_data,
-    "theory": theory.theory,
-    "clamp-law": theory.clamp_law,
-    "reward-law": theory.reward_law,
+USERS, FILES, PIPELINE = "For users", "On single files", "What the pipeline calls"  # groups of --help
+
+COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
+    "run": (USERS, pipeline.run),
+    "status": (USERS, pipeline.status),
+    "plan": (USERS, studies.plan),
+    "ui": (USERS, tracking.ui),
+    "diagnose": (USERS, runs.diagnose),
+    "import-run": (USERS, runs.import_run),
+    "methods": (USERS, methods.methods),
+    "new-method": (USERS, methods.new_method),
+    "check-method": (USERS, methods.check_method),
+    "new-study": (USERS, studies.new_study),
+    "new-dataset": (USERS, inputs.new_dataset),
+    "check": (USERS, comparison.check),
+    "doctor": (USERS, machine.doctor),
+    "pin": (USERS, inputs.pin),
+    "grade": (FILES, answers.grade),
+    "audit-grader": (FILES, answers.audit_grader),
+    "audit-statistics": (FILES, comparison.audit_statistics),
+    "accept-task": (FILES, comparison.accept_task),
+    "sweep": (FILES, comparison.sweep),
+    "clamp-law": (FILES, theory.clamp_law),
+    "reward-law": (FILES, theory.reward_law),
+    "pack": (FILES, comparison.pack),
+    "track": (PIPELINE, tracking.track),
+    "compare": (PIPELINE, comparison.compare),
+    "report": (PIPELINE, comparison.report),
+    "tune": (PIPELINE, comparison.tune),
+    "train": (PIPELINE, training.train),
+    "generate": (PIPELINE, answers.generate),
+    "lock": (PIPELINE, studies.lock),
+    "lock-evaluation": (PIPELINE, studies.lock_evaluation),
+    "base-model": (PIPELINE, inputs.base_model),
+    "prepare-data": (PIPELINE, inputs.prepare_data),
+    "theory": (PIPELINE, theory.theory),
+    "unlock": (PIPELINE, studies.unlock),
+    "unpack": (PIPELINE, comparison.unpack),
 }
 
+
+class Grouped(typer.core.TyperGroup):
+    """Lists the commands under the groups of COMMANDS, in their order."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names as COMMANDS has them, not by letter."""
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section per group."""
+        for group in dict.fromkeys(found for found, _ in COMMANDS.values()):
+            names = [name for name, (found, _) in COMMANDS.items() if found == group]
+            with formatter.section(group):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=90)) for name in names])
+
+
 app = typer.Typer(
+    cls=Grouped,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `snakemake`.",
+    help="Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `entrobench run quickstart`.",
 )
-for name, command in COMMANDS.items():
+for name, (_, command) in COMMANDS.items():
     app.command(name)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"entrobench {version('entrobench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say it and end")] = False,
+) -> None:
+    """Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `entrobench run quickstart`."""
 
 
 def main() -> None:

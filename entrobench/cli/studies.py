@@ -72,3 +72,22 @@ def unlock() -> None:
     from entrobench.studies.lock import unlock
 
     unlock()
+
+
+def new_study(
+    name: Annotated[str, typer.Argument(help="of the study: config/studies/NAME.yaml")],
+    methods: Annotated[str, typer.Option(help="names with commas between; the first is the baseline")],
+    model: Annotated[str, typer.Option(help="name in config/models")] = "chain-tiny",
+    dataset: Annotated[str, typer.Option(help="name in config/datasets, to train on")] = "chain2",
+    benchmark: Annotated[str, typer.Option(help="what is asked in the end (default: the dataset's)")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="how many; verdicts need 5")] = 5,
+) -> None:
+    """Write config/studies/NAME.yaml, a small study of these methods, checked and ready to run.
+
+    Example: entrobench new-study mine_first --methods grpo,aent
+    """
+    from entrobench.scaffold.new_study import new_study
+
+    listed = [method.strip() for method in methods.split(",") if method.strip()]
+    print(f"wrote {new_study(name, listed, model, dataset, benchmark or dataset, seeds)}")
+    print(f"next: entrobench plan {name}; make study STUDY={name}")

@@ -1,4 +1,4 @@
-"""`entrobench track`: a study's files in MLflow."""
+"""`entrobench track` and `entrobench ui`: a study's files in MLflow."""
 
 from __future__ import annotations
 
@@ -44,3 +44,13 @@ def track(
 
     loaded = with_derived_values(load_study(study))
     experiments.track(loaded, loaded.folder, RESULTS.database, rebuild=rebuild)
+
+
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="of this machine")] = 5000) -> None:
+    """Browse the runs in MLflow; prints a link to the learning curves and to the comparison of each study.
+
+    Runs that train are shown as they go on. Example: entrobench ui --port 5001
+    """
+    from entrobench.tracking.server import serve
+
+    raise typer.Exit(serve(RESULTS.database, port))

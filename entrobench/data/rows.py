@@ -105,6 +105,11 @@ def read_file(folder: Path, file: SplitFile, where: str) -> list[Row]:
     return rows
 
 
+def count_records(path: Path) -> int:
+    """How many rows a file holds. Raises InputError where it cannot be read."""
+    return len(_records(path, path.read_bytes()))
+
+
 def _records(path: Path, content: bytes) -> list[Any]:
     """The records of a Parquet file, or lines of JSON as text."""
     if path.suffix == ".parquet":

@@ -8,12 +8,8 @@ kill at any moment, parallel jobs and repeated imports neither lose nor double o
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,28 +18,36 @@ from entrobench.errors import InputError
 from entrobench.files import replacing
 from entrobench.results import Results, StudyFolder
 
-from .projection import NOTE, MlflowRun, mlflow_runs
+from .database import server, writing
+from .projection import mlflow_runs
+from .summaries import NOTE, MlflowRun
+from .views import experiment_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from entrobench.studies.runs import Study
 
-RUN_KEY, CONTENT, LIVE = "run_key", "content_hash", "live"  # tags
+RUN_KEY, CONTENT, LIVE = "run_key", "content_hash", "live"  # tags of runs
+OURS = "entrobench"  # tag of an experiment that this package made
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits for log_batch
 
 
 def initialise(database: Path) -> None:
-    """Create the MLflow database, or leave it as it is; takes seconds the first time."""
-    with one_writer(database):
-        open_client(database).search_experiments(max_results=1)
+    """Create the MLflow database, or leave it as it is; takes seconds the first time.
+
+    Where runs go to a server there is nothing to make, and training does not wait for it.
+    """
+    if not server():
+        with writing(database) as client:
+            client.search_experiments(max_results=1)
 
 
 def track(study: Study, folder: Path, database: Path, rebuild: bool = False) -> None:
     """Import a study's result files from `folder` into MLflow and write <folder>/tracking.json.
 
-    Flat runs (tag kind=run) with every step's metrics and the final scores, base models (kind=base), means over seeds
-    (kind=summary), tables, figures and report (kind=study). `rebuild` first deletes the study's experiment.
+    Flat runs (tag kind=run) with every step's metrics and the final scores, base models (kind=base), the whole study by
+    method (kind=summary), tables, figures and report (kind=study). `rebuild` first deletes what was imported before.
     """
     project(study.name, study.description, mlflow_runs(study, folder), folder, database, rebuild)
 
@@ -52,10 +56,9 @@ def project(
     name: str, description: str, described: list[MlflowRun], folder: Path, database: Path, rebuild: bool = False
 ) -> None:
     """Make the experiment `name` hold these runs and nothing else, and say so in <folder>/tracking.json."""
-    with one_writer(database):
-        client = open_client(database)
+    with writing(database) as client:
         if rebuild:
-            _delete_experiment(client, name)
+            _delete_imported(client, name, database)
         experiment = study_experiment(client, name, database)
         client.set_experiment_tag(experiment, NOTE, description)
         written, removed = _import(client, experiment, described)
@@ -64,40 +67,41 @@ def project(
     print(f"MLflow experiment {name}: {written} runs written, {same} as before, {removed} removed")
 
 
-@contextmanager
-def one_writer(database: Path) -> Iterator[None]:
-    """Let one process at a time write: MLflow's migrations race, and a run must not be created twice."""
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with Results.of_database(database).database_lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released by the system when the process ends, however it ends
-        yield
-
-
-def open_client(database: Path) -> MlflowClient:
-    """A client of the MLflow database, without telemetry and without messages about migrations."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):  # they announce each migration
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(f"sqlite:///{database.resolve()}")
-
-
 def study_experiment(client: MlflowClient, study: str, database: Path) -> str:
     """Id of the study's experiment; created, or restored if a user deleted it in the UI.
 
-    Raises InputError if the results were moved since, because MLflow cannot change where artifacts are.
+    Raises InputError for an experiment of that name which is a user's own, and if the results were moved since, because
+    MLflow cannot change where artifacts are.
     """
-    # without a location, artifacts would land in ./mlruns of whoever came first
-    location = Results.of_database(database.resolve()).mlflow_artifacts(study).as_uri()
+    location = _artifacts(study, database)
     found = client.get_experiment_by_name(study)
     if found is None:
-        return str(client.create_experiment(study, location))
-    if found.artifact_location != location:
-        raise InputError(f"{database}: was moved here; run `entrobench track {study} --rebuild`")
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+        identity = str(client.create_experiment(study, location))
+    else:
+        identity = str(found.experiment_id)
+        if not _is_ours(client, found, location):
+            todo = "rename it in MLflow, or give the study another name"
+            raise InputError(f"{server() or database}: the experiment {study!r} there was not made by a study; {todo}")
+        if location and found.artifact_location != location:
+            raise InputError(f"{database}: was moved here; run `entrobench track {study} --rebuild`")
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(identity)
+    for key, value in {OURS: study, **experiment_tags()}.items():
+        if found is None or found.tags.get(key) != value:
+            client.set_experiment_tag(identity, key, value)
+    return identity
+
+
+def _artifacts(study: str, database: Path) -> str | None:
+    """Where artifacts lie: beside the database (unsaid, in ./mlruns of who came first), or where a server decides."""
+    return None if server() else Results.of_database(database.resolve()).mlflow_artifacts(study).as_uri()
+
+
+def _is_ours(client: MlflowClient, experiment: Any, location: str | None) -> bool:
+    """Whether a study made the experiment: it bears our tag, keeps its artifacts where ours do, or holds our runs."""
+    if OURS in experiment.tags or experiment.artifact_location == location:
+        return True
+    return any(RUN_KEY in run.data.tags for run in _runs(client, experiment.experiment_id, deleted=True))
 
 
 def _import(client: MlflowClient, experiment: str, described: list[MlflowRun]) -> tuple[int, int]:
@@ -145,6 +149,8 @@ def _write_run(client: MlflowClient, experiment: str, entry: MlflowRun) -> None:
     log_metrics(client, run, entry.metrics)
     for path, below in entry.artifacts.items():
         client.log_artifact(run, str(path), below or None)
+    for name, columns in entry.tables.items():
+        client.log_table(run, columns, name)
     client.set_terminated(run, "FINISHED", end_time=entry.ended)
     client.set_tag(run, CONTENT, entry.content_hash)  # last: it says that the run is complete
 
@@ -167,24 +173,39 @@ def log_metrics(client: MlflowClient, run: str, metrics: Sequence[tuple[str, flo
 
 
 def _delete_run(client: MlflowClient, run: Any) -> None:
-    """Delete a run for good, with its artifacts; MLflow's own delete keeps every metric in the database."""
+    """Delete a run for good, with its artifacts; MLflow's own delete, which a server does, keeps every metric."""
     import shutil
 
     from mlflow.utils.file_utils import local_file_uri_to_path
 
+    if server():
+        client.delete_run(run.info.run_id)
+        return
     client._tracking_client.store._hard_delete_run(run.info.run_id)  # what `mlflow gc` calls
     shutil.rmtree(Path(local_file_uri_to_path(run.info.artifact_uri)).parent, ignore_errors=True)
 
 
-def _delete_experiment(client: MlflowClient, name: str) -> None:
-    """Delete a study's experiment for good, if there is one."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        for run in _runs(client, found.experiment_id, deleted=True):
+def _delete_imported(client: MlflowClient, name: str, database: Path) -> None:
+    """Delete what was imported of a study; its experiment too, unless a user keeps runs of their own there.
+
+    Those are never deleted: where the experiment has to be made anew, it keeps them under another name.
+    """
+    found, location = client.get_experiment_by_name(name), _artifacts(name, database)
+    if found is None or not _is_ours(client, found, location):
+        return  # the import that follows says why it refuses
+    runs = _runs(client, found.experiment_id, deleted=not server())
+    own = [run for run in runs if RUN_KEY not in run.data.tags]
+    for run in runs:
+        if run not in own:
             _delete_run(client, run)
+    if server():
+        return
+    if not own:
         if found.lifecycle_stage == "active":
             client.delete_experiment(found.experiment_id)
         client._tracking_client.store._hard_delete_experiment(found.experiment_id)
+    elif found.artifact_location != location:
+        client.rename_experiment(found.experiment_id, f"{name} ({len(own)} runs kept from before the move)")
 
 
 def _write_summary(name: str, described: list[MlflowRun], experiment: str, path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from entrobench.results import StudyFolder
 from entrobench.theory.study import TheoryStudy
 
-from .projection import Metric, MlflowRun, flatten, study_run
+from .names import step_metric_name
+from .summaries import Metric, MlflowRun, study_run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,7 +28,7 @@ def theory_runs(study: TheoryStudy, folder: Path) -> list[MlflowRun]:
     started = int(datetime.fromisoformat(made["started"]).timestamp() * 1000)
     ended = started + int(made["seconds"] * 1000)
     curves = pandas.read_parquet(StudyFolder(folder).curves)
-    tags = {"study": study.name, "config_hash": study.hash, **flatten(made, "provenance.")}
+    tags = {"study": study.name, "config_hash": study.hash}
     runs = []
     for (optimal, method), own in curves.groupby(["optimal", "method"], sort=False):
         runs.append(
@@ -49,4 +50,4 @@ def _metrics(own: DataFrame, moment: int) -> Iterator[Metric]:
     means = own.groupby("step")[list(SHOWN)].mean()
     for name in SHOWN:
         for step, value in means[name].dropna().items():
-            yield name, float(value), moment, int(str(step))
+            yield step_metric_name(name), float(value), moment, int(str(step))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ from entrobench.evaluation.statistics.scores import (
 from entrobench.evaluation.tables.study_tables import write_tables
 from entrobench.evaluation.tables.table_formats import show
 from entrobench.evaluation.tables.wide_table import accuracy_metrics
+from entrobench.foreign.imported import MARK, imported_keys
 from entrobench.provenance import check_mathematics
-from entrobench.results import RESULTS, StudyFolder
+from entrobench.results import RESULTS, RunKey, StudyFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -49,9 +51,9 @@ def compare(study: Study, folder: Path) -> None:
     scores = score_table(problems)
     column = problem_column(study.primary, list(problems.columns), str(study.path))
     statistics = analyse(problems, declared(study, problems, scores), read_audit())
-    primary = statistics["metric"]
+    primary, files = statistics["metric"], StudyFolder(folder)
     statistics["marks"] = {f"{run.model}/{run.dataset}/{run.method}": method_marks(run.config) for run in study.runs}
-    files = StudyFolder(folder)
+    statistics["marks"] |= {f"{key.model}/{key.dataset}/{key.method}": [MARK] for key in imported_keys(files)}
     scores.to_parquet(files.scores, index=False)
     problems.to_parquet(files.problems, index=False)
     curves.to_parquet(files.curves, index=False)
@@ -71,6 +73,8 @@ def declared(study: Study, problems: DataFrame, scores: DataFrame) -> Declared:
     columns = [problem_column(name, list(problems.columns), str(study.path)) for name in study.headline.metrics]
     shown = {problem_column(name, list(problems.columns), str(study.path)): name for name in accuracy_metrics(scores)}
     methods = list(dict.fromkeys(run.method for run in study.runs))
+    trained = problems[problems["method"] != "base"]
+    methods += sorted(set(trained["method"]) - set(methods))  # imported ones that have answers
     named = {column: shown[column] for column in columns}
     return Declared(named, methods, study.headline.a_a_arm, study.headline.detect, study.headline.clipped_at_least)
 
@@ -103,25 +107,30 @@ def _graded(study: Study, folder: Path) -> DataFrame:
     if missing := sorted(needed - set(keys)):
         first = "/".join(map(str, missing[0]))
         raise InputError(f"{folder}: {len(missing)} of {len(needed)} gradings are missing, first {first}")
+    needed |= _imported(StudyFolder(folder), study.benchmarks, set(keys))
     return problems[keys.isin(list(needed))].assign(study=study.name).reset_index(drop=True)
+
+
+def _imported(files: StudyFolder, benchmarks: Sequence[str], graded: set[Any]) -> set[tuple[Any, ...]]:
+    """The gradings of runs made elsewhere that answered all benchmarks; those that did not are in the curves alone."""
+    found: set[tuple[Any, ...]] = set()
+    for key in imported_keys(files):
+        own = {(key.model, key.dataset, key.method, key.seed, benchmark) for benchmark in benchmarks}
+        found |= own if own <= graded else set()
+    return found
 
 
 def read_curves(study: Study, folder: Path) -> DataFrame:
     """Join the steps.parquet of all runs, in the study's order, with columns study, model, dataset, method, seed."""
     import pandas
 
-    frames = []
-    for run in study.runs:
-        file = StudyFolder(folder).run(run.key).steps
+    files, frames = StudyFolder(folder), []
+    own = [RunKey(run.model, run.dataset, run.method, run.seed) for run in study.runs]
+    for run in [*own, *imported_keys(files)]:
+        file = files.run(str(run)).steps
         if not file.is_file():
             raise InputError(f"{file}: missing; train this run first")
-        key: dict[str, Any] = {
-            "study": study.name,
-            "model": run.model,
-            "dataset": run.dataset,
-            "method": run.method,
-            "seed": run.seed,
-        }
+        key: dict[str, Any] = {"study": study.name, **vars(run)}
         steps = pandas.read_parquet(file)
         frames.append(steps.assign(**key)[[*key, *steps.columns]])
     return pandas.concat(frames, ignore_index=True)

@@ -147,7 +147,7 @@ def test_results_are_the_same_bits_again_and_so_are_mlflows_entries(finished: Th
     assert [entry.content_hash for entry in entries] == [entry.content_hash for entry in theory_runs(finished, folder)]
     assert [entry.kind for entry in entries] == ["run"] * 15 + ["study"]
     assert {entry.tags["method"] for entry in entries[:-1]} >= {"none", "clamped_adaptive"}
-    reward = [metric for metric in entries[0].metrics if metric[0] == "reward"]
+    reward = [metric for metric in entries[0].metrics if metric[0] == "train/reward"]
     curves = pandas.read_parquet(folder / "curves.parquet")
     own = curves[(curves["method"] == "none") & (curves["optimal"] == 15)].groupby("step")["reward"].mean()
     assert [metric[1] for metric in reward] == own.tolist()

@@ -14,11 +14,12 @@ from typing import Any
 
 import pandas
 import pytest
-from tracked import content, expected_histories, histories, make_run, make_study, query, write_run
+from tracked import content, expected_histories, histories, make_run, make_study, query, shown_name, write_run
 
 from entrobench.errors import InputError
 from entrobench.tracking import experiments
-from entrobench.tracking.projection import metric_name, mlflow_runs
+from entrobench.tracking.projection import mlflow_runs
+from entrobench.tracking.views import links
 
 
 def test_every_metric_of_every_step_arrives_once_with_its_time(database: Path, study_folder: Path) -> None:
@@ -42,31 +43,79 @@ def test_runs_carry_what_the_ui_groups_by(database: Path, study_folder: Path) ->
     experiment = client.get_experiment_by_name("small")
     assert experiment.tags["mlflow.note.content"] == "A small study."
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    run = runs["tiny/chain2/aent/seed1"]
+    run = runs["aent · tiny · chain2 · seed 1"]
     expected = {"model": "tiny", "dataset": "chain2", "method": "aent", "seed": "1", "study": "small", "kind": "run"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.tags["config_hash"] == make_run("aent", 1).config.hash
-    assert run.data.tags["provenance.hardware.cores"] == "2"
+    assert run.data.tags["cpu"] == "some"
+    assert not [tag for tag in run.data.tags if tag.startswith("provenance")]
     assert run.data.params["trainer.learning_rate"] == "0.0002"
     assert run.data.params["method.values.floor"] == "null"
     assert (run.info.status, run.info.start_time) == ("FINISHED", 1_700_000_000_000)
-    base = runs["tiny/base"].data
-    assert (base.tags["method"], base.metrics) == ("base", {"chain2/avg_at_8": 0.25})
-    grpo = runs["tiny/chain2/grpo (mean of 2)"].data
-    assert grpo.metrics == {"chain2/avg_at_8": 0.625, "seeds": 2.0}
-    aent = runs["tiny/chain2/aent (mean of 2)"].data
-    difference = {"all/difference": 0.02, "all/difference_lower": -0.01, "all/difference_upper": 0.05}
-    assert aent.metrics == grpo.metrics | difference | {"chain2/difference": 0.02}
+    base = runs["base · tiny"].data
+    assert (base.tags["method"], base.metrics) == ("base", {"eval/chain2/avg_at_8": 0.25, "eval/score_mean": 0.25})
     assert len(runs) == 4 + 1 + 2 + 1
 
 
+def test_a_run_per_method_says_what_the_headline_says_and_no_other_run_has_an_interval(
+    database: Path, study_folder: Path
+) -> None:
+    experiments.track(make_study(), study_folder, database)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{database}")
+    runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    summaries = {run.data.tags["method"]: run.data for run in runs if run.data.tags["kind"] == "summary"}
+    assert summaries["grpo"].metrics == {"pooled/score": 0.625, "pooled/runs": 2.0, "pooled/base_score": 0.25}
+    bounds = {"pooled/difference": 0.02, "pooled/difference_lower": -0.01, "pooled/difference_upper": 0.05}
+    assert summaries["aent"].metrics == summaries["grpo"].metrics | bounds | {"pooled/p_holm": 0.3}
+    assert (summaries["aent"].tags["verdict"], summaries["aent"].tags["metric"]) == ("too few seeds", "avg@8")
+    others = [name for run in runs if run.data.tags["kind"] != "summary" for name in run.data.metrics]
+    assert not [name for name in others if "lower" in name or "upper" in name or "difference" in name]
+    (board,) = (database.parent / "mlflow-artifacts/small").rglob("leaderboard.json")
+    table = json.loads(board.read_text())
+    row = dict(zip(table["columns"], table["data"][1], strict=True))
+    assert row == {"method": "aent", "avg@8": 0.625, "runs": 2, "difference": 0.02, "lower": -0.01} | {
+        "upper": 0.05,
+        "Holm p": 0.3,
+        "verdict": "too few seeds",
+    }
+
+
+def test_the_experiment_opens_on_saved_views_of_what_is_there(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{database}")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    for title, link in links("http://here/", experiment.experiment_id):
+        assert link.startswith(
+            f"http://here/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        )
+        view = json.loads(experiment.tags["mlflow.sharedViewState." + link.rpartition("=")[2]])
+        found = client.search_runs([experiment.experiment_id], view["searchFilter"])
+        assert len(found) == {"Learning curves": 4, "Which is better": 2}[title]
+        metrics = {name for run in found for name in run.data.metrics}
+        shown = [column[9:-1] for column in view["selectedColumns"] if column.startswith("metrics.")]
+        assert set(shown) <= metrics, title
+    curves = json.loads(experiment.tags["mlflow.sharedViewState.learning-curves"])
+    assert [chart["metricKey"] for chart in curves["compareRunCharts"]][:2] == ["train/entropy", "train/reward"]
+    assert curves["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "method"}]
+    sections = {section["uuid"] for section in curves["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in curves["compareRunCharts"]} == sections
+
+
 def test_report_tables_and_figures_are_artifacts_beside_the_database(database: Path, study_folder: Path) -> None:
+    experiments.track(make_study(), study_folder, database)
+    (study_folder / "figures/.snakemake_timestamp").touch()
     experiments.track(make_study(), study_folder, database)
     stored = sorted(p for p in (database.parent / "mlflow-artifacts/small").rglob("*") if p.is_file())
     names = [
         str(path.relative_to(database.parent / "mlflow-artifacts/small")).partition("/artifacts/")[2] for path in stored
     ]
-    assert sorted(names) == ["figures/entropy.svg", "report.html", "statistics.json", "table.md"]
+    of_study = ["figures/entropy.svg", "leaderboard.json", "report.html", "statistics.json", "table.md"]
+    assert sorted(names) == sorted([*of_study, *["config.json", "provenance.json"] * 4])
     assert not (Path.cwd() / "mlruns").exists()
 
 
@@ -87,7 +136,7 @@ def test_a_retrained_run_replaces_its_old_metrics(database: Path, study_folder: 
     experiments.track(study, study_folder, database)
     assert histories(database) == expected_histories(study_folder, study)
     now = dict(query(database, "select name, run_uuid from runs"))
-    assert {name for name in now if now[name] != untouched[name]} == {study.runs[0].key}
+    assert {name for name in now if now[name] != untouched[name]} == {shown_name(study.runs[0])}
 
 
 def test_a_run_that_left_the_study_leaves_mlflow(database: Path, study_folder: Path) -> None:
@@ -95,8 +144,8 @@ def test_a_run_that_left_the_study_leaves_mlflow(database: Path, study_folder: P
     experiments.track(study, study_folder, database)
     shutil.rmtree(study_folder / "runs" / study.runs[3].key)
     experiments.track(study, study_folder, database)
-    assert study.runs[3].key not in dict(query(database, "select name, run_uuid from runs"))
-    assert {name for name, _ in histories(database)} == {run.key for run in study.runs[:3]}
+    assert shown_name(study.runs[3]) not in dict(query(database, "select name, run_uuid from runs"))
+    assert {name for name, _ in histories(database)} == {shown_name(run) for run in study.runs[:3]}
 
 
 def test_a_users_own_run_stays(database: Path, study_folder: Path) -> None:
@@ -117,7 +166,7 @@ def test_rebuild_ends_with_the_same_content(database: Path, study_folder: Path) 
     assert (histories(database), histories(database, "summary"), histories(database, "base")) == before
     assert not ids & {run for (run,) in query(database, "select run_uuid from runs")}
     assert query(database, "select count(*) from experiments where name = 'small'") == [(1,)]
-    assert len(list((database.parent / "mlflow-artifacts/small").iterdir())) == 1
+    assert len(list((database.parent / "mlflow-artifacts/small").iterdir())) == 5
 
 
 def test_an_import_that_died_midway_is_completed_without_doubling(
@@ -230,7 +279,6 @@ def test_describing_a_study_needs_no_mlflow(study_folder: Path) -> None:
     assert [entry.content_hash for entry in mlflow_runs(make_study(), study_folder)] == [
         entry.content_hash for entry in mlflow_runs(make_study(), study_folder)
     ]
-    assert metric_name("chain2/avg@8") == "chain2/avg_at_8"
 
 
 def test_evaluations_along_the_way_are_metrics_by_step(database: Path, study_folder: Path) -> None:
@@ -240,6 +288,24 @@ def test_evaluations_along_the_way_are_metrics_by_step(database: Path, study_fol
     pandas.DataFrame(rows, columns=columns).to_parquet(study_folder / "evaluations.parquet", index=False)
     experiments.track(make_study(), study_folder, database)
     found = histories(database)
-    times = {step: time for step, _, time in found["tiny/chain2/aent/seed1", "reward"]}
-    assert found["tiny/chain2/aent/seed1", "eval/chain2"] == [(step, score, times[step]) for step, score in steps]
-    assert ("tiny/chain2/aent/seed0", "eval/chain2") not in found
+    name, other = (f"aent · tiny · chain2 · seed {seed}" for seed in (1, 0))
+    times = {step: time for step, _, time in found[name, "train/reward"]}
+    assert found[name, "eval/chain2/score_by_step"] == [(step, score, times[step]) for step, score in steps]
+    assert (other, "eval/chain2/score_by_step") not in found
+
+
+def test_an_imported_run_is_shown_and_marked(database: Path, study_folder: Path, tmp_path: Path) -> None:
+    from entrobench.foreign.imported import import_run
+    from entrobench.results import RunKey, StudyFolder
+
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"step": step, "entropy": step / 4, "mine": 1.0}) + "\n" for step in (1, 2)))
+    import_run(StudyFolder(study_folder), RunKey("tiny", "chain2", "theirs", 0), log, [], replace=False)
+    experiments.track(make_study(), study_folder, database)
+    before = content(database)
+    experiments.track(make_study(), study_folder, database)
+    assert content(database) == before
+    name = "theirs · imported · tiny · chain2 · seed 0"
+    found = histories(database)
+    assert found[name, "train/entropy"] == [(1, 0.25, 0), (2, 0.5, 0)]
+    assert found[name, "foreign/mine"] == [(1, 1.0, 0), (2, 1.0, 0)]

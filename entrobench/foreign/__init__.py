@@ -1,0 +1,1 @@
+"""Runs of other trainers: their logs read, their names translated, their answers graded."""

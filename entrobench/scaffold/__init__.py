@@ -1,0 +1,1 @@
+"""Writes the files with which a user begins: a study, a dataset of their own."""
