@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": comparison.check,
     "audit-statistics": comparison.audit_statistics,
     "accept-task": comparison.accept_task,
+    "headline": comparison.headline,
     "report": comparison.report,
     "track": tracking.track,
     "methods": methods.methods,
