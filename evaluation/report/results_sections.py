@@ -122,7 +122,8 @@ class Found:
 
     @cached_property
     def methods(self) -> list[str]:
-        return list(dict.fromkeys(run.method for run in self.study.runs))
+        """In the study's order; every method that has steps."""
+        return list(dict.fromkeys(self.curves["method"]))
 
     def drawn(self, curves: Curves) -> list[Block]:
         """Quantities over training, a figure each."""
@@ -135,9 +136,8 @@ class Found:
         return found
 
 
-def results_sections(study: Study, folder: Path) -> list[Section]:
-    """All that have something to show."""
-    found = Found(study, folder)
+def results_sections(found: Found) -> list[Section]:
+    """All that have something to show. A further part is a function of `found` that gives blocks, and a line here."""
     parts = (
         Section("answer", "Which is better?", _answer(found), "Answer"),
         Section("published", "Beside the published numbers", _published(found), "Published"),
@@ -148,7 +148,7 @@ def results_sections(study: Study, folder: Path) -> list[Section]:
         Section("pairs", "Every pair of methods", _pairs(found), "Pairs"),
         Section("samples", "What answers look like", _samples(found), "Answers"),
         Section("problems", "Which problems changed", _problems(found), "Problems"),
-        *sweep_section(study, folder),
+        *sweep_section(found.study, found.folder),
         Section("clamps", "What was clamped", _clamps(found), "Clamping"),
         Section("cost", "What it cost", _cost(found), "Cost"),
     )

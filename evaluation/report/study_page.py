@@ -5,10 +5,8 @@ What was found stands in `results_sections`, in the order of a reader's question
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError
 from entrobench.results import RESULTS, StudyFolder
@@ -16,7 +14,7 @@ from entrobench.results import RESULTS, StudyFolder
 from .headline_words import answer_of, headline
 from .origin_sections import origin_sections
 from .page.blocks import Page
-from .results_sections import results_sections
+from .results_sections import Found, results_sections
 
 if TYPE_CHECKING:
     from entrobench.studies.runs import Study
@@ -32,21 +30,22 @@ def write_report(study: Study, folder: Path) -> Path:
     files = StudyFolder(folder)
     if not files.statistics.is_file():
         raise InputError(f"{files.statistics}: missing; run `entrobench compare {study.name}` first")
+    found = Found(study, folder)
     page = Page(
         study.name,
         study.description,
-        _facts(study, json.loads(files.statistics.read_text())),
+        _facts(study, found.metric),
         headline(answer_of(folder)),
-        [*results_sections(study, folder), *origin_sections(study, folder)],
+        [*results_sections(found), *origin_sections(study, folder)],
         str(RESULTS.study(study.name).folder),
-        list(dict.fromkeys(run.method for run in study.runs)),
+        found.methods,
     )
     files.report.write_text(render(page), encoding="utf-8")
     return files.report
 
 
-def _facts(study: Study, statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(study: Study, metric: str) -> list[tuple[str, str]]:
     """The numbers under the headline."""
     counts = {name: len({getattr(run, name) for run in study.runs}) for name in ("model", "dataset", "method", "seed")}
     facts = [(str(count), name if count == 1 else f"{name}s") for name, count in counts.items()]
-    return [(str(len(study.runs)), "training runs"), *facts, (statistics["metric"], "headline metric")]
+    return [(str(len(study.runs)), "training runs"), *facts, (metric, "headline metric")]

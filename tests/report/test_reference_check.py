@@ -81,8 +81,8 @@ def test_seeds_of_all_arms_say_how_far_a_mean_may_lie(tmp_path: Path) -> None:
     assert table.loc[["a", "b", "c"], "tolerance"].tolist() == pytest.approx([expected] * 3, rel=1e-4)
     assert math.isnan(table.loc["wild", "tolerance"])
     lines = compare_with_reference(tmp_path / "s", tmp_path / "r")
-    assert [line.split()[0] for line in lines] == ["ok", "ok", "ok", "ok", "unknown"]
-    assert "whose seeds differ too much to say how far" in lines[-1]
+    assert sorted(line.split()[0] for line in lines) == ["ok", "ok", "ok", "ok", "unknown"]
+    assert any("whose seeds differ too much to say how far" in line for line in lines)
 
 
 def test_the_report_counts_and_says_what_would_be_alarming(tmp_path: Path) -> None:

@@ -135,8 +135,9 @@ def browser(profile: Path) -> Iterator[Browser]:
     """Start Chromium with a profile of its own, and end it."""
     path = executable()
     assert path, "ask executable() first"
-    options = ["--headless", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
-    quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    options = ["--headless", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    quiet = ["--disable-gpu", "--hide-scrollbars"]
+    quiet += ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     process = subprocess.Popen([path, *options, *quiet, "about:blank"], stderr=subprocess.DEVNULL)
     loop = asyncio.new_event_loop()
     try:
