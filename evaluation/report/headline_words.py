@@ -167,7 +167,7 @@ def _verdicts(answer: Answer, metric: str) -> Iterator[str]:
     if few:
         seeds = f"{answer.seeds} seed{'s' if answer.seeds > 1 else ''} per cell"
         yield f"Too few seeds to call a method better or worse in {metric}: {seeds}, a verdict takes {ENOUGH_SEEDS}."
-        yield f"Differences to {answer.baseline} so far: {_range([row.difference.value for row in few], signed)}."
+        yield f"Differences to {answer.baseline} so far: {_listed([(row.method, row.difference) for row in few])}."
     elif refused:
         yield f"No verdict in {metric}: no interval was audited for a study of this size."
     else:
@@ -189,8 +189,7 @@ def _entropy(answer: Answer) -> Iterator[str]:
         return
     found = {sign: {m: e for m, e in answer.entropy.items() if e.sign == sign} for sign in (1, -1, 0)}
     if all(estimate.lower is None for estimate in answer.entropy.values()):
-        values = [estimate.value for estimate in answer.entropy.values()]
-        yield f"Final entropy beside {answer.baseline}'s: {_range(values, signed)} nats/token (no intervals)."
+        yield f"Final entropy beside {answer.baseline}'s: {_listed([*answer.entropy.items()])} nats/token (no intervals)."
         return
     for sign, word in ((1, "More"), (-1, "Less")):
         if found[sign]:

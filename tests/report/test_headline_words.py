@@ -48,16 +48,16 @@ def test_a_shown_difference_is_named_with_its_interval_and_the_others_are_not() 
 def test_too_few_seeds_say_so_and_nothing_else() -> None:
     said = headline(answer(row("aent", 0.05, "too few seeds"), row("x", -0.01, "too few seeds", 2000), seeds=2))
     assert said[0] == "Too few seeds to call a method better or worse in avg@8: 2 seeds per cell, a verdict takes 5."
-    assert said[1] == "Differences to grpo so far: −0.010 to +0.050."
+    assert said[1] == "Differences to grpo so far: aent +0.050 [+0.040, +0.060], x −0.010 [−0.020, +0.000]."
     assert "about 9 to more than 1,000 seeds" in said[-1]
-    assert not re.search("[Hh]igher|[Ll]ower|shown", " ".join(said))
+    assert not re.search("[Hh]igher|[Ll]ower|is shown", " ".join(said))
 
 
 def test_one_seed_cannot_say_how_many_it_takes() -> None:
     lone = Compared("avg@8", "aent", Estimate(0.05), "too few seeds")
     said = headline(answer(lone, seeds=1, aent=Estimate(0.1)))
     assert "1 seed per cell" in said[0]
-    assert "Final entropy beside grpo's: +0.100 nats/token (no intervals)." in said
+    assert "Final entropy beside grpo's: aent +0.100 nats/token (no intervals)." in said
     assert said[-1] == "How many seeds would settle a difference, one seed cannot say."
 
 
