@@ -1,7 +1,7 @@
 # One command each; `make study` and `make test` set up .venv by themselves. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-vllm test-cluster faults bench gpu-check ui lint hashes audit
+.PHONY: help setup study test test-browser test-vllm test-cluster faults bench gpu-check ui lint hashes audit
 
 PYTHON ?= python3
 STUDY ?= quickstart
@@ -15,6 +15,7 @@ help:
 	@echo "make study          train, evaluate, compare and report a whole study: STUDY=$(STUDY) (name or path), SEEDS=0-4"
 	@echo "make ui             browse the runs in MLflow: PORT=5000"
 	@echo "make test           run the tests"
+	@echo "make test-browser   look at the report of the study smoke in a headless Chromium (installs it on Debian or Ubuntu)"
 	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
 	@echo "make test-cluster   run a study on a Slurm of this machine (installs Slurm; Debian or Ubuntu)"
 	@echo "make faults         kill, starve and lie to every stage of a study (15 minutes)"
@@ -44,6 +45,13 @@ study: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest -n 2
+
+# Chromium is the distribution's; where it cannot be installed these tests are skipped, and say so. axe-core needs npm.
+test-browser: $(READY)
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 || true
+	@command -v npm >/dev/null && npm ci --silent --prefix tests/browser || true
+	@$(BIN)/snakemake --config study=smoke
+	$(BIN)/pytest tests/browser
 
 # vLLM 0.32 needs another transformers than ours, so it has an environment of its own. The lock leaves out torchvision,
 # torchaudio and torchcodec, which vLLM's CPU build names but whose builds are for CUDA: with them, it cannot be imported.

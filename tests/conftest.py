@@ -119,6 +119,20 @@ def study_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds and have tests of their own; in the page a drawing is its words."""
+    from markupsafe import escape
+
+    from entrobench.evaluation.figures import study_figures
+    from entrobench.evaluation.report import drawings
+
+    monkeypatch.setattr(study_figures, "write_figures", lambda *arguments: [])
+    monkeypatch.setattr(
+        drawings, "inline", lambda panel, methods, key: f"<svg><title>{escape(panel.alt)}</title></svg>"
+    )
+
+
+@pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub with two small files that this process talks to, from an empty folder."""
     with hub_server() as server:

@@ -22,7 +22,7 @@ def tree() -> set[str]:
     files = set()
     for folder, target in PACKAGES.items():
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".yaml"):
+            if path.suffix in (".py", ".yaml", ".html", ".css", ".js"):
                 files.add(f"{target}/{path.relative_to(ROOT / folder).as_posix()}")
     return files
 

@@ -65,6 +65,7 @@ def check(
 
     Example: entrobench check quickstart
     """
+    from entrobench.evaluation.report.headline_words import write_answer
     from entrobench.evaluation.report.reference_check import check, write_reference
     from entrobench.studies.study import load_study
 
@@ -74,6 +75,7 @@ def check(
         raise InputError(f"entrobench check: {loaded.files.scores} is not there yet; make study writes it")
     if write:
         print(f"wrote {write_reference(loaded.folder, reference.folder, loaded.metrics)}")
+        print(f"wrote {write_answer(loaded.folder, reference.headline)}")
         return
     lines = check(loaded.folder, reference.folder)
     print("\n".join(lines) or f"no reference: {reference.scores} is not there")
@@ -144,6 +146,16 @@ def accept_task(
     if write:
         print(f"wrote {record(found, model, dataset, RESULTS.reference(write).folder)}")
     raise typer.Exit(0 if found.accepted else 1)
+
+
+def headline(study: StudyName) -> None:
+    """Print a study's answer in some sentences: of its results, or else of the committed reference.
+
+    Example: entrobench headline quickstart
+    """
+    from entrobench.evaluation.report.headline_words import headline_of_study
+
+    print("\n".join(headline_of_study(Path(study).stem)))
 
 
 def report(study: StudyName) -> None:

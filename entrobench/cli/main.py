@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
     "check-method": (USERS, methods.check_method),
     "new-study": (USERS, studies.new_study),
     "new-dataset": (USERS, inputs.new_dataset),
+    "headline": (USERS, comparison.headline),
     "check": (USERS, comparison.check),
     "doctor": (USERS, machine.doctor),
     "pin": (USERS, inputs.pin),
@@ -97,7 +98,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say it and end")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say it and end")
+    ] = False,
 ) -> None:
     """Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `entrobench run quickstart`."""
 

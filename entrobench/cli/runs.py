@@ -44,7 +44,9 @@ def import_run(
     answers: Annotated[
         list[Path] | None, typer.Option(help="<benchmark>.jsonl with gold and response, of one LOG; graded here")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="take the new log of a run that was imported before")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="take the new log of a run that was imported before")
+    ] = False,
 ) -> None:
     """Put runs of another trainer into a study, as an arm marked `imported`: its curves, and its answers graded by us.
 

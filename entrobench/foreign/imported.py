@@ -116,7 +116,7 @@ def _write_about(run: RunFolder, source: Path, log: Log, graded: list[str]) -> N
         "not_logged": list(log.missing),
         "meaning_unknown": list(log.kept),
         "graded": graded,
-        **{name: UNKNOWN for name in unknown},
+        **dict.fromkeys(unknown, UNKNOWN),
     }
     with replacing(run.folder / ABOUT) as draft:
         draft.write_text(json.dumps(about, indent=2) + "\n")

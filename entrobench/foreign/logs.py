@@ -65,7 +65,9 @@ def _translated(path: Path, name: str, rows: Raw, broken: str) -> Log:
     if not named & set(NEEDED) or step is None:
         wanted = "a step" if step is None else "neither entropy nor reward"
         lacks = f"has no column for {wanted}" if step is None else f"logs {wanted}"
-        raise InputError(f"{path}: {name}, which {lacks} (known formats: {'; '.join(FORMATS)}); columns: {_list(columns)}")
+        raise InputError(
+            f"{path}: {name}, which {lacks} (known formats: {'; '.join(FORMATS)}); columns: {_list(columns)}"
+        )
     time = column_of(TIME, columns)
     merged: dict[int, dict[str, float]] = {}
     for raw in rows:

@@ -15,7 +15,9 @@ from typing import Any
 
 BEGINNING = 65536  # bytes that a test looks at
 VERL = re.compile(r"\bstep:\s*(\d+)\s+-\s+(.*)")  # step:12 - actor/entropy:0.43 - ...
-VERL_ITEM = re.compile(r"([\w./@()\-]+):\s*(?:np\.float\d+\()?([-+]?(?:\d[\d,_]*\.?\d*(?:e[-+]?\d+)?|nan|inf))\)?", re.I)
+VERL_ITEM = re.compile(
+    r"([\w./@()\-]+):\s*(?:np\.float\d+\()?([-+]?(?:\d[\d,_]*\.?\d*(?:e[-+]?\d+)?|nan|inf))\)?", re.I
+)
 PRINTED = re.compile(r"\{'[^{}]*\}")  # a dict that Python printed, as OpenRLHF does each step
 ITEM = "__MIN", "__MAX"  # columns that W&B's export adds for smoothing
 

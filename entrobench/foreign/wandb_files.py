@@ -40,7 +40,9 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str]:
             break
         history = message.FromString(record).history
         if history.item:
-            row = {"/".join([item.key, *item.nested_key]).strip("/"): json.loads(item.value_json) for item in history.item}
+            row = {
+                "/".join([item.key, *item.nested_key]).strip("/"): json.loads(item.value_json) for item in history.item
+            }
             rows.append({"_step": history.step.num, **row})
     return rows, "" if whole else "the file breaks off in a record"
 

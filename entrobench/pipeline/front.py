@@ -121,4 +121,3 @@ def _say_why(log: Path, out: TextIO, again: str) -> None:
     print("\n".join(dict.fromkeys(errors) or lines[-5:]), file=out)
     if not errors:
         print(f"the study stopped; `{again}` goes on from here (the whole log: {log})", file=out)
-

@@ -131,9 +131,6 @@ def costs_of(study: Study) -> dict[str, float]:
 
     sizes = study_sizes(study)
     return {
-        run.key: cost(
-            sizes[run.model], training_tokens(run.config.trainer), training_share(run.config.trainer)
-        ).seconds
+        run.key: cost(sizes[run.model], training_tokens(run.config.trainer), training_share(run.config.trainer)).seconds
         for run in study.runs
     }
-

@@ -41,7 +41,7 @@ def compare(study: Study, folder: Path) -> None:
     paper_comparison.csv. Reads the grades and steps.parquet of the study's runs below `folder`, and prints the tables
     to the terminal. Raises InputError if a run is not trained or not graded yet, or was trained by other mathematics.
     """
-    from .figures import write_figures
+    from entrobench.evaluation.figures.study_figures import write_figures
 
     check_mathematics((StudyFolder(folder).run(run.key) for run in study.runs), str(study.path))
     with warnings.catch_warnings():
@@ -51,7 +51,7 @@ def compare(study: Study, folder: Path) -> None:
     scores = score_table(problems)
     column = problem_column(study.primary, list(problems.columns), str(study.path))
     statistics = analyse(problems, declared(study, problems, scores), read_audit())
-    primary, files = statistics["metric"], StudyFolder(folder)
+    files = StudyFolder(folder)
     statistics["marks"] = {f"{run.model}/{run.dataset}/{run.method}": method_marks(run.config) for run in study.runs}
     statistics["marks"] |= {f"{key.model}/{key.dataset}/{key.method}": [MARK] for key in imported_keys(files)}
     scores.to_parquet(files.scores, index=False)
@@ -61,7 +61,7 @@ def compare(study: Study, folder: Path) -> None:
     files.statistics.write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
     scores = scores[scores["benchmark"].isin(carrying(problems, column))]  # figures show the headline's benchmarks
-    write_figures(curves, scores, primary, files.figures, read_sweep(study), used_values(study), evaluated)
+    write_figures(curves, scores, statistics, files.figures, read_sweep(study), used_values(study), evaluated)
     show(tables[: 1 + len(statistics["metrics"])])
     for warning in noisy_pass_k(scores):
         print(f"warning: {warning}", file=sys.stderr)

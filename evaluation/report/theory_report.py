@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import platform
 import time
@@ -13,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from entrobench import provenance as origin
+from entrobench.evaluation.figures.theory_figures import all_figures, write_figures
 from entrobench.evaluation.tables import law_tables, theory_tables
 from entrobench.evaluation.tables.table_formats import Table, latex, markdown
+from entrobench.results import StudyFolder
 from entrobench.theory import calibration, experiments, one_step
 from entrobench.theory.study import CURVES, TABLES, TheoryStudy
 
-from .page_template import SCRIPT, STYLE
-from .study_page import embedded_figures
-from .theory_figures import all_figures, write_figures
-from .theory_page import THEORY_PAGE
+from .page.blocks import Block, Commands, Definitions, Page, Paragraphs, Picture, Section, Tabular
 
 FIGURES = {
     "reward": (
@@ -176,41 +176,34 @@ def write_page(
     study: TheoryStudy, results: Mapping[str, Any], tables: dict[str, Table], found: list[str], made: dict[str, Any]
 ) -> Path:
     """Write report.html, one file with everything inside; every text is escaped."""
-    from jinja2 import Environment
-    from markupsafe import Markup
+    from .page.render import render
 
-    content = {
-        "study": study.name,
-        "folder": study.folder,
-        "description": study.description,
-        "facts": [
-            (str(len(study.constructions)), "constructions"),
-            (str(study.units), "units each"),
-            (f"{results['chosen'].actions:,}", "actions"),
-            (f"{study.steps:,}", "steps"),
-            (f"{made['cpu_seconds']:.0f} s", "of CPU"),
-        ],
-        "findings": found,
-        "sections": sections(study, results, tables),
-        "provenance": [(name, json.dumps(value).strip('"')) for name, value in made.items()],
-        "commands": [f"make study STUDY={study.name}", f"entrobench theory {study.name}"],
-        "colours": {},
-        "pills": {},
-        "starts_block": lambda table, row: False,
-    }
-    page = Environment(autoescape=True, trim_blocks=True).from_string(THEORY_PAGE)
-    file = study.files.report
-    file.write_text(page.render(content, style=Markup(STYLE), script=Markup(SCRIPT)), encoding="utf-8")
-    return file
+    facts = [
+        (str(len(study.constructions)), "constructions"),
+        (str(study.units), "units each"),
+        (f"{results['chosen'].actions:,}", "actions"),
+        (f"{study.steps:,}", "steps"),
+        (f"{made['cpu_seconds']:.0f} s", "of CPU"),
+    ]
+    origin = [(name, json.dumps(value).strip('"')) for name, value in made.items()]
+    commands = [f"make study STUDY={study.name}", f"entrobench theory {study.name}"]
+    parts = [
+        *sections(study, results, tables),
+        Section("provenance", "Provenance", [Definitions("", origin)]),
+        Section("again", "How to run it again", [Commands(commands)], "Again"),
+    ]
+    page = Page(study.name, study.description, facts, found, parts, str(study.folder))
+    study.files.report.write_text(render(page), encoding="utf-8")
+    return study.files.report
 
 
-def sections(study: TheoryStudy, results: Mapping[str, Any], tables: dict[str, Table]) -> list[dict[str, Any]]:
-    """The parts of the page: name, title, lines, figures and tables."""
+def sections(study: TheoryStudy, results: Mapping[str, Any], tables: dict[str, Table]) -> list[Section]:
+    """The parts of the page, each with its lines, figures and tables."""
     chosen = ", ".join(
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in asdict(results["chosen"]).items()
     )
-    parts = [
+    parts: list[tuple[str, str, list[str], list[str], list[str]]] = [
         (
             "process",
             "Synthetic process",
@@ -223,16 +216,17 @@ def sections(study: TheoryStudy, results: Mapping[str, Any], tables: dict[str, T
         ("optimum", "Closed form", [], ["closed_form"], ["closed_form"]),
         ("inequalities", "Bounds", [], ["bounds"], ["bounds"]),
     ]
-    found = [
-        {
-            "name": name,
-            "title": title,
-            "lines": lines,
-            "figures": embedded_figures(study.folder, {figure: FIGURES[figure] for figure in figures}),
-            "tables": [tables[table] for table in names],
-        }
-        for name, title, lines, figures, names in parts
-    ]
-    laws = law_tables.read_laws(study.folder)
-    lines = [] if laws else ["Not measured here: `entrobench clamp-law` and `entrobench reward-law` add them."]
-    return [*found, {"name": "laws", "title": "On trained policies", "lines": lines, "figures": [], "tables": laws}]
+    found = []
+    for name, title, lines, figures, names in parts:
+        blocks: list[Block] = [Paragraphs(lines), *(picture(study.folder, figure) for figure in figures)]
+        found.append(Section(name, title, [*blocks, *(Tabular(tables[table]) for table in names)]))
+    laws: list[Block] = [Tabular(table) for table in law_tables.read_laws(study.folder)]
+    missing = Paragraphs(["Not measured here: `entrobench clamp-law` and `entrobench reward-law` add them."])
+    return [*found, Section("laws", "On trained policies", laws or [missing])]
+
+
+def picture(folder: Path, name: str) -> Picture:
+    """A figure of the study as an image inside the page."""
+    data = base64.b64encode(StudyFolder(folder).figure(name).read_bytes()).decode()
+    title, text = FIGURES[name]
+    return Picture(title, text, f"data:image/svg+xml;base64,{data}", f"{title}. {text}")

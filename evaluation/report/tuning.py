@@ -40,7 +40,7 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
     `data` holds the prepared datasets. Problems that the trials trained on, or that the study's benchmarks ask, do not
     count for the choice; their number is stated. Raises InputError where a trial is not graded, or no problem is left.
     """
-    from .figures import write_sweep_figure
+    from entrobench.evaluation.figures.sweep_figure import write_sweep_figure
 
     trials, methods = study.tuning, derived.tuned(study.runs, str(study.path))
     if trials is None:

@@ -61,9 +61,9 @@ def budget_table(rows: Sequence[Mapping[Any, Any]], curves: DataFrame) -> Table:
             entries.append(Entry("–") if values.isna().any() else seeds_entry(values))
         body.append(entries)
     note = (
-        "Reward of the sampled answers, mean over seeds ± half of the 95 % t interval, no verdicts; mean of the last "
-        f"{LAST_STEPS} steps within the budget. Device time: CPU seconds of the training process on a CPU, so that "
-        "other load does not count. The budget is the least that any run of the cell spent: "
+        f"Reward of the sampled answers, mean of the last {LAST_STEPS} steps within the budget. Device time: CPU "
+        "seconds of the training process on a CPU, so that other load does not count. "
+        "The budget is the least that any run of the cell spent: "
     )
     return Table("budgets", "Training reward at equal budgets", COLUMNS, body, note + _budgets(rewards), group=2)
 

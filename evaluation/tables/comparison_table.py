@@ -47,8 +47,10 @@ def comparison_table(
         )
     columns = ["method", "runs", "score", f"difference to {baseline}", "Holm p", "verdict", "smallest\ndetectable"]
     columns += [f"seeds that\n{statistics['detect']:g} needs"] if statistics["detect"] else []
-    note = " ".join([_what_is_shown(statistics, metric), *_how_it_is_judged(statistics), *_beside(statistics)])
-    name = "comparison" if metric == statistics["metric"] else f"comparison {metric}"
+    first = metric == statistics["metric"]  # what holds for all tables is said once
+    lines = [*_how_it_is_judged(statistics), *_beside(statistics)] if first else []
+    note = "\n".join([_what_is_shown(statistics, metric), *lines])
+    name = "comparison" if first else f"comparison {metric}"
     title = f"Methods against {baseline}, whole study ({metric})"
     return Table(name, title, [*columns, "IQM", "bootstrap", "P(better)", JUDGED], body, note)
 

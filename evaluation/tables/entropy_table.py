@@ -51,10 +51,10 @@ def entropy_table(rows: Sequence[Mapping[Any, Any]], costs: DataFrame) -> Table:
         body.append([*key_entries(row), *entries])
     few = " (of all of a run that has fewer)" if costs["steps"].min() < FINAL_STEPS else ""
     note = (
-        "Of the policy at temperature 1, whatever a method samples at, mean over seeds. ±: half of the 95 % t "
-        f"interval. Change: from step 1 to the mean of the last {FINAL_STEPS} steps{few}; difference: of those, to "
-        f"{baseline}'s run with the same seed; 95 % paired t intervals. No verdicts: to keep the "
-        "entropy up is no merit by itself."
+        "Of the policy at temperature 1, whatever a method samples at. "
+        f"Change: from step 1 to the mean of the last {FINAL_STEPS} steps{few}; difference: of those, to "
+        f"{baseline}'s run with the same seed; 95 % paired t intervals. To keep the entropy up is no "
+        "merit by itself."
     )
     columns = [*RUN[:3], "step 1", f"last {FINAL_STEPS} steps", "change", f"difference to {baseline}"]
     return Table("entropy", "Entropy (nats/token)", columns, body, note, group=2)

@@ -24,12 +24,15 @@ from .comparison_table import JUDGED, comparison_table, judged_entry
 from .entries import accuracy_entry, difference_entry, key_entries, number_entry
 from .entropy_table import entropy_table, events_sentence
 from .table_formats import Entry, Table, latex, markdown
-from .wide_table import MEAN, accuracy_metrics, run_costs, wide_table
+from .wide_table import MEAN, accuracy_metrics, run_costs, wide_table, with_pooled_rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NO_VERDICTS = "the verdicts stand in the comparison of the whole study"
+FEW = (  # said once, under the first table
+    f"Verdicts stand in the comparison of the whole study alone; all other tables are descriptive. With fewer than "
+    f"{ENOUGH_SEEDS} seeds the seeds are printed. ±: half of the 95 % t interval over training seeds."
+)
 
 
 def make_tables(
@@ -54,7 +57,8 @@ def make_tables(
         _training_table(rows),
         budget_table(rows, curves),
     ]
-    return [replace(table, note=f"{table.note} {_updates_line(rows)}") for table in tables]
+    general = f"{tables[0].note}\n{_updates_line(rows)} {FEW}"
+    return [replace(tables[0], note=general), *tables[1:]]
 
 
 def _updates_line(rows: Sequence[Mapping[Any, Any]]) -> str:
@@ -77,9 +81,8 @@ def _scores_table(
         body.append([*entries, _own_difference(row), *_length_entries(row, headline)])
         body[-1].append(judged_entry([row], headline))
     note = (
-        f"{primary}, mean over training seeds ± half of the 95 % t interval; difference of the mean over benchmarks to "
-        f"{statistics['baseline']} with the same seeds, 95 % paired t interval. Descriptive: {NO_VERDICTS}. Below "
-        f"{ENOUGH_SEEDS} seeds the seeds are printed. Length: tokens per answer, mean over benchmarks."
+        f"Difference: of the mean over benchmarks to {statistics['baseline']} with the same seeds, 95 % paired t "
+        "interval. Length: tokens per answer, mean over benchmarks."
     )
     columns = ["model", "dataset", "method", "seeds", *shown, f"difference to {statistics['baseline']}"]
     return Table("scores", f"Scores ({primary})", [*columns, "length", "truncated\n(%)", JUDGED], body, note, group=2)
@@ -117,8 +120,8 @@ def _metrics_table(
     ]
     headings = [f"{benchmark}\n{metric}" for benchmark, metric in shown]
     note = (
-        f"Means over seeds ± half of the 95 % t interval. Descriptive: {NO_VERDICTS}. maj@n: majority vote over parsed "
-        "answers, where equal values count as one (1/2 and 0.5), ties counted by expectation; pass@k unbiased."
+        "maj@n: majority vote over parsed answers, where equal values count as one (1/2 and 0.5), ties counted by "
+        "expectation; pass@k unbiased."
     )
     note = " ".join([note, *(f"Warning: {warning}." for warning in noisy_pass_k(scores))])
     return Table("metrics", "Other metrics", ["model", "dataset", "method", *headings, JUDGED], body, note, group=2)
@@ -187,7 +190,8 @@ def write_tables(folder: Path) -> list[Table]:
     """Write table.csv (every number), table.md and table.tex (what people read) beside the files they come from."""
     wide, tables = read_tables(folder)
     files = StudyFolder(folder)
-    wide.to_csv(files.table("csv"), index=False)
+    statistics = json.loads(files.statistics.read_text())
+    with_pooled_rows(wide, statistics).to_csv(files.table("csv"), index=False)
     files.table("md").write_text("\n".join(markdown(table) for table in tables))
     files.table("tex").write_text("\n".join(latex(table) for table in tables))
     return tables

@@ -59,7 +59,7 @@ def _markdown_row(texts: list[str]) -> str:
 def _markdown_entry(entry: Entry) -> str:
     text = entry.text.replace("|", "\\|")
     text = f"**{text}**" if entry.bold else text
-    return f"{text}<br>({entry.detail})" if entry.detail else text
+    return f"{text} ({entry.detail})" if entry.detail else text
 
 
 def latex(table: Table) -> str:

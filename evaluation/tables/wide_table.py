@@ -15,6 +15,12 @@ from entrobench.evaluation.statistics.scores import BASE, RUN, problem_column
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+POOLED = {  # of a comparison over the whole study: column of table.csv -> its name in statistics.json
+    "Holm p": "p_holm",
+    "verdict": "verdict",
+    "smallest detectable": "detectable",
+    "seeds needed": "seeds_needed",
+}
 DIFFERENCE = ("difference", "difference lower", "difference upper", "difference seeds", "difference p")
 COSTS = ("steps", "updates", "clipped", "tokens", "seconds", "final_entropy")
 FINAL_STEPS = 10  # the final entropy is the mean over the last ten steps
@@ -91,6 +97,26 @@ def _not_exercised(baseline: DataFrame, own: DataFrame, statistics: Mapping[str,
     if not required or max(clipped, float(baseline["clipped"].mean())) >= required:
         return []
     return [f"not exercised: {100 * clipped:.2g} % clipped"]
+
+
+def with_pooled_rows(wide: DataFrame, statistics: Mapping[str, Any]) -> DataFrame:
+    """The wide table with a column `scope` (cell or study), and below it a row per headline metric and method.
+
+    The rows of the study have no model and no dataset. Their columns: metric, method, runs, score with its bounds, the
+    difference to the baseline with interval and p, Holm's p, verdict, smallest detectable difference, seeds needed.
+    """
+    import pandas
+
+    rows = []
+    for summary in statistics["aggregates"]:
+        metric, method = summary["metric"], summary["method"]
+        row: dict[str, object] = {"scope": "study", "method": method, "metric": metric, "runs": summary["runs"]}
+        row |= {"score": summary["mean"], "score lower": summary["mean_lower"], "score upper": summary["mean_upper"]}
+        if found := comparison(statistics, "study", metric=metric, method=method):
+            row |= dict(zip(DIFFERENCE, (found[name] for name in ("difference", "lower", "upper")), strict=False))
+            row |= {DIFFERENCE[-1]: found["p"], **{name: found[key] for name, key in POOLED.items()}}
+        rows.append(row)
+    return pandas.concat([wide.assign(scope="cell"), pandas.DataFrame(rows)], ignore_index=True)
 
 
 def accuracy_metrics(scores: DataFrame) -> list[str]:

@@ -15,7 +15,7 @@ from synthetic_results import make_study, write_audit
 from entrobench.errors import InputError
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.statistics.scores import read_grades
-from entrobench.foreign.imported import imported_keys, import_run
+from entrobench.foreign.imported import import_run, imported_keys
 from entrobench.results import RunFolder, RunKey, StudyFolder
 
 
@@ -39,7 +39,12 @@ def answers(study: SimpleNamespace, folder: Path) -> list[Path]:
     files = []
     for benchmark, grades in run.all_grades().items():
         rows = [
-            {"problem_id": row.problem_id, "draw": row.draw, "gold": "7", "response": "\\boxed{7}" if i % 2 else "\\boxed{8}"}
+            {
+                "problem_id": row.problem_id,
+                "draw": row.draw,
+                "gold": "7",
+                "response": "\\boxed{7}" if i % 2 else "\\boxed{8}",
+            }
             for i, row in enumerate(pandas.read_parquet(grades).itertuples())
         ]
         file = folder / f"{benchmark}.jsonl"
@@ -97,7 +102,9 @@ def test_what_is_unknown_and_half_written_is_said(tmp_path: Path) -> None:
     assert import_run(files, key, log(tmp_path / "l.jsonl", steps=9), [], replace=True).log.rows[-1]["step"] == 9
 
 
-def test_a_trained_run_is_never_overwritten_and_bad_input_writes_nothing(study: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_trained_run_is_never_overwritten_and_bad_input_writes_nothing(
+    study: SimpleNamespace, tmp_path: Path
+) -> None:
     files, trained = StudyFolder(study.results), next(study_runs(study)).key
     with pytest.raises(InputError, match="a run that was trained here"):
         import_run(files, trained, log(tmp_path / "l.jsonl"), [], replace=True)

@@ -84,12 +84,17 @@ def make(kind: str, folder: Path) -> Path:
     if kind == "verl console":
         lines = [
             f"(TaskRunner pid=12) step:{step} - "
-            + " - ".join(f"{name}:{value}" if step % 2 else f"{name}:np.float64({value})" for name, value in verl(step).items())
+            + " - ".join(
+                f"{name}:{value}" if step % 2 else f"{name}:np.float64({value})" for name, value in verl(step).items()
+            )
             for step in STEPS
         ]
         return written(folder / "verl.log", "\n".join(["INFO: starting", *lines, "done", ""]))
     if kind == "OpenRLHF console":
-        lines = [str({"global_step": step, "reward": trl(step)["reward"], "entropy_loss": trl(step)["entropy"]}) for step in STEPS]
+        lines = [
+            str({"global_step": step, "reward": trl(step)["reward"], "entropy_loss": trl(step)["entropy"]})
+            for step in STEPS
+        ]
         return written(folder / "openrlhf.log", "".join(f"INFO ppo_trainer.py: {line}\n" for line in lines))
     if kind == "trainer_state":
         content = {"global_step": 12, "max_steps": 12, "log_history": [*rows, {"step": 12, "train_runtime": 3.0}]}

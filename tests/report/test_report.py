@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import json
 import re
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 from synthetic_results import make_study, write_audit
 
 from entrobench.errors import InputError
-from entrobench.evaluation.report import figures
+from entrobench.evaluation.figures import study_figures
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.report.study_page import write_report
 
@@ -53,12 +52,6 @@ def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> 
     return make_study(root, {"grpo": 0.5, "entropy_bonus": 0.5, "aent": 0.75}, problems=20, **options)
 
 
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take seconds and have tests of their own."""
-    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
-
-
 def write_sweep(root: Path, study: SimpleNamespace) -> None:
     folder = root / "results" / "reference" / study.name
     folder.mkdir(parents=True)
@@ -71,27 +64,50 @@ SWEPT = [(0.0, 0.8), (0.01, 0.82), (0.02, 0.81), (0.1, 0.0)]
 
 
 def test_the_page_is_well_formed_and_self_contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = prepared(tmp_path, monkeypatch, seeds=range(5))
+    study = prepared(tmp_path, monkeypatch, seeds=(0, 1), steps=6)
+    monkeypatch.setattr(study_figures, "write_figures", lambda *arguments: [])
     compare(study, study.results)
-    page = Page(write_report(study, study.results).read_text())
+    source = write_report(study, study.results).read_text()
+    page = Page(source)
     assert page.open == []
-    assert {"http:", "https:"}.isdisjoint(re.findall(r"https?:", study.results.joinpath("report.html").read_text()))
-    assert all(target.startswith(("#", "data:image/svg+xml;base64,")) for target in page.loaded)
-    images = [target for target in page.loaded if target.startswith("data:")]
-    assert len(images) == 8
-    assert all(b"<svg" in base64.b64decode(target.partition(",")[2]) for target in images)
+    assert re.findall(r"https?:|@import|url\((?!#)", source) == []
+    assert all(target.startswith("#") for target in page.loaded)
+    assert page.tags.count("svg") > 12
     assert page.tags.count("script") == 1
-    for section in ("Results", "Figures", "Curves", "What was run", "Methods", "Provenance", "Reproduce"):
-        assert section in page.text
+    ids = re.findall(r' id="([^"]+)"', source)
+    assert len(ids) == len(set(ids)), "no two drawings share a part"
+    assert {target[1:] for target in page.loaded} <= set(ids)
+    titles = re.findall(r"<h2>(.*?)</h2>", source)
+    assert titles == [
+        "Which is better?",
+        "How they learned",
+        "Does entropy go with the score?",
+        "How far do more answers help?",
+        "Task by task",
+        "Every pair of methods",
+        "Which problems changed",
+        "What it cost",
+        "What was run",
+        "Provenance",
+        "How to run it again",
+    ]
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_verdicts_are_stated_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answer_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = prepared(tmp_path, monkeypatch, seeds=range(5))
     compare(study, study.results)
     text = Page(write_report(study, study.results).read_text()).text
-    assert re.search(r"aent scores higher than grpo: \+0\.\d+ \(95 % interval \+0\.\d+ to \+0\.\d+\)", text)
-    assert "entropy_bonus is not shown to differ from grpo" in text
+    order = [
+        "Higher than grpo",
+        "training runs",
+        "Differences to the baseline",
+        "Entropy of the policy",
+        "Methods against",
+    ]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert re.search(r"Higher than grpo in avg@8: aent \+0\.\d+ \[\+0\.\d+, \+0\.\d+\]", text)
+    assert "No other method is shown to differ from grpo" in text
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -99,8 +115,34 @@ def test_few_seeds_are_no_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     study = prepared(tmp_path, monkeypatch, seeds=(0, 1))
     compare(study, study.results)
     text = Page(write_report(study, study.results).read_text()).text
-    assert "aent against grpo, without a verdict: +0." in text
-    assert "scores higher" not in text
+    assert "Too few seeds to call a method better or worse in avg@8: 2 seeds per cell, a verdict takes 5." in text
+    assert "igher than" not in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_tables_of_several_tasks_fold_by_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0,), datasets=["chain2", "chain3"])
+    compare(study, study.results)
+    source = write_report(study, study.results).read_text()
+    folded = re.findall(r'<details class="task"( open)?><summary>(.*?)</summary>', source)
+    assert (" open", "tiny · chain2") in folded
+    assert ("", "tiny · chain3") in folded
+    assert '<th scope="col" aria-sort="none"><button type="button">dataset' not in source.split("Every run")[0]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_answers_stand_side_by_side_with_their_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepared(tmp_path, monkeypatch, seeds=(0, 1), answers=True)
+    compare(study, study.results)
+    source = write_report(study, study.results).read_text()
+    page = Page(source)
+    assert source.count('<article class="sample">') == 2
+    sample = source.split('<article class="sample">')[1]
+    assert re.findall(r'<div data-method="(.*?)">', sample) == ["base", "grpo", "entropy_bonus", "aent"]
+    assert "&lt;b&gt;What&lt;/b&gt; is" in sample, "a problem's text is not markup"
+    assert re.search(r"✓ correct</b>.*?integer; read as \d+; \d+ tokens", sample)
+    assert re.search(r"✗ (wrong|unparsable|timeout)</b>", sample)
+    assert "<b>What</b> is" in page.text, "problems that changed are shown by their text"
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -157,7 +199,7 @@ def test_training_rows_that_a_benchmark_asks_are_listed(tmp_path: Path, monkeypa
 
     study = prepared(tmp_path, monkeypatch, seeds=(0,))
     compare(study, study.results)
-    assert "No row can match" in Page(write_report(study, study.results).read_text()).text
+    assert "No training row can match" in Page(write_report(study, study.results).read_text()).text
     compared = {"rule": RULE, "against": {"one/test": "a", "two/test": "b"}}
     match = {"benchmark_id": "4567", "kind": "13 words", "words": HOSTILE}
     places = [("first", "one/test"), ("first", "two/test"), ("second", "two/test")]

@@ -285,7 +285,10 @@ def _bounds_in_words(random: Random) -> tuple[str, str, str]:
 def _ranges(random: Random) -> tuple[str, str, str]:
     low, step, length = random.randint(-5, 5), random.choice([1, 2, 3, 5]), random.randint(4, 12)
     terms = [low + step * place for place in range(length)]
-    wrong = [f"{terms[0]},{terms[1]},\\ldots,{terms[-1] + step}", f"{terms[0] + step},{terms[1] + step},\\ldots,{terms[-1]}"]
+    wrong = [
+        f"{terms[0]},{terms[1]},\\ldots,{terms[-1] + step}",
+        f"{terms[0] + step},{terms[1] + step},\\ldots,{terms[-1]}",
+    ]
     wrong += [f"{terms[-1]}", f"[{terms[0]},{terms[-1]}]", f"{terms[0]},{terms[1]},\\ldots"]
     shown = f"{terms[0]}, {terms[1]}, {terms[2]}, ..., {terms[-1]}"
     return ",".join(map(str, terms)), random.choice([shown, f"\\{{{shown}\\}}"]), random.choice(wrong)
@@ -303,7 +306,9 @@ def _number_words(random: Random) -> tuple[str, str, str]:
 def _units(random: Random) -> tuple[str, str, str]:
     number, names = random.randint(2, 99), ["cm", "km", "kg", "hours", "minutes", "dollars", "liters"]
     unit, other = random.sample(names, 2)
-    right = random.choice([f"{number}\\text{{ {unit}}}", f"{number} {unit}", f"{number}\\,\\mathrm{{{unit}}}", str(number)])
+    right = random.choice(
+        [f"{number}\\text{{ {unit}}}", f"{number} {unit}", f"{number}\\,\\mathrm{{{unit}}}", str(number)]
+    )
     wrong = random.choice([f"{number} {other}", f"{number + 1} {unit}", f"{number}\\%", f"{number} dozen {unit}"])
     return f"{number} \\text{{ {unit}}}", right, wrong
 

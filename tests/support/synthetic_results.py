@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy
 import pandas
+import zstandard
 
 from entrobench.config import EvaluationConfig, Hardware, TrainerConfig
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
-from entrobench.results import RunKey, StudyFolder, step_name
+from entrobench.results import AnswersFolder, RunKey, StudyFolder, step_name
 from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
 from entrobench.studies.headline import Headline
 from entrobench.training.snapshots import snapshot_steps
@@ -47,6 +48,28 @@ def write_grades(file: Path, rng: numpy.random.Generator, skill: float, problems
     pandas.DataFrame(rows).to_parquet(file)
 
 
+def write_generations(grades: Path) -> None:
+    """The answers behind a file of grades."""
+    rows = []
+    for row in pandas.read_parquet(grades).to_dict("records"):
+        found = row["extracted_prediction"]
+        rows.append(
+            {
+                "problem_id": row["problem_id"],
+                "draw": row["draw"],
+                "problem": f"<b>What</b> is {row['extracted_gold']} + 0?",
+                "gold": row["extracted_gold"],
+                "response": "I do not know." if found is None else f"The answer is \\boxed{{{found}}}.",
+                "tokens": row["tokens"],
+                "finish": "length" if row["truncated"] else "stop",
+            }
+        )
+    file = AnswersFolder(grades.parent.parent).generations(grades.stem)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = "\n".join(json.dumps(row) for row in rows)
+    file.write_bytes(zstandard.compress(lines.encode()))
+
+
 def write_steps(file: Path, rng: numpy.random.Generator, final_entropy: float, steps: int, adaptive: bool) -> None:
     """A training history that falls (or rises) smoothly from entropy 0.3 to the final value."""
     step = numpy.arange(1, steps + 1)
@@ -66,6 +89,9 @@ def write_steps(file: Path, rng: numpy.random.Generator, final_entropy: float, s
         **{f"seconds_{part}": numpy.full(steps, 0.1) for part in ("rollout", "reward", "old", "update")},
     }
     table["entropy_t1"] = table["entropy"]
+    table["kl"] = rng.exponential(0.002, steps)
+    table["clip_low"], table["clip_high"] = rng.exponential(0.004, steps), rng.exponential(0.002, steps)
+    table["grad_norm"] = 0.4 + rng.exponential(0.1, steps)
     if adaptive:
         table["method/coefficient"] = 0.01 + 0.03 * rise * rng.uniform(0.8, 1.2)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -131,8 +157,12 @@ def make_study(
     name: str = "fake",
     evaluate_every: int = 0,
     published: str = "",
+    answers: bool = False,
 ) -> SimpleNamespace:
-    """Write results/<study> below `root`; returns a study like `studies.runs.Study`, with `results` its folder."""
+    """Write results/<study> below `root`; returns a study like `studies.runs.Study`, with `results` its folder.
+
+    `answers`: the generations behind the grades as well.
+    """
     results = root / "results" / name
     runs = [
         SimpleNamespace(
@@ -172,6 +202,8 @@ def make_study(
         for benchmark in benchmarks:
             file = results / "base" / model / "grades" / f"{benchmark}.parquet"
             write_grades(file, numpy.random.default_rng(1), 0.3, problems, draws)
+    for file in sorted(results.glob("**/grades/*.parquet")) if answers else ():
+        write_generations(file)
     evaluation = {"samples": draws, "temperature": 1.0, "pass_k": [1, 2, 4], "problems": problems, "seed": 0}
     (results / "evaluation.json").write_text(json.dumps({**evaluation, "benchmarks": list(benchmarks)}))
     return SimpleNamespace(

@@ -10,7 +10,6 @@ import pytest
 from synthetic_results import make_study, write_audit
 
 from entrobench.errors import InputError
-from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.report.study_page import write_report
 from entrobench.evaluation.tables.evaluations import (
@@ -106,9 +105,8 @@ def test_compare_writes_them_with_what_they_cost(tmp_path: Path, monkeypatch: py
     assert "Evaluation along the way" in (study.results / "table.md").read_text()
 
 
-def test_a_study_without_any_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_without_any_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
     study = make_study(tmp_path, {"grpo": 0.4}, seeds=(0,), evaluate_every=9, steps=20)
     (study.runs[0].folder / "evaluations/step000009/grades/chain2-test.parquet").unlink()
     with pytest.raises(InputError, match=r"step000009.grades.chain2-test\.parquet: missing; generate and grade"):

@@ -11,7 +11,6 @@ import pandas
 import pytest
 from synthetic_results import make_study, write_audit
 
-from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.report.study_page import write_report
 from entrobench.evaluation.tables.evaluations import readings
@@ -93,10 +92,9 @@ TABLE = [("base", "chain2", "0.300"), ("grpo", "chain2", "0.500"), ("aent", "cha
 
 
 @pytest.fixture
-def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None) -> Path:
     """A paper of one setting in results/reference/toy."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
     write_audit(tmp_path)
     folder = tmp_path / "results" / "reference" / "toy"
     folder.mkdir(parents=True)

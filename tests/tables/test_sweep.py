@@ -9,7 +9,7 @@ import pytest
 from synthetic_results import make_study
 
 from entrobench.errors import InputError
-from entrobench.evaluation.report import figures
+from entrobench.evaluation.figures.sweep_figure import sweep_figure
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.tables.sweep import COLUMNS, sweep_table, write_sweep
 from entrobench.run_config import Variant
@@ -18,9 +18,8 @@ VARIANTS = {"grpo": None, "low": 0.01, "high": 0.1}
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def study(tmp_path: Path, no_figures: None) -> SimpleNamespace:
     """A compared sweep of the entropy bonus over two values and grpo, in two cells."""
-    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
     made = make_study(tmp_path, dict.fromkeys(VARIANTS, 0.5), datasets=["chain2", "chain3"], seeds=(100,), problems=10)
     for run in made.runs:
         value = VARIANTS[run.method]
@@ -46,7 +45,7 @@ def test_one_row_per_value_and_seed_with_grpo_at_the_neutral_value(study: Simple
 
 def test_the_file_is_what_the_figure_reads(study: SimpleNamespace, tmp_path: Path) -> None:
     file = write_sweep(study, study.results, tmp_path / "reference")
-    written = figures.sweep_figure(pandas.read_csv(file), {("entropy_bonus", "coefficient"): [0.01]})
+    written = sweep_figure(pandas.read_csv(file), {("entropy_bonus", "coefficient"): [0.01]})
     assert [axes.get_ylabel() for axes in written.axes] == ["validation avg@8", "final entropy (nats/token)"]
 
 

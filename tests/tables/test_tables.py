@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from tiny import run_config
 
 from entrobench.errors import InputError
 from entrobench.evaluation.grading.grader import OUTCOMES
-from entrobench.evaluation.report import figures
 from entrobench.evaluation.report.compare import compare, read_curves, used_values
 from entrobench.evaluation.tables.entries import difference_entry, p_text
 from entrobench.evaluation.tables.study_tables import JUDGED, read_tables
@@ -35,12 +35,6 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     )
     compare(study, study.results)
     return study
-
-
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take seconds and have tests of their own."""
-    monkeypatch.setattr(figures, "write_figures", lambda *arguments: [])
 
 
 def text_of(table: Table, row: int, column: str) -> str:
@@ -63,8 +57,22 @@ def test_one_row_per_cell_and_method_with_the_base_model_first(compared: SimpleN
     order = ["base", "grpo", "entropy_bonus", "aent"]
     assert list(wide["method"]) == order * 2
     assert list(wide["dataset"]) == ["chain2"] * 4 + ["chain3"] * 4
-    assert list(pandas.read_csv(compared.results / "table.csv")["method"]) == order * 2
+    written = pandas.read_csv(compared.results / "table.csv")
+    assert list(written[written["scope"] == "cell"]["method"]) == order * 2
     assert [len(table.rows) for table in tables] == [3, 8, 8, 8, 6, 6, 6]
+
+
+def test_table_csv_ends_with_the_comparison_of_the_whole_study(compared: SimpleNamespace) -> None:
+    written = pandas.read_csv(compared.results / "table.csv").query("scope == 'study'").set_index("method")
+    statistics = json.loads((compared.results / "statistics.json").read_text())
+    (found,) = (row for row in statistics["comparisons"] if (row["scope"], row["method"]) == ("study", "aent"))
+    row = written.loc["aent"]
+    assert (row["metric"], row["verdict"]) == ("avg@8", found["verdict"])
+    for column, name in (("difference", "difference"), ("difference upper", "upper"), ("Holm p", "p_holm")):
+        assert row[column] == pytest.approx(found[name])
+    assert row["smallest detectable"] == pytest.approx(found["detectable"])
+    assert math.isnan(written.loc["grpo", "difference"])
+    assert written["model"].isna().all()
 
 
 def test_the_wide_table_agrees_with_the_scores(compared: SimpleNamespace) -> None:
@@ -116,8 +124,8 @@ def test_a_co_primary_metric_and_an_a_a_arm_are_shown_as_declared(tmp_path: Path
         assert text_of(table, 2, "verdict") == "A/A arm"
         assert text_of(table, 2, "Holm p") == "–"
         assert int(text_of(table, 1, "seeds that\n0.05 needs")) >= 2
-        assert "grpo_again is the A/A arm" in table.note
-        assert "one family declared beforehand (avg@8 and pass@4, all methods: 2 comparisons)" in table.note
+    assert "grpo_again is the A/A arm" in tables[0].note
+    assert "one family declared beforehand (avg@8 and pass@4, all methods: 2 comparisons)" in tables[0].note
 
 
 def test_final_entropy_is_the_mean_of_the_last_ten_steps(compared: SimpleNamespace) -> None:
@@ -191,7 +199,7 @@ def test_markdown() -> None:
     lines = markdown(TABLE).splitlines()
     assert lines[0] == "### A_title & more"
     assert lines[2:4] == ["| model | two lines |", "| --- | --- |"]
-    assert lines[4] == "| m_1 | **0.5 ± 0.1**<br>(seeds 0.4, 0.6) |"
+    assert lines[4] == "| m_1 | **0.5 ± 0.1** (seeds 0.4, 0.6) |"
     assert lines[5] == "| m\\|2 | −0.1 |"
     assert lines[-1] == "100 % note"
 
@@ -234,8 +242,9 @@ def test_marks_stand_beside_the_name_in_every_table(tmp_path: Path) -> None:
         }
         assert marks["aent"] == "not invariant"
         assert marks["grpo"] == ""
-        assert "Updates per rollout: 2." in table.note
-    assert "aent<br>(not invariant)" in (study.results / "table.md").read_text()
+    said = "\n".join(table.note for table in tables)
+    assert said.count("Updates per rollout: 2.") == 1, "what holds for all tables is said once"
+    assert "aent (not invariant)" in (study.results / "table.md").read_text()
 
 
 def test_outcomes_are_counted_in_every_table_of_results(compared: SimpleNamespace) -> None:

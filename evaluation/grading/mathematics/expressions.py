@@ -17,7 +17,17 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from entrobench.evaluation.grading.reading.scanning import word_set
 
-from .guards import Unparsable, binomial, double_factorial, factorial, gamma, modulo, power, refuse_costly, refuse_large_tree
+from .guards import (
+    Unparsable,
+    binomial,
+    double_factorial,
+    factorial,
+    gamma,
+    modulo,
+    power,
+    refuse_costly,
+    refuse_large_tree,
+)
 from .letters import Gcd, Lcm
 from .series import computed
 

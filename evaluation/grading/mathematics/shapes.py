@@ -49,7 +49,9 @@ _NAMED_KIND = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
-_ALL_WITH = re.compile(r"^(?:\\text\s*\{\s*)?(?:for\s+all|all|for)\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))")
+_ALL_WITH = re.compile(
+    r"^(?:\\text\s*\{\s*)?(?:for\s+all|all|for)\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))"
+)
 _UNIT_VECTOR = re.compile(r"\\vec\{[ijk]\}")
 _TRANSPOSED = re.compile(r"(?<=\))\s*\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?$")
 _REALS = re.compile(

@@ -81,16 +81,22 @@ _CONNECTIVE = re.compile(r"^(?:therefore|thus|hence|so|then|finally)\b[,:]?\s*",
 _REASON = re.compile(
     r",?\s+(?:because|since|when|where|which|whenever|as (?:the|it|we)|attained|achieved)\b.*$", re.DOTALL
 )
-_CONTRAST = re.compile(r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[-$\d\\(A-Z].*$|^不是[^，,。]{1,20}?[，,]?\s*而是", re.DOTALL)
+_CONTRAST = re.compile(
+    r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[-$\d\\(A-Z].*$|^不是[^，,。]{1,20}?[，,]?\s*而是", re.DOTALL
+)
 _CODED_NUMBER = re.compile(r"`(-?\d[\d.,/]*)`")
-_LEADING_CHOICE = re.compile(r"\(?([A-H])\)?\s*(?:[-–—:]\s+(?!(?:not|no|wrong|incorrect|false|is)\b)[a-z]{2,}|,?\s*\b(?:because|since)\b)")
+_LEADING_CHOICE = re.compile(
+    r"\(?([A-H])\)?\s*(?:[-–—:]\s+(?!(?:not|no|wrong|incorrect|false|is)\b)[a-z]{2,}|,?\s*\b(?:because|since)\b)"
+)
 _LISTED_BEFORE = re.compile(r"(-?\d[\d.]*(?:,\s*-?\d[\d.]*)*),?\s*(?:and|or|&)\s*$")
 _JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
 _TELLING = re.compile(
     r"\b(?:answers?|solutions?|therefore|thus|respuesta|réponse|antwort|ответ)\b|答案|####", re.IGNORECASE
 )
 # "all integers n > 3": a domain and its condition, an answer; "20% of 50 is 10": a statement.
-_DOMAIN = re.compile(r"^\s*(?:for\s+)?all\s+(?:[a-z-]+\s+){0,2}?(?:integers?|numbers?|reals?|values)\b(?:\s+of\b)?", re.IGNORECASE)
+_DOMAIN = re.compile(
+    r"^\s*(?:for\s+)?all\s+(?:[a-z-]+\s+){0,2}?(?:integers?|numbers?|reals?|values)\b(?:\s+of\b)?", re.IGNORECASE
+)
 _STATING = re.compile(r"[\d%)]\s+(?:[a-z]+\s+){0,3}(?:is|are|equals)\s+-?\d", re.IGNORECASE)
 _LABEL = re.compile(r"\s*[^\W\d_]{3,}\s*\d*\s*:\s*-?\d")
 _GROUPED_WORDS = re.compile(r"\\[a-zA-Z]+\s*\{[^{}]*\}")

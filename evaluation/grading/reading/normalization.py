@@ -65,7 +65,9 @@ _TEXT_COMMANDS = (
     "|mathop|underline|mathbf|boldsymbol|bm|mathit|mathsf|mathcal|textcolor|color|tag|bold"
 )
 _TEXT = re.compile(rf"\\({_TEXT_COMMANDS})\*?\s*\{{")
-_UNIT_LETTERS = frozenset(["min", "sec", "m", "s", "g", "h", "l", "L", "N", "J", "W", "V", "K", "A", "T", "C", "F", "Pa", "Hz"])
+_UNIT_LETTERS = frozenset(
+    ["min", "sec", "m", "s", "g", "h", "l", "L", "N", "J", "W", "V", "K", "A", "T", "C", "F", "Pa", "Hz"]
+)
 _AFTER_NUMBER = re.compile(r"(?:\d\}?|\\(?:mathrm|text)\s*\{[^{}]*\}(?:\^\{?-?\d\}?)?\s*(?:/|\\cdot)?)\s*$")
 _FUNCTIONS = (
     "arcsinh|arccosh|arctanh|arcsin|arccos|arctan|arccot|arcsec|arccsc|sinh|cosh|tanh|coth|sin|cos|tan|cot|sec|csc|log|ln|lg|exp|sqrt|gcd|lcm"

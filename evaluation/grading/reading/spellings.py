@@ -6,7 +6,6 @@ import re
 import unicodedata
 
 
-
 def _raised_or_lowered(kind: str) -> dict[int, str]:
     """The characters that Unicode calls superscripts or subscripts, with the letters, digits or signs they stand for."""
     decomposed = ((code, unicodedata.decomposition(chr(code)).split()) for code in range(0x80, 0x2100))
@@ -27,7 +26,16 @@ UNICODE = {
     **{"−": "-", "–": "-", "—": "-", "×": "\\times ", "÷": "\\div ", "·": "\\cdot ", "⋅": "\\cdot ", "∗": "*"},
     **{"∞": "\\infty ", "∪": "\\cup ", "∩": "\\cap ", "∖": "\\setminus ", "∅": "\\emptyset ", "∈": "\\in "},
     **{"≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "±": "\\pm "},
-    **{"°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∛": "\\sqrt[3] ", "∜": "\\sqrt[4] ", "′": "'", "’": "'", "‘": "'"},
+    **{
+        "°": "^\\circ ",
+        "º": "^\\circ ",
+        "√": "\\sqrt ",
+        "∛": "\\sqrt[3] ",
+        "∜": "\\sqrt[4] ",
+        "′": "'",
+        "’": "'",
+        "‘": "'",
+    },
     **{"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℚ": "\\mathbb{Q}", "ℕ": "\\mathbb{N}", "ℂ": "\\mathbb{C}"},
     **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "…": "\\ldots "},
     **{
@@ -51,7 +59,15 @@ UNICODE = {
     },
     **{"→": "\\to ", "∧": "\\land ", "∨": "\\lor ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "“": '"', "”": '"'},
     **{"。": ".", "、": ",", "△": "\\triangle ", "∶": ":", "∓": "\\mp ", "∣": "|", "≡": "\\equiv ", "⟨": "(", "⟩": ")"},
-    **{"∙": "\\cdot ", "•": "\\cdot ", "‖": "\\|", "‰": "\\%/10", "⟹": "\\Rightarrow ", "∼": "\\sim ", "≒": "\\approx "},
+    **{
+        "∙": "\\cdot ",
+        "•": "\\cdot ",
+        "‖": "\\|",
+        "‰": "\\%/10",
+        "⟹": "\\Rightarrow ",
+        "∼": "\\sim ",
+        "≒": "\\approx ",
+    },
     **{chr(0x2460 + place): f"({place + 1})" for place in range(20)},  # ① is no digit
     **{"‐": "-", "‑": "-", "‒": "-", "⋯": "\\ldots ", "∘": "\\circ ", "⊂": "\\subset ", "⊆": "\\subseteq ", "ı": "i"},
 }
@@ -135,9 +151,7 @@ def _plain_subscript(match: re.Match[str]) -> str:
 
 
 # Chinese words that only announce the value behind them.
-_CJK_LEADS = (
-    "答案|最大值|最小值|总面积|面积|体积|周长|长度|结果|总数|概率|距离|速度|总共|一共|共有|共|解得|所以|因此|故|约|大约|等于|即|是|为|得|答"
-)
+_CJK_LEADS = "答案|最大值|最小值|总面积|面积|体积|周长|长度|结果|总数|概率|距离|速度|总共|一共|共有|共|解得|所以|因此|故|约|大约|等于|即|是|为|得|答"
 LAYOUT_NOTATIONS = (
     (
         re.compile(
@@ -191,7 +205,10 @@ LAYOUT_NOTATIONS = (
         ),
         _plain_subscript,
     ),
-    (re.compile(r"^(?:R|ℝ|\\mathbb\s*\{?R\}?)\s*(?:-|\\|∖|\\setminus)\s*\\?\{([^{}\\]*)\\?\}$"), r"\\mathbb{R}\\setminus\\{\1\\}"),
+    (
+        re.compile(r"^(?:R|ℝ|\\mathbb\s*\{?R\}?)\s*(?:-|\\|∖|\\setminus)\s*\\?\{([^{}\\]*)\\?\}$"),
+        r"\\mathbb{R}\\setminus\\{\1\\}",
+    ),
     (re.compile(r"^第\s*(\d+)"), r"\1"),
     (re.compile(r"&lt;"), "<"),
     (re.compile(r"&gt;"), ">"),

@@ -202,7 +202,11 @@ def _without_currency(text: str) -> tuple[str, str]:
 
 def _unit_name(words: str, power: str, inside_text: bool) -> str | None:
     """Return the unit's one name, "?" and the words for what is only counted, None where the words are no unit."""
-    names = [word for word in re.split(r"[\s.,/()]+|\b(?:per|of|the)\b|\ban?\b(?=\s)|(?<=平方)|(?<=立方)", words.lower()) if word]
+    names = [
+        word
+        for word in re.split(r"[\s.,/()]+|\b(?:per|of|the)\b|\ban?\b(?=\s)|(?<=平方)|(?<=立方)", words.lower())
+        if word
+    ]
     if not names:
         return ""
     if inside_text and re.fullmatch(rf"{_SYMBOL}|C", words.strip()) and not power:

@@ -24,7 +24,9 @@ _CHOICE_LABEL = re.compile(
 _FORMULA = re.compile(r"\\(?!text|mathrm|mathbf|operatorname|quad|[ ,;(){}\[\]])")
 _LETTER_IN_PROSE = re.compile(r"(?<![A-Za-z\\'])\(?([A-Z])\)?(?![A-Za-z0-9'^_*+=/{(])")
 _ASSERTED = re.compile(r"\)?\s+(?:is|must be)\s+(?:the\s+)?(?:right|correct|best|answer|true)\b")
-_DENIED = re.compile(r"\)?\s+(?:is|are)\s+(?:wrong|incorrect|false|not|out)\b|(?:选项|项)?是?(?:错|不对|不正确|不成立|不可能)")
+_DENIED = re.compile(
+    r"\)?\s+(?:is|are)\s+(?:wrong|incorrect|false|not|out)\b|(?:选项|项)?是?(?:错|不对|不正确|不成立|不可能)"
+)
 _NEGATION = re.compile(
     r"(?:\bnot?n?|n't(?: be)?|不是|非|\bneither|\bnor|\brather than|\binstead of)"
     r"[\s}]*(?:option|answer|choice)?\s*\(?$",
@@ -79,7 +81,9 @@ def choice_of_gold(gold: str) -> str | None:
     return (label[1] or label[2]) if label else None
 
 
-_LABEL = re.compile(r"(?:\\text\{\s*)?(?:\(\s*[A-H]\s*\)|[A-H]\)|[A-H][.:])\s*[.:]?\s*\}?\s*(?!(?:and|or)\b)(?=[^\s),;}])")
+_LABEL = re.compile(
+    r"(?:\\text\{\s*)?(?:\(\s*[A-H]\s*\)|[A-H]\)|[A-H][.:])\s*[.:]?\s*\}?\s*(?!(?:and|or)\b)(?=[^\s),;}])"
+)
 
 
 def without_choice_label(answer: str) -> str:

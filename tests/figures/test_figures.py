@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy
 import pandas
@@ -10,10 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_results import make_study
 
+from entrobench.evaluation.figures.curve_figures import Quantity, curve_figure, curve_panels
+from entrobench.evaluation.figures.difference_figure import difference_panels
+from entrobench.evaluation.figures.figure_style import CROWDED, MARKERS, PALETTE, caption, colour, marker, spread
+from entrobench.evaluation.figures.panels import Panel, inline
+from entrobench.evaluation.figures.score_figures import (
+    entropy_score_figure,
+    entropy_score_panels,
+    pass_k_panels,
+    score_figure,
+    score_panels,
+)
+from entrobench.evaluation.figures.study_curves import learning_curves
+from entrobench.evaluation.figures.study_figures import write_figures
+from entrobench.evaluation.figures.sweep_figure import sweep_figure, sweep_panels
 from entrobench.evaluation.report.compare import read_curves
-from entrobench.evaluation.report.curve_figures import curve_figure
-from entrobench.evaluation.report.figure_style import CROWDED, caption, colour, spread
-from entrobench.evaluation.report.figures import entropy_score_figure, score_figure, sweep_figure, write_figures
 from entrobench.evaluation.statistics.scores import problem_table, read_grades, score_table
 
 SWEEP = pandas.DataFrame(
@@ -28,6 +41,26 @@ SWEEP = pandas.DataFrame(
     }
 )
 
+STATISTICS = {
+    "metric": "avg@8",
+    "metrics": ["avg@8"],
+    "baseline": "grpo",
+    "aggregates": [{"method": "grpo"}, {"method": "aent"}],
+    "comparisons": [
+        {
+            "scope": "study",
+            "metric": "avg@8",
+            "method": "aent",
+            "difference": 0.02,
+            "lower": -0.01,
+            "upper": 0.05,
+            "detectable": 0.04,
+            "verdict": "no difference shown",
+        }
+    ],
+}
+ENTROPY = Quantity("entropy", "entropy (nats/token)")
+
 
 def results(root: Path, **options: object) -> tuple[pandas.DataFrame, pandas.DataFrame]:
     """Curves and scores of a small study."""
@@ -40,25 +73,25 @@ def test_every_figure_is_written_twice_with_the_same_bytes_and_stale_ones_go(tmp
     curves, scores = results(tmp_path, datasets=["chain2"])
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "old.svg").write_text("")
-    files = write_figures(curves, scores, "avg@8", tmp_path / "figures", SWEEP, {})
+    files = write_figures(curves, scores, STATISTICS, tmp_path / "figures", SWEEP, {})
     names = {"entropy", "reward", "length", "reward_by_tokens", "reward_by_time", "scores", "score_by_entropy"}
-    names |= {"coefficient", "sweep"}
+    names |= {"coefficient", "sweep", "differences"}
     assert {file.name for file in files} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
     assert sorted(files) == sorted((tmp_path / "figures").iterdir())
-    again = write_figures(curves, scores, "avg@8", tmp_path / "again", SWEEP, {})
+    again = write_figures(curves, scores, STATISTICS, tmp_path / "again", SWEEP, {})
     assert [file.read_bytes() for file in files] == [file.read_bytes() for file in again]
 
 
 def test_no_coefficient_and_no_sweep_where_there_are_none(tmp_path: Path) -> None:
     curves, scores = results(tmp_path, datasets=["chain2"])
     curves = curves[curves["method"] == "grpo"].drop(columns="method/coefficient")
-    files = write_figures(curves, scores[scores["method"] != "aent"], "avg@8", tmp_path / "figures", None, {})
+    files = write_figures(curves, scores[scores["method"] != "aent"], STATISTICS, tmp_path / "figures", None, {})
     assert not {"coefficient.svg", "sweep.svg"} & {file.name for file in files}
 
 
 def test_curves_show_each_seed_the_mean_and_the_range(tmp_path: Path) -> None:
     curves, _ = results(tmp_path, datasets=["chain2"])
-    figure = curve_figure(curves, "entropy", "entropy (nats/token)")
+    figure = curve_figure(curves, ENTROPY)
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", "entropy (nats/token)")
     assert axes.get_title(loc="left") == "tiny · chain2"
@@ -66,7 +99,8 @@ def test_curves_show_each_seed_the_mean_and_the_range(tmp_path: Path) -> None:
     grpo = curves[curves["method"] == "grpo"].pivot(index="step", columns="seed", values="entropy")
     thick = [line for line in axes.lines if line.get_linewidth() > 1 and line.get_color() == colour("grpo", [])]
     assert numpy.allclose(thick[0].get_ydata(), grpo.mean(axis=1))
-    assert len(axes.lines) == 2 * (2 + 1)
+    leading = [line for line in axes.lines if line.get_transform() == axes.transAxes]  # from a line's end to its name
+    assert len(axes.lines) - len(leading) == 2 * (2 + 1)
     edges = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert edges.min() == pytest.approx(grpo.to_numpy().min())
     assert edges.max() == pytest.approx(grpo.to_numpy().max())
@@ -74,7 +108,8 @@ def test_curves_show_each_seed_the_mean_and_the_range(tmp_path: Path) -> None:
 
 def test_names_stand_at_the_ends_of_their_lines(tmp_path: Path) -> None:
     curves, _ = results(tmp_path, datasets=["chain2"], seeds=(0,))
-    (axes,) = curve_figure(curves.assign(length=curves["length"] + 9 * (curves["method"] == "aent")), "length", "").axes
+    longer = curves.assign(length=curves["length"] + 9 * (curves["method"] == "aent"))
+    (axes,) = curve_figure(longer, Quantity("length", "")).axes
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = {line.get_color(): to_axes.transform((0, line.get_ydata()[-1]))[1] for line in axes.lines}
     for text in axes.texts:
@@ -84,7 +119,7 @@ def test_names_stand_at_the_ends_of_their_lines(tmp_path: Path) -> None:
 
 def test_five_seeds_get_the_t_interval_of_the_mean(tmp_path: Path) -> None:
     curves, _ = results(tmp_path, datasets=["chain2"], seeds=range(5), steps=3)
-    figure = curve_figure(curves[curves["method"] == "grpo"], "entropy", "entropy")
+    figure = curve_figure(curves[curves["method"] == "grpo"], ENTROPY)
     values = curves[(curves["method"] == "grpo") & (curves["step"] == 1)]["entropy"]
     half = 2.7764451 * values.std() / math.sqrt(5)
     at_first_step = figure.axes[0].collections[0].get_paths()[0].vertices
@@ -97,13 +132,13 @@ def test_five_seeds_get_the_t_interval_of_the_mean(tmp_path: Path) -> None:
 def test_a_wide_range_is_drawn_on_a_logarithmic_axis(tmp_path: Path) -> None:
     curves, _ = results(tmp_path, datasets=["chain2"])
     exploded = curves.assign(entropy=curves["entropy"].where(curves["method"] == "grpo", 6.9))
-    assert curve_figure(curves, "entropy", "entropy").axes[0].get_yscale() == "linear"
-    assert curve_figure(exploded, "entropy", "entropy").axes[0].get_yscale() == "log"
+    assert curve_figure(curves, ENTROPY).axes[0].get_yscale() == "linear"
+    assert curve_figure(exploded, ENTROPY).axes[0].get_yscale() == "log"
 
 
 def test_long_histories_are_thinned(tmp_path: Path) -> None:
     curves, _ = results(tmp_path, datasets=["chain2"], steps=900, seeds=(0,))
-    figure = curve_figure(curves, "entropy", "entropy")
+    figure = curve_figure(curves, ENTROPY)
     assert {len(line.get_xdata()) for line in figure.axes[0].lines} == {180}
     assert "running mean of 5 steps" in figure.get_supxlabel()
 
@@ -119,9 +154,9 @@ def test_score_panels_show_seeds_means_and_the_base_model(tmp_path: Path) -> Non
     ]
     chosen = scores[(scores["metric"] == "avg@8") & (scores["benchmark"] == "b1")]
     aent = chosen[(chosen["method"] == "aent") & (chosen["dataset"] == "chain2")]["value"]
-    dots = [
-        line for line in figure.axes[0].lines if line.get_marker() == "o" and line.get_color() == colour("aent", [])
-    ]
+    sign = marker("aent", ["grpo", "aent"])
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == sign]
+    assert {line.get_color() for line in dots} == {colour("aent", [])}
     assert sorted(dots[0].get_xdata()) == pytest.approx(sorted(aent))
     base = chosen[chosen["method"] == "base"]["value"].iloc[0]
     assert base in [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"]
@@ -167,7 +202,7 @@ def many_methods(curves: pandas.DataFrame, number: int) -> pandas.DataFrame:
 def test_many_methods_get_a_panel_each_on_common_axes(tmp_path: Path) -> None:
     curves, _ = results(tmp_path)
     crowd = many_methods(curves, CROWDED + 1)
-    figure = curve_figure(crowd, "entropy", "entropy (nats/token)")
+    figure = curve_figure(crowd, ENTROPY)
     assert len(figure.axes) == 2 * (CROWDED + 1)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == 2 * list(dict.fromkeys(crowd["method"]))
@@ -177,7 +212,7 @@ def test_many_methods_get_a_panel_each_on_common_axes(tmp_path: Path) -> None:
     assert len({axes.get_ylim() for axes in figure.axes[: CROWDED + 1]}) == 1
     assert len(figure.axes[1].collections[0].get_segments()) == CROWDED + 1
     assert "grey: the other methods" in figure.get_supxlabel()
-    assert len(curve_figure(many_methods(curves, CROWDED), "entropy", "").axes) == 2
+    assert len(curve_figure(many_methods(curves, CROWDED), ENTROPY).axes) == 2
 
 
 def test_many_methods_get_a_panel_each_of_score_by_entropy(tmp_path: Path) -> None:
@@ -191,6 +226,71 @@ def test_many_methods_get_a_panel_each_of_score_by_entropy(tmp_path: Path) -> No
     assert len(figure.axes) == CROWDED + 1
     everything, reference, own = figure.axes[3].lines
     assert (len(everything.get_xdata()), len(reference.get_xdata()), len(own.get_xdata())) == (2 * (CROWDED + 1), 2, 2)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_methods_names_are_readable_in_their_colours_on_white_and_on_dark() -> None:
+    """Contrast of text by WCAG 2, level AA."""
+    for light, dark in PALETTE.values():
+        assert 1.05 / (luminance(light) + 0.05) >= 4.5
+        assert (luminance(dark) + 0.05) / (luminance("#15191d") + 0.05) >= 4.5
+
+
+def test_methods_have_signs_of_their_own_beside_their_colours() -> None:
+    names = [f"m{number}" for number in range(29)]
+    looks = {(marker(name, names), colour(name, names)) for name in names}
+    assert len(looks) == 29
+    assert len({marker(name, names) for name in names[: len(MARKERS)]}) == len(MARKERS)
+
+
+def all_panels(root: Path) -> list[Panel]:
+    curves, scores = results(root, seeds=range(2))
+    costs = curves.groupby(["model", "dataset", "method", "seed"], sort=False)["entropy"].mean()
+    found = [panel for table, quantity in learning_curves(curves).values() for panel in curve_panels(table, quantity)]
+    found += [*difference_panels(STATISTICS), *score_panels(curves, scores, "avg@8"), *pass_k_panels(curves, scores)]
+    found += entropy_score_panels(costs.rename("final_entropy").reset_index(), scores, "avg@8")
+    return [*found, *sweep_panels(SWEEP, {("entropy_bonus", "coefficient"): [0.02]})]
+
+
+def test_a_panel_of_the_page_says_what_is_seen_and_stays_text(tmp_path: Path) -> None:
+    """One of each kind: text, no colour but the page's variables, no id without the panel's key, the methods marked."""
+    panels = {panel.alt.split(" of ")[0].split(":")[0]: panel for panel in all_panels(tmp_path)}
+    assert len(panels) > 8
+    for number, panel in enumerate(panels.values()):
+        assert "aent" in panel.alt or "entropy_bonus" in panel.alt
+        svg = ElementTree.fromstring(inline(panel, ["grpo", "aent"], f"k{number}"))
+        assert svg.get("aria-label") == panel.alt
+        texts = "".join(svg.itertext())
+        assert not re.findall("#[0-9a-f]{6}", ElementTree.tostring(svg, encoding="unicode")), panel.alt
+        ids = [element.get("id") for element in svg.iter() if element.get("id")]
+        assert all(name.startswith(f"k{number}-") for name in ids)
+        if "aent" in panel.alt:
+            assert "aent" in texts
+            assert {element.get("data-method") for element in svg.iter()} >= {"aent"}
+
+
+def test_a_panel_names_both_ends_of_many_methods(tmp_path: Path) -> None:
+    curves, _ = results(tmp_path, datasets=["chain2"])
+    crowd = many_methods(curves, 29)
+    (panel,) = curve_panels(crowd, ENTROPY)
+    assert "…" in panel.alt
+    assert panel.size[1] > 5
+    names = set(re.findall(r"method\d+", "".join(ElementTree.fromstring(inline(panel, [], "k")).itertext())))
+    assert len(names) == 28, "every method is named at the end of its line"
+
+
+def test_pass_k_goes_up_to_the_largest_k(tmp_path: Path) -> None:
+    curves, scores = results(tmp_path, datasets=["chain2"])
+    (panel,) = pass_k_panels(curves, scores)
+    mean = scores[(scores["metric"] == "pass@4") & (scores["method"] == "aent")]["value"].mean()
+    assert f"at k = 4: aent {mean:.3f}" in panel.alt
+    assert list(pass_k_panels(curves, scores[~scores["metric"].isin(["pass@2", "pass@4"])])) == []
 
 
 def test_spending_keeps_the_order_of_cells_and_methods(tmp_path: Path) -> None:

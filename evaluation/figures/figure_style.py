@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from entrobench.results import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -11,36 +14,56 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame, Series
 
-# Okabe and Ito's colours (yellow left out: invisible on white), then Tol's muted ones; a method keeps its colour
-COLOURS = {
-    "base": "#8c8c8c",
-    "grpo": "#222222",
-    "aent": "#0072b2",
-    "entropy_bonus": "#d55e00",
-    "clip_higher": "#009e73",
+# (on white, on dark): Okabe and Ito's and Tol's hues, made darker or lighter until text in them has a contrast of 4.5
+PALETTE = {
+    "base": ("#6b6b6b", "#a6a6a6"),
+    "grpo": ("#222222", "#ececec"),
+    "aent": ("#0072b2", "#5ab4f0"),
+    "entropy_bonus": ("#b84d00", "#ff9a5c"),
+    "clip_higher": ("#007a58", "#35c795"),
+    "further 1": ("#b0447f", "#f09ac8"),
+    "further 2": ("#8a6100", "#e3b341"),
+    "further 3": ("#00758a", "#52c7dc"),
+    "further 4": ("#332288", "#aaa2ff"),
+    "further 5": ("#882255", "#e37ba9"),
+    "further 6": ("#6b6b00", "#c4c45a"),
+    "further 7": ("#1f776a", "#6fd1c0"),
+    "further 8": ("#661100", "#e39a83"),
+    "further 9": ("#8e3a92", "#d9a0de"),
 }
-FURTHER = ["#cc79a7", "#e69f00", "#56b4e9", "#332288", "#882255", "#999933", "#44aa99", "#661100", "#aa4499"]
+INKS = {  # what is no method's: name of the page's variable -> colour on white
+    "ink": "#333333",
+    "soft": "#555555",
+    "note": "#595f66",
+    "axis": "#80888f",
+    "grid": "#e6e6e6",
+    "ghost": "#dddddd",
+    "shade": "#dfe5ea",
+}
+COLOURS = {name: light for name, (light, _) in PALETTE.items() if not name.startswith("further")}
+FURTHER = [light for name, (light, _) in PALETTE.items() if name.startswith("further")]
+MARKERS = "osD^vPX*<>ph"  # matplotlib's; the colours of two methods may look alike, in grey most do
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.labelsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#999999",
-    "axes.labelcolor": "#333333",
+    "axes.edgecolor": INKS["axis"],
+    "axes.labelcolor": INKS["ink"],
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#e6e6e6",
+    "grid.color": INKS["grid"],
     "grid.linewidth": 0.6,
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
+    "xtick.color": INKS["soft"],
+    "ytick.color": INKS["soft"],
     "legend.frameon": False,
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.08,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text
 }
 # the means of the other methods, pixels also in SVG: many panels of many lines would make megabytes
-BACKGROUND: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.7, "rasterized": True}
+BACKGROUND: dict[str, Any] = {"color": INKS["ghost"], "linewidth": 0.7, "rasterized": True}
 DPI = 144
 DOTS: dict[str, Any] = {"markersize": 4.5, "alpha": 0.5, "markeredgewidth": 0}
 PANEL = (4.4, 2.7)  # inches
@@ -56,6 +79,11 @@ def colour(method: str, methods: Sequence[str]) -> str:
     """The method's own colour, or one from the further palette by its place among the study's other methods."""
     others = sorted(set(methods) - set(COLOURS))
     return COLOURS[method] if method in COLOURS else FURTHER[others.index(method) % len(FURTHER)]
+
+
+def marker(method: str, methods: Sequence[str]) -> str:
+    """The method's sign, by its place in the study: up to as many methods as there are signs, all differ."""
+    return MARKERS[list(methods).index(method) % len(MARKERS)] if method in methods else "d"
 
 
 def by_cell(table: DataFrame) -> Iterator[tuple[tuple[str, str], DataFrame]]:
@@ -79,9 +107,22 @@ def cell_panels(table: DataFrame, height: float = PANEL[1]) -> tuple[Figure, dic
             panel.set_visible(False)
             if ((table["model"] == model) & (table["dataset"] == dataset)).any():
                 panel.set_visible(True)
-                panel.set_title(f"{model} · {dataset}", loc="left", color="#333333")
+                panel.set_title(f"{model} · {dataset}", loc="left", color=INKS["ink"])
                 panels[model, dataset] = panel
     return figure, panels
+
+
+def save(draw: Callable[[], Figure], name: str, folder: Path) -> list[Path]:
+    """Draw under our style and write SVG and PNG without dates, versions or random ids."""
+    import matplotlib
+
+    files = [folder / f"{name}.{ending}" for ending in FIGURES]
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
+        figure = draw()
+        figure.savefig(files[0], metadata={"Date": None, "Creator": None}, dpi=DPI)
+        figure.set_layout_engine("none")  # the layout stands; computing it again takes as long as drawing
+        figure.savefig(files[1], metadata={"Software": None}, dpi=DPI)
+    return files
 
 
 def caption(figure: Figure, text: str) -> None:
@@ -91,7 +132,7 @@ def caption(figure: Figure, text: str) -> None:
         joined = SEPARATOR.join([*lines[-1:], part])
         fits = lines and len(joined) <= figure.get_figwidth() * CHARACTERS
         lines = [*lines[:-1], joined] if fits else [*lines, part]
-    figure.supxlabel("\n".join(lines), fontsize=7.5, color="#777777", x=0.01, horizontalalignment="left")
+    figure.supxlabel("\n".join(lines), fontsize=7.5, color=INKS["note"], x=0.01, horizontalalignment="left")
 
 
 def logarithmic_where_wide(axes: Axes, values: Series[float]) -> None:
@@ -115,12 +156,19 @@ def plain_decades(axis: Axis) -> None:
     axis.set_major_formatter("{x:g}")
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write each line's name right of the panel at the line's end, moved apart where names would overlap."""
+def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], leading: bool = True) -> None:
+    """Write each line's name right of the panel at the line's end, moved apart where names would overlap.
+
+    `leading`: a thin line leads from the end to a name that had to move.
+    """
     axes.autoscale_view()  # the limits are otherwise set when the figure is drawn
     heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, y)))[1] for y, _, _ in ends]
-    for height, (_, name, text_colour) in zip(spread(heights, min(0.09, 1 / len(ends))), ends, strict=True):
-        axes.text(1.02, height, name, color=text_colour, transform=axes.transAxes, va="center", fontsize=8)
+    gap = min(0.2 / (axes.figure.bbox.height / axes.figure.dpi), 1 / len(ends))
+    for height, end, (_, name, text_colour) in zip(spread(heights, gap), heights, ends, strict=True):
+        look: dict[str, Any] = {"color": text_colour, "transform": axes.transAxes, "label": name}
+        axes.text(1.05, height, name, va="center", fontsize="small", **look)
+        if leading and abs(height - end) > gap / 4:
+            axes.plot([1.0, 1.04], [end, height], linewidth=0.6, clip_on=False, **look)
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -150,7 +198,7 @@ def method_panels(table: DataFrame, labels: tuple[str, str]) -> tuple[Figure, di
     panels: dict[tuple[str, str], dict[str, Axes]] = {}
     for number, cell in enumerate(cells):
         top = size[1] - number * (head + down * height)
-        figure.text(0.1 / size[0], (top - 0.2) / size[1], " · ".join(cell), fontsize=10, color="#333333")
+        figure.text(0.1 / size[0], (top - 0.2) / size[1], " · ".join(cell), fontsize=10, color=INKS["ink"])
         for place, method in enumerate(methods):
             row, column = divmod(place, across)
             left, bottom = margin + column * width, top - head - (row + 1) * height + 0.25
@@ -161,6 +209,6 @@ def method_panels(table: DataFrame, labels: tuple[str, str]) -> tuple[Figure, di
             panel.tick_params(labelleft=column == 0, labelbottom=last_row, labelsize=7.5)
             panel.set_title(method, loc="left", fontsize=8, color=colour(method, methods), pad=3)
             panels.setdefault(cell, {})[method] = panel
-    figure.text(margin / size[0], 0.45 / size[1], labels[0], fontsize=9, color="#333333")
-    figure.text(0.1 / size[0], 0.5, labels[1], rotation=90, va="center", fontsize=9, color="#333333")
+    figure.text(margin / size[0], 0.45 / size[1], labels[0], fontsize=9, color=INKS["ink"])
+    figure.text(0.1 / size[0], 0.5, labels[1], rotation=90, va="center", fontsize=9, color=INKS["ink"])
     return figure, panels

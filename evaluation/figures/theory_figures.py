@@ -13,8 +13,8 @@ from entrobench.evaluation.statistics.intervals import LEVEL
 from entrobench.evaluation.tables.theory_tables import NAMES, ORDERS
 from entrobench.theory.published import read_points
 
-from .figure_style import SEPARATOR, caption, label_ends, plain_decades
-from .figures import save
+from .figure_style import COLOURS as METHOD_COLOURS
+from .figure_style import FURTHER, INKS, SEPARATOR, caption, label_ends, plain_decades, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 COLOURS = {
-    "none": "#222222",
-    "entropy": "#d55e00",
-    "clamped": "#0072b2",
-    "entropy_adaptive": "#e69f00",
-    "clamped_adaptive": "#56b4e9",
+    "none": METHOD_COLOURS["grpo"],
+    "entropy": METHOD_COLOURS["entropy_bonus"],
+    "clamped": METHOD_COLOURS["aent"],
+    "entropy_adaptive": FURTHER[1],
+    "clamped_adaptive": FURTHER[2],
 }
 ORDER_LOOKS = {
-    "clamped higher": ("#0072b2", "o"),
-    "full higher": ("#d55e00", "s"),
-    "no difference shown": ("#8c8c8c", "^"),
+    "clamped higher": (METHOD_COLOURS["aent"], "o"),
+    "full higher": (METHOD_COLOURS["entropy_bonus"], "s"),
+    "no difference shown": (METHOD_COLOURS["base"], "^"),
 }
-SEQUENCE = ("#222222", "#0072b2", "#009e73", "#e69f00", "#cc79a7")
+SEQUENCE = (*(METHOD_COLOURS[name] for name in ("grpo", "aent", "clip_higher")), FURTHER[1], FURTHER[0])
 WIDTH, HEIGHT = 3.3, 2.9  # inches of a panel
 
 
@@ -109,7 +109,7 @@ def grid_figure(grid: DataFrame) -> Figure:
     published = {(point.optimal, point.method): point.value for point in read_points() if point.quantity == "gain"}
     for panel, optimal in zip(panels, numbers, strict=True):
         own = grid[grid["optimal"] == optimal]
-        panel.axline((0, 0), slope=1, color="#bbbbbb", linewidth=1)
+        panel.axline((0, 0), slope=1, color=INKS["axis"], linewidth=1)
         for order in ORDERS:
             part, (paint, marker) = own[own["order"] == order], ORDER_LOOKS[order]
             panel.errorbar(
@@ -126,7 +126,7 @@ def grid_figure(grid: DataFrame) -> Figure:
             )
         if (optimal, "clamped") in published:
             place = published[optimal, "entropy"], published[optimal, "clamped"]
-            panel.plot(*place, "*", color="#cc79a7", markersize=13, label="published", linestyle="none")
+            panel.plot(*place, "*", color=FURTHER[0], markersize=13, label="published", linestyle="none")
         panel.set(xlabel="gain of the full bonus", ylabel="gain of the clamped bonus")
         panel.set(title=_title(optimal), xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
         panel.legend(loc="lower right", fontsize=7)
