@@ -27,8 +27,11 @@ class Chat:
     template: str | None = setting(None, source="null: the default; the name of one of the tokenizer's templates")
     arguments: dict[str, Any] = setting({}, source="the template's own: enable_thinking, …")
     date: str | None = setting(None, source="YYYY-MM-DD, which a template that asks for the date is told")
+    plain: bool = setting(False, source="the model has no chat template: prompts are the begin token and plain text")
 
     def __post_init__(self) -> None:
+        if self.plain and (self.template or self.arguments or self.date):
+            raise ValueError("plain: a model without chat template takes no template, arguments or date")
         for name in self.arguments:
             if not str(name).isidentifier():
                 raise ValueError(f"arguments: {name!r} cannot name a template's argument")
