@@ -26,8 +26,8 @@ def write_law(rows: list[dict[str, object]], folder: Path, name: str) -> Path:
 
 
 def read_laws(folder: Path) -> list[Table]:
-    """A table per file, clamp laws first."""
-    return [_read(file) for file in sorted(StudyFolder(folder).laws.glob("*.csv"))]
+    """A table per file, clamp laws first, each before its parts."""
+    return [_read(file) for file in sorted(StudyFolder(folder).laws.glob("*.csv"), key=lambda file: file.stem)]
 
 
 def _read(file: Path) -> Table:
