@@ -17,7 +17,6 @@ from entrobench.results import ModelFolder
 from .chat import Chat, drop_template, write_template
 from .content import content_sha256
 from .embedded_stages import train_stages
-from .format_stage import teach_format
 from .model_recipes import (
     EmbeddedModel,
     FolderModel,
@@ -28,7 +27,8 @@ from .model_recipes import (
     folder_path,
     recipe_hash,
 )
-from .package_model import make_from_package
+from .package.format_stage import teach_format
+from .package.wheel import make_from_package
 
 
 def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping[str, Path]) -> None:
@@ -54,7 +54,8 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     if not isinstance(recipe, EmbeddedModel):
         _finish_chat(recipe.chat, draft, where)
     if isinstance(recipe, PackageModel) and recipe.datasets:
-        history |= teach_format(recipe, parse(FormatStage, recipe.stage, f"{where}: stage"), draft, data_folders)
+        stage = parse(FormatStage, recipe.stage, f"{where}: stage")
+        history |= teach_format(recipe, stage, draft, data_folders, where)
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
     if isinstance(recipe, FolderModel):
         about["content_sha256"] = content_sha256(folder_path(recipe))

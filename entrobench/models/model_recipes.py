@@ -76,7 +76,7 @@ class FolderModel:
 
 @dataclass(frozen=True)
 class FormatStage:
-    """The supervised stage of a package's model, which teaches how an answer is written (format_stage.py)."""
+    """The supervised stage of a package's model, which teaches how an answer is written (package/format_stage.py)."""
 
     steps: int = setting(60, low=1, source="ours")
     batch: int = setting(16, low=1, source="ours; problems per step")

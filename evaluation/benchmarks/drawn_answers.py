@@ -39,7 +39,8 @@ def draw_answers(
     folder that is none, and data that are not prepared.
     """
     from entrobench.engines.choice import evaluation_engine
-    from entrobench.models.language_model import decode, encode_prompt, load_tokenizer, resolve_device
+    from entrobench.models.language_model import encode_prompt, load_tokenizer, resolve_device
+    from entrobench.models.replies import reply_text
 
     rows = load_rows(data, held_out_split(data))[:problems]
     tokenizer = load_tokenizer(model)
@@ -48,6 +49,6 @@ def draw_answers(
     done = engine.generate(prompts, draws, sampling, [row.id for row in rows], stream)
     answers = [done[place * draws : (place + 1) * draws] for place in range(len(rows))]
     return [
-        Drawn(row, len(tokens), own, [decode(tokenizer, completion.tokens) for completion in own])
+        Drawn(row, len(tokens), own, [reply_text(tokenizer, tokens, completion.tokens) for completion in own])
         for row, tokens, own in zip(rows, prompts, answers, strict=True)
     ]

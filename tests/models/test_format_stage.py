@@ -14,9 +14,9 @@ from entrobench.data.datasets import prepare
 from entrobench.data.rows import Row
 from entrobench.errors import InputError
 from entrobench.models.base_model import make
-from entrobench.models.format_stage import example
 from entrobench.models.language_model import load_model, load_tokenizer
 from entrobench.models.model_recipes import MODELS_VARIABLE, check_spec
+from entrobench.models.package.format_stage import example
 from entrobench.provenance import sha256_file
 
 PROBLEM = Row("0" * 16, "a 14 b 5", "9")  # letters and digits of the vocabulary of gguf_files
@@ -67,8 +67,11 @@ def test_the_stage_changes_the_weights_alone_and_the_same_way_again(
     assert all((tmp_path / "first" / n).read_bytes() == (tmp_path / "before" / n).read_bytes() for n in same)
 
 
-def test_a_stage_without_datasets_is_one_line(recipe: dict[str, Any]) -> None:
+def test_a_stage_without_datasets_or_with_others_is_one_line(recipe: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config/models/mine.yaml: stage: needs datasets, whose problems it shows"):
         check_spec("mine", {**recipe, "stage": {"steps": 3}}, "config/models/mine.yaml")
+    prepare("chain", {"kind": "chain", "chain": {"operations": 1, "modulus": 5}}, tmp_path / "chain")
+    with pytest.raises(InputError, match=r"config/models/mine.yaml: datasets: must be of kind word_problems: '"):
+        make("mine", {**recipe, "datasets": ["chain"]}, tmp_path / "made", {"chain": tmp_path / "chain"})
     with pytest.raises(InputError, match=r"stage: unknown key 'step' .*did you mean 'steps'"):
         check_spec("mine", {**recipe, "datasets": ["sums"], "stage": {"step": 3}}, "config/models/mine.yaml")

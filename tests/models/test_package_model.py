@@ -12,7 +12,6 @@ from gguf_files import MEMBER, SHAPE, VOCABULARY, WINDOW, weights, write_wheel
 
 from entrobench.data.hub import sizes_in, window_in
 from entrobench.errors import InputError
-from entrobench.models import package_model
 from entrobench.models.base_model import make
 from entrobench.models.language_model import encode_prompt, generation_config, load_model, load_tokenizer
 from entrobench.models.model_recipes import (
@@ -22,6 +21,7 @@ from entrobench.models.model_recipes import (
     sizes_of_recipe,
     window_of_recipe,
 )
+from entrobench.models.package import wheel as wheel_module
 from entrobench.provenance import sha256_file
 
 WHERE = "config/models/mine.yaml"
@@ -97,7 +97,7 @@ def test_a_download_is_used_again(make_one: Any, wheel: Path, tmp_path: Path, mo
     monkeypatch.delenv(MODELS_VARIABLE, raising=False)
     make("mine", recipe, tmp_path / "made", {})
     assert (tmp_path / "results" / "downloads" / "models" / "mine" / wheel.name).is_file()
-    monkeypatch.setattr(package_model.subprocess, "run", lambda *_, **__: pytest.fail("pip was called again"))
+    monkeypatch.setattr(wheel_module.subprocess, "run", lambda *_, **__: pytest.fail("pip was called again"))
     make("mine", recipe, tmp_path / "again", {})
 
 

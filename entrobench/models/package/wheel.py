@@ -17,11 +17,11 @@ from typing import Any
 
 from entrobench.data.hub import sizes_in, window_in
 from entrobench.errors import InputError, nearest
+from entrobench.models.model_recipes import MODELS_VARIABLE, PackageModel
 from entrobench.provenance import sha256_file
 from entrobench.results import RESULTS
 
 from .gguf_file import save_as_folder
-from .model_recipes import MODELS_VARIABLE, PackageModel
 
 
 def make_from_package(name: str, recipe: PackageModel, folder: Path, where: str) -> dict[str, Any]:

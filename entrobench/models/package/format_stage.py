@@ -14,22 +14,32 @@ from typing import Any
 from entrobench.data.datasets import load_rows, render
 from entrobench.data.rows import Row
 from entrobench.data.word_problems import worked_answer
+from entrobench.errors import InputError
+from entrobench.models.embedded_stages import IGNORED, Batch, fit, padded
+from entrobench.models.model_recipes import FormatStage, PackageModel
 
-from .embedded_stages import IGNORED, Batch, fit, padded
-from .model_recipes import FormatStage, PackageModel
 
+def teach_format(
+    recipe: PackageModel, stage: FormatStage, folder: Path, data_folders: Mapping[str, Path], where: str
+) -> dict[str, Any]:
+    """Train the model in `folder` on the recipe's datasets, and save it there; returns the history of losses.
 
-def teach_format(recipe: PackageModel, stage: FormatStage, folder: Path, data_folders: Mapping[str, Path]) -> Any:
-    """Train the model in `folder` on the recipe's datasets, and save it there; returns the history of losses."""
+    Raises InputError, with the recipe's file `where`, for a dataset whose problems have no such answer.
+    """
     import torch
     from safetensors.torch import save_file
 
-    from .language_model import load_model, load_tokenizer, make_deterministic
-    from .weights import model_tensors
+    from entrobench.models.language_model import load_model, load_tokenizer, make_deterministic
+    from entrobench.models.weights import model_tensors
 
+    rows = [row for name in recipe.datasets for row in load_rows(data_folders[name], "train")]
+    for row in rows:
+        try:
+            worked_answer(row.problem, row.answer)
+        except ValueError as error:
+            raise InputError(f"{where}: datasets: must be of kind word_problems: {error}") from None
     make_deterministic(torch.device("cpu"))
     model, tokenizer = load_model(folder), load_tokenizer(folder)
-    rows = [row for name in recipe.datasets for row in load_rows(data_folders[name], "train")]
     generator = random.Random(f"format/{stage.seed}")
     batches = (_batch(tokenizer, generator.sample(rows, stage.batch), stage) for _ in range(stage.steps))
     losses = fit(model.train(), batches, stage.steps, stage.learning_rate, stage.warmup, "format")
@@ -44,7 +54,7 @@ def _batch(tokenizer: Any, rows: Sequence[Row], stage: FormatStage) -> Batch:
 
 def example(tokenizer: Any, row: Row, prompt: str) -> tuple[list[int], list[int]]:
     """Tokens and labels of one problem with its worked answer; prompt and result have no loss."""
-    from .language_model import encode_prompt
+    from entrobench.models.language_model import encode_prompt
 
     equation, _, result = worked_answer(row.problem, row.answer).rpartition(" ")
     start = encode_prompt(tokenizer, render(prompt, row.problem))

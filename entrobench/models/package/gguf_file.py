@@ -28,7 +28,7 @@ def save_as_folder(file: Path, folder: Path, where: str) -> dict[str, int]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
-    from .weights import model_tensors
+    from entrobench.models.weights import model_tensors
 
     formats = _check(file, where)
     disable_progress_bar()
