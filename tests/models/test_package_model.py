@@ -81,7 +81,7 @@ def test_digits_are_words_of_their_own(make_one: Any) -> None:
 def test_where_it_came_from_is_written_down(make_one: Any, wheel: Path) -> None:
     about = json.loads((make_one() / "model.json").read_text())
     recipe = {**RECIPE, "sha256": sha256_file(wheel)}
-    assert about["recipe"] == {**recipe, "chat": {}}
+    assert about["recipe"] == {**recipe, "chat": {}, "datasets": [], "stage": {}}
     assert about["recipe_hash"] == recipe_hash(recipe)
     history = about["history"]
     assert history["quantisation"] == {"F32": 3, "Q4_1": 8}
