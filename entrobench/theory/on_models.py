@@ -99,7 +99,8 @@ def measure(folder: Path, prompts: Sequence[str], settings: ClampLaw) -> DataFra
                 position += len(logits)
         del model  # before the next is loaded
     frame = pandas.concat([pandas.DataFrame(columns) for columns in tables], ignore_index=True)
-    frame.attrs = {"model": folder.name, "vocabulary": vocabulary, **_about(settings)}
+    about: dict[Any, Any] = {"model": folder.name, "vocabulary": vocabulary, **_about(settings)}
+    frame.attrs = about
     return frame
 
 
@@ -141,7 +142,7 @@ def overall(tokens: DataFrame) -> list[dict[str, Any]]:
     Cosine and ratio of norms compare the gradients of all tokens at once, at the logits, as if each token had the same
     weight. `decisive_share` is the share of tokens where clamping moves the entropy by more than 1 %.
     """
-    groups = tokens.groupby(["dtype", "clamp"], sort=False)
+    groups: Any = tokens.groupby(["dtype", "clamp"], sort=False)
     return [{"dtype": dtype, **_row(float(clamp), own, tokens.attrs)} for (dtype, clamp), own in groups]
 
 
@@ -158,14 +159,15 @@ def by_part(tokens: DataFrame, column: str) -> list[dict[str, Any]]:
     else:
         ranks = own.groupby("clamp")[column].rank(method="first")
         parts = ((ranks - 1) * PARTS // ranks.max()).astype(int)
+    groups: Any = own.groupby([pandas.Series(parts, name="part"), "clamp"])
     rows = []
-    for (part, clamp), group in own.groupby([pandas.Series(parts, name="part"), "clamp"]):
+    for (part, clamp), group in groups:
         ends = {"part": int(part) + 1, "low": group[column].min(), "high": group[column].max()}
         rows.append({"by": column, **ends, **_row(float(clamp), group, tokens.attrs)})
     return rows
 
 
-def _row(clamp: float, tokens: DataFrame, about: Mapping[str, Any]) -> dict[str, Any]:
+def _row(clamp: float, tokens: DataFrame, about: Mapping[Any, Any]) -> dict[str, Any]:
     sums, vocabulary = tokens[list(AMOUNTS)].sum(), about["vocabulary"]
     moved = (tokens["entropy"] - tokens["clamped"]).abs() > 0.01 * tokens["entropy"]
     removed, mass = removed_count(clamp, vocabulary), float(tokens["mass"].mean())

@@ -13,7 +13,7 @@ from .theory_figures import write_figures
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 PUBLISHED = (0.25, 0.33)  # of the paper's two settings
 
@@ -58,7 +58,7 @@ def clamp_figure(whole: DataFrame, by_entropy: DataFrame, by_position: DataFrame
     return figure
 
 
-def _lines(panel: Axes, parts: DataFrame, values: object, title: str) -> None:
+def _lines(panel: Axes, parts: DataFrame, values: Series[float], title: str) -> None:
     """A line per clamp over the parts, named at its end."""
     ends = []
     for number, (clamp, own) in enumerate(parts.assign(value=values).groupby("clamp")):
