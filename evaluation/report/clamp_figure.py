@@ -28,7 +28,7 @@ def write_clamp_figure(folder: Path, name: str) -> list[Path]:
 
 
 def clamp_figure(whole: DataFrame, by_entropy: DataFrame, by_position: DataFrame) -> Figure:
-    """Removed mass against p; then, for each p, removed mass and H̃/H by tenths of entropy, and mass by position."""
+    """Removed mass against p; then, for each p, removed mass and 1 − H̃/H by tenths of entropy, and mass by position."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13.2, 3.1), layout="constrained")
@@ -40,7 +40,7 @@ def clamp_figure(whole: DataFrame, by_entropy: DataFrame, by_position: DataFrame
     first.set_title("all tokens", loc="left")
     mass, ratio, place = others
     _lines(mass, by_entropy, by_entropy["mass"], "removed mass by entropy")
-    _lines(ratio, by_entropy, by_entropy["clamped_entropy"] / by_entropy["entropy"], "H̃ / H by entropy")
+    _lines(ratio, by_entropy, 1 - by_entropy["clamped_entropy"] / by_entropy["entropy"], "1 − H̃/H by entropy")
     _lines(place, by_position, by_position["mass"], "removed mass by position")
     for panel, text in (
         (mass, "tenth of tokens by H"),
@@ -66,6 +66,5 @@ def _lines(panel: Axes, parts: DataFrame, values: Series[float], title: str) -> 
         panel.plot(own["part"], own["value"], color=colour, linewidth=width, marker="o", markersize=3)
         ends.append((float(own["value"].iloc[-1]), f"{clamp:g}", colour))
     panel.set_title(title, loc="left")
-    if "H̃" not in title:
-        panel.set_yscale("log")
+    panel.set_yscale("log", nonpositive="mask")
     label_ends(panel, ends)

@@ -50,8 +50,8 @@ def test_scores_equal_those_of_lm_evals_own_model(folder: Path, tmp_path: Path) 
     from entrobench.evaluation.benchmarks.lm_eval import EngineLM
     from entrobench.evaluation.benchmarks.task_files import TASKS
 
-    recipe = read_yaml(ROOT / "config" / "datasets" / "word_problems.yaml")
-    prepare("word_problems", recipe, tmp_path / "word_problems")
+    recipe = read_yaml(ROOT / "config" / "datasets" / "word_problems_small.yaml")
+    prepare("word_problems_small", recipe, tmp_path / "word_problems_small")
     manager = TaskManager(
         include_path=str(TASKS), include_defaults=False, metadata={"data_root": str(tmp_path), "problems": 3}
     )
@@ -59,13 +59,13 @@ def test_scores_equal_those_of_lm_evals_own_model(folder: Path, tmp_path: Path) 
     def evaluated(model: Any, chat: bool) -> list[tuple[str, float]]:
         found = simple_evaluate(
             model,
-            tasks=["word_problems"],
+            tasks=["word_problems_small"],
             task_manager=manager,
             gen_kwargs={"max_gen_toks": 12, "temperature": 0.0, "do_sample": False},
             apply_chat_template=chat,
             bootstrap_iters=0,
         )
-        return [(row["filtered_resps"][0], row["avg"]) for row in found["samples"]["word_problems"]]
+        return [(row["filtered_resps"][0], row["avg"]) for row in found["samples"]["word_problems_small"]]
 
     theirs = evaluated(HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=1), chat=True)
     assert evaluated(EngineLM(str(folder), "cpu"), chat=False) == theirs

@@ -48,7 +48,7 @@ def test_smollm2_compares_on_five_seeds_what_was_tuned_alike() -> None:
     assert study.tuning is not None
     trials = [run.method.rpartition("-")[0] for run in study.tuning.runs]
     assert {name: trials.count(name) for name in trials} == {"entropy_bonus": 4, "aent": 4, "aent_50": 4}
-    assert list(study.tuning.benchmarks) == ["word_problems-validation"]
+    assert list(study.tuning.benchmarks) == ["word_problems_small-validation"]
     (sizes,) = study_sizes(study).values()
     kept = {
         run.method: sizes.vocabulary - removed_count(run.config.method.values["clamp"], sizes.vocabulary)
@@ -67,7 +67,7 @@ def test_smollm2_transfer_takes_the_runs_of_smollm2_and_trains_none() -> None:
         assert own is not None
         assert other is not None
         assert {run.key: run.config.hash for run in own.runs} == {run.key: run.config.hash for run in other.runs}
-    assert set(transfer.benchmarks) == {"word_problems", "svamp", "gsm8k"}
+    assert set(transfer.benchmarks) == {"word_problems_small", "svamp", "gsm8k"}
 
 
 # as committed runs carry them: a change of code, of presets or of study files that keeps settings keeps these
