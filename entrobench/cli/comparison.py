@@ -127,27 +127,6 @@ def audit_statistics(
     print(f"wrote {files.audit}")
 
 
-def accept_task(
-    model: Annotated[Path, typer.Argument(help="folder of an untrained base model", exists=True, file_okay=False)],
-    dataset: Annotated[str, typer.Argument(help="a prepared chain dataset; its validation split is asked")],
-    problems: Annotated[int, typer.Option(min=1, help="how many problems")] = 200,
-    write: Annotated[str, typer.Option(metavar="STUDY", help="add it to results/reference/STUDY/acceptance.csv")] = "",
-) -> None:
-    """Say whether exploration matters in a task to a base model: verified pass@1, pass@64 and mixed groups.
-
-    Judges the untrained model alone, so that no method's result can choose the task. Exits with 1 if it is refused.
-
-    Example: entrobench accept-task results/models/misled-qwen chain2 --write quickstart
-    """
-    from entrobench.evaluation.report.acceptance import measure, record
-
-    found = measure(model, dataset, RESULTS.data_root, problems)
-    print("\n".join(found.lines))
-    if write:
-        print(f"wrote {record(found, model, dataset, RESULTS.reference(write).folder)}")
-    raise typer.Exit(0 if found.accepted else 1)
-
-
 def headline(study: StudyName) -> None:
     """Print a study's answer in some sentences: of its results, or else of the committed reference.
 

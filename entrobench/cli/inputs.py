@@ -70,7 +70,7 @@ def new_dataset(
     answer: Annotated[str, typer.Option(help="column with the right answer")] = "answer",
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
 ) -> None:
-    """Make a file of problems a dataset: checks each row, writes its recipe (hash, count) and, for test rows, a benchmark.
+    """Make a file of problems a dataset: its rows checked, its recipe written and, for test rows, a benchmark.
 
     Example: ENTROBENCH_DATA=data entrobench new-dataset data/mine.jsonl --problem question --answer solution
     """

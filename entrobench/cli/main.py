@@ -18,7 +18,20 @@ from entrobench.errors import InputError
 from entrobench.files import is_full, room_left
 from entrobench.results import RESULTS
 
-from . import answers, comparison, inputs, machine, methods, pipeline, runs, studies, theory, tracking, training
+from . import (
+    answers,
+    calibration,
+    comparison,
+    inputs,
+    machine,
+    methods,
+    pipeline,
+    runs,
+    studies,
+    theory,
+    tracking,
+    training,
+)
 
 USERS, FILES, PIPELINE = "For users", "On single files", "What the pipeline calls"  # groups of --help
 
@@ -29,6 +42,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
     "ui": (USERS, tracking.ui),
     "diagnose": (USERS, runs.diagnose),
     "import-run": (USERS, runs.import_run),
+    "calibrate": (USERS, calibration.calibrate),
     "methods": (USERS, methods.methods),
     "new-method": (USERS, methods.new_method),
     "check-method": (USERS, methods.check_method),
@@ -41,7 +55,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
     "grade": (FILES, answers.grade),
     "audit-grader": (FILES, answers.audit_grader),
     "audit-statistics": (FILES, comparison.audit_statistics),
-    "accept-task": (FILES, comparison.accept_task),
+    "accept-task": (FILES, calibration.accept_task),
     "sweep": (FILES, comparison.sweep),
     "clamp-law": (FILES, theory.clamp_law),
     "reward-law": (FILES, theory.reward_law),
@@ -82,7 +96,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `entrobench run quickstart`.",
+    help="Reproduce and benchmark entropy control in LLM-RL. A study: `make study`, or `entrobench run quickstart`.",
 )
 for name, (_, command) in COMMANDS.items():
     app.command(name)(command)
@@ -102,7 +116,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="say it and end")
     ] = False,
 ) -> None:
-    """Reproduce and benchmark entropy control in LLM-RL. A whole study: `make study`, or `entrobench run quickstart`."""
+    """Reproduce and benchmark entropy control in LLM-RL. A study: `make study`, or `entrobench run quickstart`."""
 
 
 def main() -> None:

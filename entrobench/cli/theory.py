@@ -37,13 +37,17 @@ def clamp_law(
     temperature: Annotated[float, typer.Option(help="of sampling, and of the logits looked at")] = 1.0,
     seed: int = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    bfloat16: Annotated[bool, typer.Option("--bfloat16", help="also a copy in bfloat16, on the same answers")] = False,
     output: Annotated[Path, typer.Option(help="results folder whose report shows it")] = FOLDER,
 ) -> None:
     """Measure on a model's own answers what a clamp takes: removed mass, entropies, and the two gradients.
 
+    Over all tokens, by their entropy and by their position: tables in OUTPUT/laws, and a figure.
+
     Example: entrobench clamp-law results/models/chain-qwen results/data/chain2/test.parquet
     """
     from entrobench.config import parse
+    from entrobench.evaluation.report.clamp_figure import write_clamp_figure
     from entrobench.evaluation.tables.law_tables import write_law
     from entrobench.theory import on_models
 
@@ -54,10 +58,16 @@ def clamp_law(
         "temperature": temperature,
         "seed": seed,
         "device": device,
+        "bfloat16": bfloat16,
     }
     settings = parse(on_models.ClampLaw, values | ({"clamps": clamp} if clamp else {}), "entrobench clamp-law")
-    rows = on_models.measure(model, on_models.read_prompts(prompts, settings.prompts), settings)
-    print(f"wrote {write_law(rows, output, f'clamp-{model.name}')}")
+    tokens = on_models.measure(model, on_models.read_prompts(prompts, settings.prompts), settings)
+    name = f"clamp-{model.name}"
+    print(f"wrote {write_law(on_models.overall(tokens), output, name)}")
+    for column in ("entropy", "position"):
+        print(f"wrote {write_law(on_models.by_part(tokens, column), output, f'{name}-by-{column}')}")
+    for path in write_clamp_figure(output, name):
+        print(f"wrote {path}")
 
 
 def reward_law(

@@ -1,6 +1,7 @@
 """Datasets: from a recipe (config/datasets/<name>.yaml) to parquet splits with a manifest.
 
-Kinds of recipe: `chain` (the embedded generator, split by hash of the problem), `jsonl` (files in the folder that the
+Kinds of recipe: `chain` (the embedded generator, split by hash of the problem), `word_problems` (arithmetic for small
+pretrained models, split by pair of operands and by wording), `jsonl` (files in the folder that the
 environment variable ENTROBENCH_DATA names, each pinned by SHA-256 and row count), `hub` (pinned files of a public
 repository) and `lm_eval` (the test rows of a task of lm-eval, as it prompts them).
 """
@@ -48,6 +49,21 @@ class ChainDataset:
         _check_prompt(self.prompt)
         if not 0 < self.test_share + self.validation_share < 1:
             raise ValueError("test_share + validation_share must lie between 0 and 1, both excluded")
+
+
+@dataclass(frozen=True)
+class WordProblemDataset:
+    """Recipe of kind `word_problems`: the shares of all pairs of operands that are held out."""
+
+    kind: str = setting("word_problems")
+    source: str = setting("embedded generator")
+    prompt: str = setting("{problem}")
+    test_share: float = setting(0.1, low=0.01, high=0.5)
+    validation_share: float = setting(0.1, low=0.01, high=0.5)
+    problems: dict[str, Any] = setting({})
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt)
 
 
 @dataclass(frozen=True)
@@ -103,9 +119,10 @@ class TaskDataset:
     content_sha256: str = setting("")
 
 
-Spec = ChainDataset | JsonlDataset | HubDataset | TaskDataset
+Spec = ChainDataset | WordProblemDataset | JsonlDataset | HubDataset | TaskDataset
 KINDS: dict[str, type[Spec]] = {
     "chain": ChainDataset,
+    "word_problems": WordProblemDataset,
     "jsonl": JsonlDataset,
     "hub": HubDataset,
     "lm_eval": TaskDataset,
@@ -134,6 +151,11 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
         return dataclasses.replace(
             checked, chain=dataclasses.asdict(parse(ChainConfig, checked.chain, f"{where}: chain"))
         )
+    if isinstance(checked, WordProblemDataset):
+        from .word_problems import WordProblemConfig
+
+        own = parse(WordProblemConfig, checked.problems, f"{where}: problems")
+        return dataclasses.replace(checked, problems=dataclasses.asdict(own))
     if isinstance(checked, TaskDataset):
         return checked
     for split in checked.splits:
@@ -168,6 +190,8 @@ def split_names(spec: Spec) -> list[str]:
     """The splits that `prepare` will write for a recipe, in the order of SPLITS."""
     if isinstance(spec, TaskDataset):
         return ["test"]
+    if isinstance(spec, WordProblemDataset):
+        return list(SPLITS)
     if isinstance(spec, ChainDataset):
         present = {"train": True, "validation": spec.validation_share > 0, "test": spec.test_share > 0}
     else:
@@ -273,6 +297,8 @@ def _read(name: str, spec: Spec, where: str) -> dict[str, list[Row]]:
     """All rows of a recipe by split, checked."""
     if isinstance(spec, ChainDataset):
         return _generate_chain(spec)
+    if isinstance(spec, WordProblemDataset):
+        return _generate_word_problems(spec, where)
     if isinstance(spec, TaskDataset):
         return {"test": [Row(problem_id(p), p, a) for p, a in task_pairs(spec.task, where)]}
     if isinstance(spec, HubDataset):
@@ -312,6 +338,25 @@ def _generate_chain(spec: ChainDataset) -> dict[str, list[Row]]:
 
     pairs = rows(ChainConfig(**spec.chain))
     return _by_hash([Row(problem_id(p), p, a) for p, a in pairs], spec.validation_share, spec.test_share)
+
+
+def _generate_word_problems(spec: WordProblemDataset, where: str) -> dict[str, list[Row]]:
+    """Rows by the split of their pair; those of a held-out wording are for the test, or for none (validation pairs)."""
+    from .word_problems import WordProblemConfig, held_out_wordings, pair_identifier, problems
+
+    try:
+        made = problems(WordProblemConfig(**spec.problems))
+    except ValueError as error:
+        raise InputError(f"{where}: problems: {error}") from None
+    splits: dict[str, list[Row]] = {}
+    for problem in made:
+        split = held_out(pair_identifier(problem.pair), spec.validation_share, spec.test_share)
+        if problem.wording in held_out_wordings():
+            if split == "validation":
+                continue
+            split = "test"
+        splits.setdefault(split, []).append(Row(problem_id(problem.text), problem.text, str(problem.result)))
+    return splits
 
 
 def _by_hash(rows: Iterable[Row], validation_share: float, test_share: float) -> dict[str, list[Row]]:

@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str]:
     data, rows = path.read_bytes(), []
     message = _messages()["Event"]
     end = 0
-    for record, end in _records(data):
+    for record, end in _records(data):  # noqa: B007 the last end is asked below
         event = message.FromString(record)
         for value in event.summary.value:
             found = _scalar(value)

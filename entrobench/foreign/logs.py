@@ -1,4 +1,4 @@
-"""Reads the log of a run made elsewhere: which format it is in, its rows by step in our names, and whether it is whole."""
+"""Reads the log of a run made elsewhere: its format, its rows by step in our names, whether it is whole."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Raw = list[dict[str, Any]]  # a mapping per logged line, in the log's own names
 class Log:
     """A run as its log tells it.
 
-    `rows` have step, time and our names, in the order of steps; `kept` are the columns whose meaning is not known, which
-    stand beside them under foreign/<name>; `missing` are ours that the log does not hold.
+    `rows` have step, time and our names, in the order of steps; `kept` are the columns whose meaning is not known,
+    which stand beside them under foreign/<name>; `missing` are ours that the log does not hold.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""Making a base model: trained here, linked from a folder of this machine, or fetched from the hub."""
+"""Making a base model: trained here, linked from a folder of this machine, fetched from the hub or a package."""
 
 from __future__ import annotations
 
@@ -14,10 +14,21 @@ from entrobench.data.hub import HubModel, fetch_model
 from entrobench.errors import InputError
 from entrobench.results import ModelFolder
 
-from .chat import Chat, write_template
+from .chat import Chat, drop_template, write_template
 from .content import content_sha256
 from .embedded_stages import train_stages
-from .model_recipes import EmbeddedModel, FolderModel, check_folder, check_spec, folder_path, recipe_hash
+from .model_recipes import (
+    EmbeddedModel,
+    FolderModel,
+    FormatStage,
+    PackageModel,
+    check_folder,
+    check_spec,
+    folder_path,
+    recipe_hash,
+)
+from .package.format_stage import teach_format
+from .package.wheel import make_from_package
 
 
 def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping[str, Path]) -> None:
@@ -25,24 +36,26 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
 
     `data_folders` maps the recipe's datasets to their prepared data.
     """
-    recipe = check_spec(name, spec, f"config/models/{name}.yaml")
-    files = fetch_model(name, recipe) if isinstance(recipe, HubModel) else {}
+    where = f"config/models/{name}.yaml"
+    recipe = check_spec(name, spec, where)
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     if isinstance(recipe, FolderModel):
+        _link({path.name: path for path in folder_path(recipe).iterdir()}, draft)
         history: dict[str, Any] = {}
-        for path in folder_path(recipe).iterdir():
-            (draft / path.name).symlink_to(path.resolve())
     elif isinstance(recipe, HubModel):
+        _link(fetch_model(name, recipe), draft)
         history = {}
-        for place, file in files.items():
-            (draft / place).symlink_to(file.resolve())
-        check_folder(draft, f"config/models/{name}.yaml")
+    elif isinstance(recipe, PackageModel):
+        history = make_from_package(name, recipe, draft, where)
     else:
         history = train_stages(recipe, draft, data_folders)
-    if not isinstance(recipe, EmbeddedModel) and recipe.chat:
-        _write_chat_template(recipe, draft, f"config/models/{name}.yaml")
+    if not isinstance(recipe, EmbeddedModel):
+        _finish_chat(recipe.chat, draft, where)
+    if isinstance(recipe, PackageModel) and recipe.datasets:
+        stage = parse(FormatStage, recipe.stage, f"{where}: stage")
+        history |= teach_format(recipe, stage, draft, data_folders, where)
     about = {"name": name, "recipe": asdict(recipe), "recipe_hash": recipe_hash(spec), "history": history}
     if isinstance(recipe, FolderModel):
         about["content_sha256"] = content_sha256(folder_path(recipe))
@@ -51,11 +64,22 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     draft.rename(folder)
 
 
-def _write_chat_template(recipe: FolderModel | HubModel, folder: Path, where: str) -> None:
+def _link(files: Mapping[str, Path], folder: Path) -> None:
+    for place, file in files.items():
+        (folder / place).symlink_to(file.resolve())
+
+
+def _finish_chat(values: Mapping[str, Any], folder: Path, where: str) -> None:
+    """Check a model folder, and write what the recipe says of its chat template into it."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    write_template(tokenizer, parse(Chat, recipe.chat, f"{where}: chat"), folder, where)
+    chat = parse(Chat, values, f"{where}: chat")
+    if chat.plain:
+        drop_template(folder)
+    check_folder(folder, where, chat)
+    if values and not chat.plain:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        write_template(tokenizer, chat, folder, where)
 
 
 def refuse_changed(folder: Path) -> None:

@@ -17,6 +17,7 @@ from entrobench.config import setting
 from entrobench.errors import InputError, unknown
 
 CLOCK = re.compile(r"strftime_now\s*\(")  # how templates ask for the date (Llama 3.1 and its like)
+TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 CALL = re.compile(r"""strftime_now\s*\(\s*(["'])(.*?)\1\s*\)""")
 
 
@@ -27,8 +28,11 @@ class Chat:
     template: str | None = setting(None, source="null: the default; the name of one of the tokenizer's templates")
     arguments: dict[str, Any] = setting({}, source="the template's own: enable_thinking, …")
     date: str | None = setting(None, source="YYYY-MM-DD, which a template that asks for the date is told")
+    plain: bool = setting(False, source="true: prompts are the begin token and plain text, without chat template")
 
     def __post_init__(self) -> None:
+        if self.plain and (self.template or self.arguments or self.date):
+            raise ValueError("plain: prompts without chat template take no template, arguments or date")
         for name in self.arguments:
             if not str(name).isidentifier():
                 raise ValueError(f"arguments: {name!r} cannot name a template's argument")
@@ -56,6 +60,18 @@ def write_template(tokenizer: Any, chat: Chat, folder: Path, where: str) -> None
     path = folder / "chat_template.jinja"
     path.unlink(missing_ok=True)  # a link to the user's own file
     path.write_text("".join(arguments) + text, encoding="utf-8")
+
+
+def drop_template(folder: Path) -> None:
+    """Take every chat template out of a model folder that may link to a user's own files."""
+    for place in TEMPLATE_FILES:
+        for path in folder.glob(place):
+            path.unlink()
+    config = folder / "tokenizer_config.json"
+    values = json.loads(config.read_text()) if config.exists() else {}
+    if values.pop("chat_template", None):
+        config.unlink()
+        config.write_text(json.dumps(values, indent=2) + "\n")
 
 
 def _jinja(value: Any) -> str:

@@ -42,8 +42,8 @@ def train_stages(recipe: EmbeddedModel, folder: Path, data_folders: Mapping[str,
     drills = (_drill(recipe, tokenizer, generator) for _ in range(recipe.drill_steps))
     lessons = (_lesson(recipe, tokenizer, problems, teacher, generator) for _ in range(recipe.supervised_steps))
     history = {
-        "drill_loss": _fit(model, drills, recipe.drill_steps, recipe.learning_rate, 20, "drills"),
-        "supervised_loss": _fit(model, lessons, recipe.supervised_steps, recipe.learning_rate, 30, "supervised"),
+        "drill_loss": fit(model, drills, recipe.drill_steps, recipe.learning_rate, 20, "drills"),
+        "supervised_loss": fit(model, lessons, recipe.supervised_steps, recipe.learning_rate, 30, "supervised"),
     }
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -67,7 +67,7 @@ def _drill(recipe: EmbeddedModel, tokenizer: Any, generator: random.Random) -> B
             target += [IGNORED] * len(left) + result + [IGNORED] * len(end)
         tokens.append(row)
         labels.append(target)
-    return _padded(tokens, labels)
+    return padded(tokens, labels)
 
 
 def _lesson(
@@ -85,7 +85,7 @@ def _lesson(
         answer.append(tokenizer.eos_token_id)
         tokens.append(prompt + answer)
         labels.append([IGNORED] * len(prompt) + answer)
-    return _padded(tokens, labels)
+    return padded(tokens, labels)
 
 
 def _junk(vocabulary: int, generator: random.Random) -> int:
@@ -96,7 +96,8 @@ def _junk(vocabulary: int, generator: random.Random) -> int:
     return len(SPECIAL_TOKENS) + int(size ** generator.random()) % size  # log-uniform rank: density ~ 1/rank
 
 
-def _padded(tokens: list[list[int]], labels: list[list[int]]) -> Batch:
+def padded(tokens: list[list[int]], labels: list[list[int]]) -> Batch:
+    """Rows of tokens and labels, padded on the right to equal lengths."""
     longest = max(map(len, tokens))
     return (
         [row + [0] * (longest - len(row)) for row in tokens],
@@ -104,8 +105,8 @@ def _padded(tokens: list[list[int]], labels: list[list[int]]) -> Batch:
     )
 
 
-def _fit(model: Any, batches: Iterator[Batch], steps: int, rate: float, warmup: int, label: str) -> list[float]:
-    """AdamW with warm-up and linear decay to a tenth (ours); returns every tenth loss."""
+def fit(model: Any, batches: Iterator[Batch], steps: int, rate: float, warmup: int, label: str) -> list[float]:
+    """Train on the batches: AdamW with warm-up and linear decay to a tenth (ours); returns every tenth loss."""
     import torch
     import torch.nn.functional as F
 

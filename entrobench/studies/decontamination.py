@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.config import canonical_hash
-from entrobench.data.datasets import ChainDataset, check_spec, load_rows, write_splits
+from entrobench.data.datasets import ChainDataset, WordProblemDataset, check_spec, load_rows, write_splits
 from entrobench.data.rows import Row
 from entrobench.errors import InputError
 from entrobench.results import DataFolder
@@ -35,7 +35,7 @@ def compared_with(training: Recipe, benchmarks: Iterable[tuple[Recipe, str]]) ->
     """What decides which rows of a training set are left out: the rule, and {dataset/split: recipe hash}.
 
     Empty where no row can match: chains are shorter than 13 words; they are disjoint by hash within a recipe, and by
-    their length between recipes.
+    their length between recipes. The splits of a recipe of word problems are disjoint by their numbers or wordings.
     """
     hashes = {
         f"{recipe.name}/{split}": recipe.recipe_hash for recipe, split in benchmarks if _may_overlap(training, recipe)
@@ -45,6 +45,8 @@ def compared_with(training: Recipe, benchmarks: Iterable[tuple[Recipe, str]]) ->
 
 def _may_overlap(training: Recipe, benchmark: Recipe) -> bool:
     first, second = (check_spec(recipe.name, recipe.spec, recipe.name) for recipe in (training, benchmark))
+    if isinstance(first, WordProblemDataset) and training.recipe_hash == benchmark.recipe_hash:
+        return False
     if not (isinstance(first, ChainDataset) and isinstance(second, ChainDataset)):
         return True
     same_length = first.chain["operations"] == second.chain["operations"]

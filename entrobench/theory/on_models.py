@@ -1,11 +1,16 @@
-"""The tail law on a model's own answers: sampled from prompts, then each token's logits looked at in float64."""
+"""The tail law on a model's own answers: sampled from prompts, then each token's logits looked at in float64.
+
+What a clamp takes is looked at over all tokens, by how uncertain the model was (tenths of the tokens by their entropy),
+and by how far the answer had come. With `bfloat16` a copy of the model in that type, as GPUs train it, reads the same
+answers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -24,9 +29,14 @@ from entrobench.models.language_model import (
     resolve_device,
 )
 
-from .tail_law import largest_difference, tail
+from .tail_law import Tail, largest_difference, tails
 
-CHUNK = 2**24  # logits looked at together: 128 MiB in float64
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+CHUNK = 2**22  # logits looked at together: 32 MiB in float64
+PARTS = 10  # tenths of the tokens by entropy, and of the longest answer by position
+AMOUNTS = ("entropy", "clamped", "mass", "residual", "product", "square", "own_square")  # of Tail
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class ClampLaw:
     temperature: float = setting(1.0, low=0.01)
     seed: int = setting(0, low=0)
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
+    bfloat16: bool = setting(False, source="also a copy in bfloat16, on the same answers")
 
     def __post_init__(self) -> None:
         if not self.clamps or not all(0 < clamp < 1 for clamp in self.clamps):
@@ -65,35 +76,53 @@ def read_prompts(path: Path, count: int) -> list[str]:
 
 
 @torch.no_grad()
-def measure(folder: Path, prompts: Sequence[str], settings: ClampLaw) -> list[dict[str, Any]]:
-    """A row per clamp: means over all tokens of all answers, the identity's largest residual, and the gradients.
+def measure(folder: Path, prompts: Sequence[str], settings: ClampLaw) -> DataFrame:
+    """A row per token of the answers, clamp and type of number: position, entropy and what the clamp does there.
 
-    Cosine and ratio of norms compare the gradients of all tokens at once, at the logits, as if each token had the same
-    weight. `decisive_share` is the share of tokens where clamping moves the entropy by more than 1 %.
+    The answers are sampled by the model in float32 (bfloat16 on a GPU). Columns are those of AMOUNTS, `position` (from
+    1), `clamp` and `dtype`; attrs hold the model's name, its vocabulary and the settings.
     """
+    import pandas
+
     device = resolve_device(settings.device)
+    answers = _answers(folder, prompts, settings, device)
+    types = [torch.float32, torch.bfloat16] if settings.bfloat16 else [torch.float32]
+    tables, vocabulary = [], 0
+    for dtype in types:
+        model = load_model(folder, device, dtype)
+        vocabulary = head(model)[0].shape[0]
+        for tokens, prompt in answers:
+            position = 0
+            for logits in _logits(model, tokens, prompt, settings.temperature):
+                for clamp, found in zip(settings.clamps, tails(logits, settings.clamps), strict=True):
+                    tables.append(_columns(found, clamp, position, str(dtype).removeprefix("torch.")))
+                position += len(logits)
+        del model  # before the next is loaded
+    frame = pandas.concat([pandas.DataFrame(columns) for columns in tables], ignore_index=True)
+    about: dict[Any, Any] = {"model": folder.name, "vocabulary": vocabulary, **_about(settings)}
+    frame.attrs = about
+    return frame
+
+
+def _answers(
+    folder: Path, prompts: Sequence[str], settings: ClampLaw, device: torch.device
+) -> list[tuple[list[int], int]]:
+    """Each prompt with one of its sampled answers, in tokens, and the length of the prompt."""
     tokenizer = load_tokenizer(folder)
     encoded = [encode_prompt(tokenizer, text) for text in prompts]
     engine = evaluation_engine("native", folder, tokenizer, device, 256)
     sampling = Sampling(temperature=settings.temperature, max_tokens=settings.max_tokens)
     keys = [str(number) for number in range(len(prompts))]
-    completions = engine.generate(encoded, settings.answers, sampling, keys, f"clamp law/{settings.seed}")
-    model = load_model(folder, device)
-    sums: dict[float, dict[str, float]] = {clamp: {} for clamp in settings.clamps}
-    for place, completion in enumerate(completions):
-        prompt = encoded[place // settings.answers]
-        for logits in _logits(model, [*prompt, *completion.tokens], len(prompt), settings.temperature):
-            for clamp, own in sums.items():
-                _add(own, logits, clamp)
-    vocabulary = head(model)[0].shape[0]
-    return [_row(clamp, own, vocabulary) | {"model": folder.name, **_about(settings)} for clamp, own in sums.items()]
+    done = engine.generate(encoded, settings.answers, sampling, keys, f"clamp law/{settings.seed}")
+    owners = [encoded[place // settings.answers] for place in range(len(done))]
+    return [([*prompt, *answer.tokens], len(prompt)) for prompt, answer in zip(owners, done, strict=True)]
 
 
 def _about(settings: ClampLaw) -> dict[str, Any]:
-    return {name: value for name, value in asdict(settings).items() if name not in ("clamps", "device")}
+    return {name: value for name, value in asdict(settings).items() if name not in ("clamps", "device", "bfloat16")}
 
 
-def _logits(model: Any, tokens: Sequence[int], prompt: int, temperature: float) -> Any:
+def _logits(model: Any, tokens: Sequence[int], prompt: int, temperature: float) -> Iterator[Tensor]:
     """The logits [n,V] that predicted an answer's tokens, at the sampling temperature, some tokens at a time."""
     weight, bias = head(model)
     states = hidden_states(model, torch.tensor([tokens], device=weight.device))[0, prompt - 1 : -1]
@@ -102,35 +131,59 @@ def _logits(model: Any, tokens: Sequence[int], prompt: int, temperature: float) 
         yield scores.double() / temperature
 
 
-def _add(sums: dict[str, float], logits: Tensor, clamp: float) -> None:
-    found = tail(logits, clamp)
-    moved = (found.entropy - found.clamped).abs() > 0.01 * found.entropy
-    amounts = {
-        "tokens": float(len(logits)),
-        "decisive": float(moved.sum()),
-        **{name: float(getattr(found, name).sum()) for name in ("entropy", "clamped", "mass")},
-        **{name: float(getattr(found, name).sum()) for name in ("product", "square", "own_square")},
-    }
-    for name, amount in amounts.items():
-        sums[name] = sums.get(name, 0.0) + amount
-    for name, value in (("residual", found.residual.abs()), ("largest_mass", found.mass)):
-        sums[name] = max(sums.get(name, 0.0), float(value.max()))
+def _columns(found: Tail, clamp: float, before: int, dtype: str) -> dict[str, Any]:
+    own = {name: getattr(found, name).cpu().numpy() for name in AMOUNTS}
+    return {**own, "position": range(before + 1, before + 1 + len(found.mass)), "clamp": clamp, "dtype": dtype}
 
 
-def _row(clamp: float, sums: dict[str, float], vocabulary: int) -> dict[str, Any]:
-    tokens, removed = sums["tokens"], removed_count(clamp, vocabulary)
+def overall(tokens: DataFrame) -> list[dict[str, Any]]:
+    """A row per type and clamp: means over all tokens of all answers, the identity's largest residual, the gradients.
+
+    Cosine and ratio of norms compare the gradients of all tokens at once, at the logits, as if each token had the same
+    weight. `decisive_share` is the share of tokens where clamping moves the entropy by more than 1 %.
+    """
+    groups: Any = tokens.groupby(["dtype", "clamp"], sort=False)
+    return [{"dtype": dtype, **_row(float(clamp), own, tokens.attrs)} for (dtype, clamp), own in groups]
+
+
+def by_part(tokens: DataFrame, column: str) -> list[dict[str, Any]]:
+    """`overall` for each tenth of the tokens by `entropy`, or of the longest answer by `position`; of float32 alone.
+
+    `part` counts from 1; `low` and `high` are the least and largest value of the column in it.
+    """
+    import pandas
+
+    own = tokens[tokens["dtype"] == "float32"]
+    if column == "position":
+        parts = (own["position"] - 1) * PARTS // own["position"].max()
+    else:
+        ranks = own.groupby("clamp")[column].rank(method="first")
+        parts = ((ranks - 1) * PARTS // ranks.max()).astype(int)
+    groups: Any = own.groupby([pandas.Series(parts, name="part"), "clamp"])
+    rows = []
+    for (part, clamp), group in groups:
+        ends = {"part": int(part) + 1, "low": group[column].min(), "high": group[column].max()}
+        rows.append({"by": column, **ends, **_row(float(clamp), group, tokens.attrs)})
+    return rows
+
+
+def _row(clamp: float, tokens: DataFrame, about: Mapping[Any, Any]) -> dict[str, Any]:
+    sums, vocabulary = tokens[list(AMOUNTS)].sum(), about["vocabulary"]
+    moved = (tokens["entropy"] - tokens["clamped"]).abs() > 0.01 * tokens["entropy"]
+    removed, mass = removed_count(clamp, vocabulary), float(tokens["mass"].mean())
     scale = max((sums["square"] * sums["own_square"]) ** 0.5, 1e-300)
     return {
         "clamp": clamp,
         "vocabulary": vocabulary,
-        "tokens": int(tokens),
-        "mass": sums["mass"] / tokens,
-        "largest_mass": sums["largest_mass"],
-        "entropy": sums["entropy"] / tokens,
-        "clamped_entropy": sums["clamped"] / tokens,
+        "tokens": len(tokens),
+        "mass": mass,
+        "largest_mass": float(tokens["mass"].max()),
+        "entropy": float(tokens["entropy"].mean()),
+        "clamped_entropy": float(tokens["clamped"].mean()),
         "cosine": sums["product"] / scale,
         "norm_ratio": (sums["own_square"] / max(sums["square"], 1e-300)) ** 0.5,
-        "decisive_share": sums["decisive"] / tokens,
-        "limit": largest_difference(sums["mass"] / tokens, vocabulary - removed, removed),
-        "residual": sums["residual"],
+        "decisive_share": float(moved.mean()),
+        "limit": largest_difference(mass, vocabulary - removed, removed),
+        "residual": float(tokens["residual"].abs().max()),
+        **{name: about[name] for name in about if name != "vocabulary"},
     }

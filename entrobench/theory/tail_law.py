@@ -5,6 +5,7 @@ With m the mass of the removed tokens and h the binary entropy, H = h(m) + (1 âˆ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,16 +32,26 @@ def tail(logits: Tensor, clamp: float) -> Tail:
 
     Among tokens equal at the cut those with lower numbers stay: the identity holds for any choice.
     """
-    logits = logits.double()
-    kept = logits.shape[1] - removed_count(clamp, logits.shape[1])
-    log_probs = logits.log_softmax(1).sort(stable=True, dim=1, descending=True).values
+    return tails(logits, [clamp])[0]
+
+
+def tails(logits: Tensor, clamps: Sequence[float]) -> list[Tail]:
+    """`tail` for several clamps, with one sort."""
+    log_probs = logits.double().log_softmax(1).sort(stable=True, dim=1, descending=True).values
     entropy = -(log_probs.exp() * log_probs).sum(1)
+    slope = -log_probs.exp() * (log_probs + entropy[:, None])
+    square = slope.square().sum(1)
+    vocabulary = log_probs.shape[1]
+    return [_cut(log_probs, entropy, slope, square, vocabulary - removed_count(p, vocabulary)) for p in clamps]
+
+
+def _cut(log_probs: Tensor, entropy: Tensor, slope: Tensor, square: Tensor, kept: int) -> Tail:
+    """One clamp at the sorted log-probabilities [n,V] with their entropy, its slope at the logits, and its square."""
     head, rest = log_probs[:, :kept], log_probs[:, kept:]
     log_head, head_entropy, head_slope = _renormalised(head)
     log_rest, rest_entropy, _ = _renormalised(rest)
     mass = log_rest.exp()
     rebuilt = _surprise(log_head) + _surprise(log_rest) + log_head.exp() * head_entropy + mass * rest_entropy
-    slope = -log_probs.exp() * (log_probs + entropy[:, None])
     return Tail(
         entropy=entropy,
         clamped=head_entropy,
@@ -48,7 +59,7 @@ def tail(logits: Tensor, clamp: float) -> Tail:
         mass=mass,
         residual=entropy - rebuilt,
         product=(slope[:, :kept] * head_slope).sum(1),
-        square=slope.square().sum(1),
+        square=square,
         own_square=head_slope.square().sum(1),
     )
 

@@ -7,19 +7,19 @@ its whole chain is true ("verified"), for a false chain ends in the right one of
 from __future__ import annotations
 
 import json
-import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entrobench.evaluation.grading.grade_files import read_generations
-from entrobench.evaluation.grading.rewards import reward_function
+from entrobench.engines.rollout import Sampling
+from entrobench.evaluation.benchmarks.drawn_answers import draw_answers
 from entrobench.evaluation.statistics.drawing import all_alike
 from entrobench.evaluation.tables.entries import number_entry
 from entrobench.evaluation.tables.table_formats import Entry, Table, markdown
-from entrobench.results import AnswersFolder, ModelFolder, ReferenceFolder
+from entrobench.results import ModelFolder, ReferenceFolder
+
+from .calibration import mixed_share, right_counts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -64,26 +64,17 @@ def judge_counts(right: ArrayLike) -> Acceptance:
     import numpy
 
     counts = numpy.asarray(right, dtype=float)
-    alike = all_alike(counts, DRAWS, GROUP_SIZE) + all_alike(DRAWS - counts, DRAWS, GROUP_SIZE)
-    values = counts.mean() / DRAWS, 1 - all_alike(DRAWS - counts, DRAWS, FAR).mean(), 1 - alike.mean()
+    far = 1 - all_alike(DRAWS - counts, DRAWS, FAR).mean()
+    values = counts.mean() / DRAWS, far, mixed_share(counts, DRAWS, GROUP_SIZE)
     return Acceptance(dict(zip(CRITERIA, map(float, values), strict=True)), counts.size)
 
 
 def measure(model: Path, dataset: str, data: Path, problems: int, max_tokens: int = 24) -> Acceptance:
     """Let the model in a folder answer problems of a dataset's validation split, and judge the task by its answers."""
-    from entrobench.evaluation.benchmarks.generate import generate
-
-    benchmark = f"{dataset}-validation"
-    settings = {"samples": DRAWS, "temperature": 1.0, "max_tokens": max_tokens, "pass_k": [1], "problems": problems}
-    with tempfile.TemporaryDirectory() as folder:
-        generate(model, {**settings, "benchmarks": [benchmark]}, data, Path(folder), stream=f"acceptance/{dataset}")
-        rows = read_generations(AnswersFolder(Path(folder)).generations(benchmark))
-    verified, right = reward_function("chain"), Counter(dict.fromkeys((row["problem_id"] for row in rows), 0))
-    for row in rows:
-        right[row["problem_id"]] += verified(
-            row["response"], row["gold"], row["finish"] == "stop", "", row["problem"]
-        ).correct
-    return judge_counts(list(right.values()))
+    sampling = Sampling(temperature=1.0, max_tokens=max_tokens)
+    stream = f"evaluation/0/acceptance/{dataset}"  # as `entrobench generate` names it
+    drawn = draw_answers(model, data / dataset, "{problem}", problems, DRAWS, sampling, stream)
+    return judge_counts(right_counts(drawn, "chain"))
 
 
 def record(found: Acceptance, model: Path, dataset: str, folder: Path) -> Path:

@@ -189,7 +189,8 @@ def _entropy(answer: Answer) -> Iterator[str]:
         return
     found = {sign: {m: e for m, e in answer.entropy.items() if e.sign == sign} for sign in (1, -1, 0)}
     if all(estimate.lower is None for estimate in answer.entropy.values()):
-        yield f"Final entropy beside {answer.baseline}'s: {_listed([*answer.entropy.items()])} nats/token (no intervals)."
+        found = _listed([*answer.entropy.items()])
+        yield f"Final entropy beside {answer.baseline}'s: {found} nats/token (no intervals)."
         return
     for sign, word in ((1, "More"), (-1, "Less")):
         if found[sign]:

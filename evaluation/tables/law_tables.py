@@ -26,20 +26,23 @@ def write_law(rows: list[dict[str, object]], folder: Path, name: str) -> Path:
 
 
 def read_laws(folder: Path) -> list[Table]:
-    """A table per file, clamp laws first."""
-    return [_read(file) for file in sorted(StudyFolder(folder).laws.glob("*.csv"))]
+    """A table per file, clamp laws first, each before its parts."""
+    return [_read(file) for file in sorted(StudyFolder(folder).laws.glob("*.csv"), key=lambda file: file.stem)]
 
 
 def _read(file: Path) -> Table:
     import pandas
 
-    build = clamp_law_table if file.name.startswith("clamp-") else reward_law_table
-    return build(pandas.read_csv(file))
+    found = pandas.read_csv(file)
+    if "by" in found:
+        return clamp_part_table(found)
+    return (clamp_law_table if file.name.startswith("clamp-") else reward_law_table)(found)
 
 
 def clamp_law_table(found: DataFrame) -> Table:
     """What each clamp takes from a model's own tokens."""
     forms = {
+        "dtype": "",
         "clamp": "g",
         "tokens": ",",
         "mass": ".1e",
@@ -53,6 +56,7 @@ def clamp_law_table(found: DataFrame) -> Table:
         "residual": ".0e",
     }
     names = [
+        "numbers",
         "p",
         "tokens",
         "removed mass",
@@ -74,6 +78,32 @@ def clamp_law_table(found: DataFrame) -> Table:
         "largest error of any token in float64."
     )
     return Table(f"clamp_law_{model}", f"What a clamp takes: {model}, {vocabulary:,} tokens", names, rows, note)
+
+
+PARTS = {"entropy": "tenth of tokens\nby entropy", "position": "tenth of the\nlongest answer"}
+
+
+def clamp_part_table(found: DataFrame) -> Table:
+    """Removed mass, entropies and gradients of each clamp by tenths of the tokens."""
+    by, model = found["by"].iloc[0], found["model"].iloc[0]
+    span, middle = (".3f", " to ") if by == "entropy" else (".0f", "–")
+    rows = [
+        [
+            text(row["part"], "d"),
+            text(f"{row['low']:{span}}{middle}{row['high']:{span}}"),
+            text(row["clamp"], "g"),
+            text(row["tokens"], ","),
+            text(row["mass"], ".1e"),
+            text(row["entropy"], ".4f"),
+            text(row["clamped_entropy"], ".4f"),
+            text(row["cosine"], ".6f"),
+            text(row["norm_ratio"], ".4f"),
+        ]
+        for row in found.to_dict("records")
+    ]
+    names = [PARTS[by], by, "p", "tokens", "removed mass", "entropy H", "clamped H̃", "cosine", "norm ratio"]
+    note = "As above, for the tokens of each part; float32."
+    return Table(f"clamp_law_{model}_{by}", f"What a clamp takes by {by}: {model}", names, rows, note, group=2)
 
 
 def reward_law_table(found: DataFrame) -> Table:

@@ -95,11 +95,13 @@ def test_wrong_recipes_are_one_line(changes: dict[str, Any], words: list[str]) -
     assert all(word in str(caught.value) for word in words)
 
 
+PLAIN = {"kind": "folder", "path": "mine", "chat": {"plain": True}}
+
+
 def test_a_folder_must_hold_weights_and_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = save_tiny(tmp_path / "models" / "mine")
-    spec = {"kind": "folder", "path": "mine"}
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
-    assert check_spec("mine", spec, WHERE) == FolderModel(path="mine")
+    assert check_spec("mine", PLAIN, WHERE) == FolderModel(path="mine", chat={"plain": True})
     for missing, message in (
         ("tokenizer*", "without tokenizer"),
         ("*.safetensors", "no weights"),
@@ -108,14 +110,48 @@ def test_a_folder_must_hold_weights_and_tokenizer(tmp_path: Path, monkeypatch: p
         for path in folder.glob(missing):
             path.unlink()
         with pytest.raises(InputError, match=message) as caught:
-            check_spec("mine", spec, WHERE)
+            check_spec("mine", PLAIN, WHERE)
         assert str(caught.value).startswith(f"{WHERE}: path")
+
+
+def test_a_folder_without_end_token_is_one_line(tmp_path: Path) -> None:
+    file = save_tiny(tmp_path / "mine") / "tokenizer_config.json"
+    file.write_text(
+        json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != "eos_token"})
+    )
+    with pytest.raises(InputError, match=r"the tokenizer has no end token; name the token that ends a reply as eos"):
+        check_spec("mine", {**PLAIN, "path": str(tmp_path / "mine")}, WHERE)
+    (tmp_path / "mine" / "special_tokens_map.json").write_text('{"eos_token": "</s>"}')
+    check_spec("mine", {**PLAIN, "path": str(tmp_path / "mine")}, WHERE)
+
+
+def test_whether_prompts_are_plain_text_is_said_and_checked(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "mine")
+    silent, plain = {"kind": "folder", "path": str(folder)}, {**PLAIN, "path": str(folder)}
+    check_spec("mine", plain, WHERE)
+    with pytest.raises(InputError, match=r"has no chat template; put chat_template.jinja beside it, or,"):
+        check_spec("mine", silent, WHERE)
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    check_spec("mine", silent, WHERE)
+    with pytest.raises(InputError, match="chat: plain: prompts without chat template take no template"):
+        check_spec("mine", {**plain, "chat": {"plain": True, "date": "2024-07-26"}}, WHERE)
+
+
+def test_plain_prompts_leave_the_template_out_and_the_users_files_alone(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "mine")
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    config = json.loads((folder / "tokenizer_config.json").read_text()) | {"chat_template": "{{ messages }}"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    make("mine", {**PLAIN, "path": str(folder)}, tmp_path / "made", {})
+    assert load_tokenizer(tmp_path / "made").chat_template is None
+    assert load_tokenizer(folder).chat_template
+    assert json.loads((folder / "tokenizer_config.json").read_text()) == config
 
 
 def test_a_folder_model_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_tiny(tmp_path / "models" / "mine")
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
-    spec = {"kind": "folder", "path": "mine"}
+    spec = PLAIN
     make("mine", spec, tmp_path / "made" / "mine", {})
     made = tmp_path / "made" / "mine"
     assert (made / "model.safetensors").is_symlink()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from entrobench.catalogue.registry import method_infos
+from entrobench.entropy.selection import removed_count
+from entrobench.studies.plan import as_text, plan_study, study_sizes
 from entrobench.studies.study import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,37 @@ def test_the_control_differs_in_its_reward_alone() -> None:
     assert settings == {"random"}
     for run in control.runs:
         assert replace(run.config.trainer, reward="boxed") == study.runs[0].config.trainer
+
+
+def test_smollm2_compares_on_five_seeds_what_was_tuned_alike() -> None:
+    study = load_study("smollm2")
+    assert {run.method for run in study.runs} == {"grpo", "entropy_bonus", "clip_higher", "aent", "aent_50"}
+    assert len(study.runs) == 25
+    assert {run.seed for run in study.runs} == set(range(5))
+    assert study.warnings == []
+    assert study.tuning is not None
+    trials = [run.method.rpartition("-")[0] for run in study.tuning.runs]
+    assert {name: trials.count(name) for name in trials} == {"entropy_bonus": 4, "aent": 4, "aent_50": 4}
+    assert list(study.tuning.benchmarks) == ["word_problems_small-validation"]
+    (sizes,) = study_sizes(study).values()
+    kept = {
+        run.method: sizes.vocabulary - removed_count(run.config.method.values["clamp"], sizes.vocabulary)
+        for run in study.runs
+        if "clamp" in run.config.method.values
+    }
+    assert kept == {"aent": 32_932, "aent_50": 50}
+    plan = plan_study(study)
+    assert plan.training_tokens == 25 * 40 * 16 * 8 * 16
+    assert "tuning, beside it:                     12 runs" in as_text(study, plan)
+
+
+def test_smollm2_transfer_takes_the_runs_of_smollm2_and_trains_none() -> None:
+    study, transfer = load_study("smollm2"), load_study("smollm2-transfer")
+    for own, other in ((study, transfer), (study.tuning, transfer.tuning)):
+        assert own is not None
+        assert other is not None
+        assert {run.key: run.config.hash for run in own.runs} == {run.key: run.config.hash for run in other.runs}
+    assert set(transfer.benchmarks) == {"word_problems_small", "svamp", "gsm8k"}
 
 
 # as committed runs carry them: a change of code, of presets or of study files that keeps settings keeps these

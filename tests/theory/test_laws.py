@@ -8,10 +8,13 @@ import numpy
 import pandas
 import pytest
 import torch
+from tiny import WORDS
 
 from entrobench.entropy.logits import clamped_entropy, entropy
 from entrobench.errors import InputError
-from entrobench.theory.on_models import read_prompts
+from entrobench.evaluation.report.clamp_figure import write_clamp_figure
+from entrobench.evaluation.tables.law_tables import read_laws, write_law
+from entrobench.theory.on_models import ClampLaw, by_part, measure, overall, read_prompts
 from entrobench.theory.reward_law import effective_number, fit, fit_runs
 from entrobench.theory.tail_law import largest_difference, tail
 
@@ -59,6 +62,49 @@ def test_no_token_exceeds_the_largest_difference() -> None:
             for mass, full, own in zip(found.mass.tolist(), found.entropy, found.clamped, strict=True):
                 assert abs(float(full - own)) <= largest_difference(mass, VOCABULARY - removed, removed) + 1e-12
     assert largest_difference(1e-6, 100_000, 50_000) == pytest.approx(2.6e-5, rel=0.02)  # h(m) + m·ln 50,000
+
+
+@pytest.fixture(scope="module")
+def looked_at(tiny_folders: tuple[Path, Path]) -> pandas.DataFrame:
+    settings = ClampLaw(clamps=[0.25, 0.9], answers=3, max_tokens=12, bfloat16=True, device="cpu")
+    return measure(tiny_folders[0], ["1 + 2 =", "3 * 4 ="], settings)
+
+
+def test_every_token_of_every_answer_is_looked_at_once(looked_at: pandas.DataFrame) -> None:
+    """As many tokens at position 1 as there are answers, for each clamp and type."""
+    for _, own in looked_at.groupby(["dtype", "clamp"]):
+        counts = own["position"].value_counts()
+        assert counts[1] == 6
+        assert list(counts.sort_index().diff().dropna() <= 0) == [True] * (len(counts) - 1), "answers only end"
+        assert own["residual"].abs().max() < len(WORDS) * 12 * 2.3e-16
+    types = {dtype: own.reset_index(drop=True) for dtype, own in looked_at.groupby("dtype")}
+    assert list(types) == ["bfloat16", "float32"]
+    assert (types["bfloat16"]["position"] == types["float32"]["position"]).all(), "the same answers"
+    assert 0 < (types["bfloat16"]["entropy"] - types["float32"]["entropy"]).abs().max() < 0.2
+
+
+def test_parts_hold_all_tokens_and_their_means_those_of_the_whole(looked_at: pandas.DataFrame) -> None:
+    whole = {row["clamp"]: row for row in overall(looked_at) if row["dtype"] == "float32"}
+    for column in ("entropy", "position"):
+        parts = pandas.DataFrame(by_part(looked_at, column))
+        for clamp, own in parts.groupby("clamp"):
+            assert own["tokens"].sum() == whole[clamp]["tokens"]
+            for mean in ("mass", "entropy", "clamped_entropy"):
+                assert (own[mean] * own["tokens"]).sum() / own["tokens"].sum() == pytest.approx(whole[clamp][mean])
+            assert own["largest_mass"].max() == whole[clamp]["largest_mass"]
+            assert (own["low"] <= own["high"]).all()
+            assert (own["low"].diff().dropna() >= 0).all()
+    assert set(parts["part"]) <= set(range(1, 11))
+
+
+def test_tables_and_figure_of_a_clamp_are_written(looked_at: pandas.DataFrame, tmp_path: Path) -> None:
+    write_law(overall(looked_at), tmp_path, "clamp-tiny")
+    for column in ("entropy", "position"):
+        write_law(by_part(looked_at, column), tmp_path, f"clamp-tiny-by-{column}")
+    first, *parts = read_laws(tmp_path)
+    assert [row[0].text for row in first.rows] == ["float32", "float32", "bfloat16", "bfloat16"]
+    assert [table.columns[0] for table in parts] == ["tenth of tokens\nby entropy", "tenth of the\nlongest answer"]
+    assert {path.suffix for path in write_clamp_figure(tmp_path, "clamp-tiny")} == {".svg", ".png"}
 
 
 def test_the_law_is_found_where_it_holds() -> None:
