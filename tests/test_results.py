@@ -12,8 +12,9 @@ from house import ROOT, House
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrobench import results
-from entrobench.results import AnswersFolder, Checkpoint, Results, RunKey, Subject, step_name, step_of
+from entrobench import results, run_keys
+from entrobench.results import AnswersFolder, Checkpoint, Results
+from entrobench.run_keys import RunKey, Subject, step_name, step_of
 
 MODULE = ROOT / "entrobench" / "results.py"
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True)  # as in study.schema.yaml
@@ -43,7 +44,7 @@ def test_a_subject_is_read_from_its_text_and_its_answers_from_their_files(
     run, snapshot, base = Subject(str(key)), Subject(str(key), step_name(step)), Subject(model=model)
     for subject in (run, snapshot, base):
         assert Subject.read(str(subject)) == subject
-        assert re.fullmatch(results.SUBJECT, str(subject))
+        assert re.fullmatch(run_keys.SUBJECT, str(subject))
         answers = study.answers(str(subject))
         assert AnswersFolder.of_generations(answers.generations(benchmark)) == answers
         assert AnswersFolder.of_generations(answers.grades(benchmark)) is None

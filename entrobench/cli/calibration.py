@@ -34,6 +34,7 @@ def calibrate(
     from entrobench.config import parse
     from entrobench.evaluation.report import calibration
     from entrobench.evaluation.tables.table_formats import show
+    from entrobench.models.base_model import found_model
     from entrobench.studies.named_inputs import check_reward, load_dataset
 
     where = "entrobench calibrate"
@@ -41,7 +42,7 @@ def calibrate(
     values = {"problems": problems, "draws": draws, "temperature": temperature}
     settings = parse(calibration.CalibrationSettings, {**values, "max_tokens": max_tokens, "reward": reward}, where)
     check_reward(reward, where)
-    folder, data = _model_folder(model, where), RESULTS.data(dataset)
+    folder, data = found_model(model, where), RESULTS.data(dataset)
     if not data.manifest.is_file():
         raise InputError(f"{where}: {data.folder} is not there: run `entrobench prepare-data {dataset}` first")
     found = calibration.calibrate(folder, data.folder, recipe.prompt, settings)
@@ -50,16 +51,6 @@ def calibrate(
     if output is not None:
         for path in calibration.write(found, settings, folder.name, dataset, output):
             print(f"wrote {path}")
-
-
-def _model_folder(model: Path, where: str) -> Path:
-    """The folder of a model that is given by its name or by its folder."""
-    made = RESULTS.model(str(model)).folder if len(model.parts) == 1 else model
-    for folder in (model, made):
-        if (folder / "config.json").is_file():
-            return folder
-    cure = f"run `entrobench base-model {model}` first" if made != model else "a model folder holds config.json"
-    raise InputError(f"{where}: no model in {made}: {cure}")
 
 
 def accept_task(

@@ -55,7 +55,8 @@ def import_run(
     """
     from entrobench.errors import InputError
     from entrobench.foreign.imported import import_run
-    from entrobench.results import RESULTS, RunKey
+    from entrobench.results import RESULTS
+    from entrobench.run_keys import RunKey
 
     if answers and len(logs) > 1:
         raise InputError("entrobench import-run: --answers belong to one LOG; import the runs one by one")

@@ -47,7 +47,7 @@ def clamp_law(
     Example: entrobench clamp-law results/models/chain-qwen results/data/chain2/test.parquet
     """
     from entrobench.config import parse
-    from entrobench.evaluation.report.clamp_figure import write_clamp_figure
+    from entrobench.evaluation.figures.clamp_figure import write_clamp_figure
     from entrobench.evaluation.tables.law_tables import write_law
     from entrobench.theory import on_models
 

@@ -12,7 +12,8 @@ from typing import Any
 from entrobench.errors import InputError
 from entrobench.files import replacing
 from entrobench.provenance import sha256_file
-from entrobench.results import GENERATIONS, RunFolder, RunKey, StudyFolder
+from entrobench.results import GENERATIONS, RunFolder, StudyFolder
+from entrobench.run_keys import RunKey
 from entrobench.training.live import write_steps
 
 from .logs import Log, read_log

@@ -12,7 +12,7 @@ from typing import Any
 from entrobench.config import parse
 from entrobench.data.hub import HubModel, fetch_model
 from entrobench.errors import InputError
-from entrobench.results import ModelFolder
+from entrobench.results import RESULTS, ModelFolder
 
 from .chat import Chat, drop_template, write_template
 from .content import content_sha256
@@ -96,3 +96,13 @@ def refuse_changed(folder: Path) -> None:
         raise InputError(
             f"{source}: its files have changed since {path} was written: run the study again from the start"
         )
+
+
+def found_model(model: Path, where: str) -> Path:
+    """The folder of a model that is given by its name or by its folder. Raises InputError where there is none."""
+    made = RESULTS.model(str(model)).folder if len(model.parts) == 1 else model
+    for folder in (model, made):
+        if (folder / "config.json").is_file():
+            return folder
+    cure = f"run `entrobench base-model {model}` first" if made != model else "a model folder holds config.json"
+    raise InputError(f"{where}: no model in {made}: {cure}")

@@ -13,8 +13,9 @@ from entrobench import provenance
 from entrobench.catalogue.registry import method_infos
 from entrobench.config import canonical_hash
 from entrobench.files import write_whole
-from entrobench.results import RESULTS, RunFolder, step_name
+from entrobench.results import RESULTS, RunFolder
 from entrobench.run_config import RunConfig, of_this_mathematics
+from entrobench.run_keys import step_name
 from entrobench.training.snapshots import snapshot_steps
 
 from . import named_inputs
@@ -86,11 +87,11 @@ def packed_runs(study: Study) -> list[str]:
 
 
 def _as_packed(study: Study, run: Run, packed: Mapping[str, Any]) -> bool:
-    config, made = packed["config"], packed["provenance"]
+    stored, made = packed["config"], packed["provenance"]
     return (
         not run.snapshots
-        and config.get("declared", config["hash"]) == run.config.hash
-        and of_this_mathematics(config)
+        and stored.get("declared", stored["hash"]) == run.config.hash
+        and of_this_mathematics(stored)
         and made["method"]["source_sha256"] == provenance.sha256_file(method_infos()[run.config.method.use].source)
         and made["package_version"] == provenance.package_version()
         and packed["answers"] == answers_identity(study, run)

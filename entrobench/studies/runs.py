@@ -10,8 +10,9 @@ from typing import Any
 from entrobench.config import Hardware
 from entrobench.errors import unknown
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
-from entrobench.results import RESULTS, RunFolder, RunKey, StudyFolder, Subject, step_name
+from entrobench.results import RESULTS, RunFolder, StudyFolder
 from entrobench.run_config import RunConfig
+from entrobench.run_keys import RunKey, Subject, step_name
 from entrobench.training.snapshots import snapshot_steps
 
 from . import decontamination, named_inputs

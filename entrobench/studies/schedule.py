@@ -13,7 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from entrobench.models.cost import SAMPLED_SHARE, Cost, cost, training_tokens
-from entrobench.results import RESULTS, Subject
+from entrobench.results import RESULTS
+from entrobench.run_keys import Subject
 
 from .decontamination import training_folder
 from .derived import source_files

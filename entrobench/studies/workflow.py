@@ -17,8 +17,9 @@ from entrobench.distributed.launch import options
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError, nearest
 from entrobench.provenance import made_otherwise
-from entrobench.results import RESULTS, DataFolder, StudyFolder, Subject
+from entrobench.results import RESULTS, DataFolder, StudyFolder
 from entrobench.run_config import MATHEMATICS
+from entrobench.run_keys import Subject
 
 from . import derived, named_inputs, published
 from .decontamination import reduced_folder, training_folder
@@ -44,7 +45,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
                 f"snakemake --config: unknown key {key!r} (allowed: {', '.join(KEYS)}){nearest(key, KEYS)}"
             )
     argument = str(config.get("study", DEFAULT_STUDY))
-    seeds = f"@{config['seeds']}" if "seeds" in config else ""
+    seeds = f"@{asked}" if (asked := config.get("seeds")) is not None else ""
     tuning = bool(config.get(TRIALS))
     study = load_part(argument + seeds, tuning)
     _check_engines(study)

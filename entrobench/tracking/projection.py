@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from entrobench.config import stored
 from entrobench.errors import first_line
 from entrobench.foreign.imported import ABOUT, MARK, imported_keys, read_about
-from entrobench.results import RunFolder, StudyFolder, Subject
+from entrobench.results import RunFolder, StudyFolder
 from entrobench.run_config import RunConfig
+from entrobench.run_keys import Subject
 
 from .names import metric_name, step_metric_name
 from .samples import sample_answers

@@ -24,7 +24,8 @@ from entrobench.errors import InputError
 from entrobench.files import is_full, put_in_place, refuse_full, size
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.provenance import sha256_file
-from entrobench.results import Checkpoint, RunFolder, step_name
+from entrobench.results import Checkpoint, RunFolder
+from entrobench.run_keys import step_name
 
 from . import hook_checks
 from .assembly import Parts

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from entrobench.errors import InputError
-from entrobench.results import RunFolder, step_name
+from entrobench.results import RunFolder
+from entrobench.run_keys import step_name
 
 
 def snapshot_steps(steps: int, every: int) -> range:

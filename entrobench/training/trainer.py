@@ -20,10 +20,10 @@ import torch
 from entrobench.api import Progress
 from entrobench.catalogue.registry import method_infos
 from entrobench.config import PATIENCE, Hardware
+from entrobench.distributed.holding import held
 from entrobench.distributed.sharding import clip_gradients, sum_gradients
 from entrobench.errors import InputError
 from entrobench.files import put_in_place, write_whole
-from entrobench.holding import held
 from entrobench.models.shared_prefix import shares_prompts
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.progress import StepProgress, entropy_events

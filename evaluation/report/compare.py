@@ -26,7 +26,8 @@ from entrobench.evaluation.tables.table_formats import show
 from entrobench.evaluation.tables.wide_table import accuracy_metrics
 from entrobench.foreign.imported import MARK, imported_keys
 from entrobench.provenance import check_mathematics
-from entrobench.results import RESULTS, RunKey, StudyFolder
+from entrobench.results import RESULTS, StudyFolder
+from entrobench.run_keys import RunKey
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.task_files import carriers
 from entrobench.evaluation.statistics.scores import COLUMNS, RUN, problem_table
-from entrobench.results import AnswersFolder, RunFolder, StudyFolder, step_of
+from entrobench.results import AnswersFolder, RunFolder, StudyFolder
+from entrobench.run_keys import step_of
 from entrobench.studies.headline import baseline_of
 
 from .budgets import spending

@@ -16,7 +16,8 @@ from entrobench.errors import InputError
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.statistics.scores import read_grades
 from entrobench.foreign.imported import import_run, imported_keys
-from entrobench.results import RunFolder, RunKey, StudyFolder
+from entrobench.results import RunFolder, StudyFolder
+from entrobench.run_keys import RunKey
 
 
 def log(path: Path, steps: int = 30, end: str = "") -> Path:

@@ -17,8 +17,8 @@ from entrobench.config import TrainerConfig
 from entrobench.errors import InputError
 from entrobench.evaluation.report import tuning
 from entrobench.evaluation.report.tuning import tune, tuning_lines
-from entrobench.results import RunKey
 from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
+from entrobench.run_keys import RunKey
 
 GRID = [0.001, 0.01, 0.1]
 PROBLEMS, DRAWS, STEPS = 12, 4, 6

@@ -15,8 +15,9 @@ import zstandard
 from entrobench.config import EvaluationConfig, Hardware, TrainerConfig
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.statistics.admission import FILE, Audit
-from entrobench.results import AnswersFolder, RunKey, StudyFolder, step_name
+from entrobench.results import AnswersFolder, StudyFolder
 from entrobench.run_config import MATHEMATICS, RunConfig, RunDataset, RunModel, Variant
+from entrobench.run_keys import RunKey, step_name
 from entrobench.studies.headline import Headline
 from entrobench.training.snapshots import snapshot_steps
 

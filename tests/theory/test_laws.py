@@ -12,7 +12,7 @@ from tiny import WORDS
 
 from entrobench.entropy.logits import clamped_entropy, entropy
 from entrobench.errors import InputError
-from entrobench.evaluation.report.clamp_figure import write_clamp_figure
+from entrobench.evaluation.figures.clamp_figure import write_clamp_figure
 from entrobench.evaluation.tables.law_tables import read_laws, write_law
 from entrobench.theory.on_models import ClampLaw, by_part, measure, overall, read_prompts
 from entrobench.theory.reward_law import effective_number, fit, fit_runs

@@ -296,7 +296,8 @@ def test_evaluations_along_the_way_are_metrics_by_step(database: Path, study_fol
 
 def test_an_imported_run_is_shown_and_marked(database: Path, study_folder: Path, tmp_path: Path) -> None:
     from entrobench.foreign.imported import import_run
-    from entrobench.results import RunKey, StudyFolder
+    from entrobench.results import StudyFolder
+    from entrobench.run_keys import RunKey
 
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps({"step": step, "entropy": step / 4, "mine": 1.0}) + "\n" for step in (1, 2)))

@@ -15,7 +15,8 @@ from tiny import coin_reward, kill_once_there, run_config, weights
 from entrobench.config import Hardware
 from entrobench.errors import InputError
 from entrobench.models.language_model import load_model, load_tokenizer
-from entrobench.results import Results, step_name
+from entrobench.results import Results
+from entrobench.run_keys import step_name
 from entrobench.studies import reuse
 from entrobench.training import checkpoint
 from entrobench.training.snapshots import Snapshots, snapshot_steps

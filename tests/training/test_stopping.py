@@ -17,8 +17,8 @@ import torch
 from tiny import weights
 
 from entrobench import holding
+from entrobench.distributed.holding import held
 from entrobench.errors import InputError
-from entrobench.holding import held
 from entrobench.training import stopping
 from entrobench.training.stopping import STATUS, Stopping
 
@@ -85,7 +85,7 @@ def test_handlers_are_as_before_when_training_has_ended(make_trainer: Any) -> No
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGALRM)) == before
 
 
-HOLD = "import sys, pathlib\nfrom entrobench.holding import held\nwith held(pathlib.Path(sys.argv[1])):\n"
+HOLD = "import sys, pathlib\nfrom entrobench.distributed.holding import held\nwith held(pathlib.Path(sys.argv[1])):\n"
 
 
 def test_a_folder_is_held_by_one_process_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from entrobench.api import Method, MiniBatch, Progress, StepSummary, TokenBatch, TrainerConfig
 from entrobench.config import Hardware, parse
+from entrobench.distributed.holding import MARK
 from entrobench.errors import InputError
-from entrobench.holding import MARK
 from entrobench.models.language_model import load_model, load_tokenizer
 from entrobench.training.experience import draw_prompts
 from entrobench.training.trainer import Trainer, at_plateau, train

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from entrobench.documents import study_kind
 from entrobench.errors import InputError
-from entrobench.results import EVALUATION, RESULTS, RUN, SUBJECT
+from entrobench.results import EVALUATION, RESULTS
+from entrobench.run_keys import RUN, SUBJECT
 from entrobench.studies.workflow import Workflow, load_workflow
 
 # jobs find the entrobench of this environment, activated or not

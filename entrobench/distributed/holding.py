@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
-from .files import write_whole
+from entrobench.errors import InputError
+from entrobench.files import write_whole
 
 BEAT = 5.0  # ours: seconds between two signs of life, which renew the file's time
 SILENCE = 60.0  # ours: twelve of them
