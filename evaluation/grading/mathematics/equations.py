@@ -72,7 +72,7 @@ def relation_value(text: str) -> str | None:
         return None
     signs = {sign for _, sign in exact[:-1]}
     if len(exact) == 2 and signs <= {"\\in", "\\equiv"}:
-        return right if is_name(left) and "\\mod" not in right else None  # n = 1 mod 4 is not 1
+        return right if is_name(left) else None
     return _equal_value(left, right) if signs == {EQUAL} else None
 
 

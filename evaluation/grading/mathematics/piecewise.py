@@ -34,7 +34,7 @@ def piecewise_equal(prediction: str, gold: str, equal: Callable[[str, str], bool
     try:
         mine, other = (_pieces(match["body"]) for match in both if match)
     except (NoSet, Unparsable):
-        return _same_rows(*(match["body"] for match in both if match), equal)
+        return _same_rows(both[0]["body"], both[1]["body"], equal)
     remaining = list(other)
     for value, where in mine:
         same = next((one for one in remaining if _same(where, one[1]) and equal(value, one[0])), None)

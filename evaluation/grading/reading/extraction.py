@@ -59,13 +59,14 @@ _BOUNDED = re.compile(
     r"|(?:\bnot|\bcannot|n't|\bnever)(?:\s+[a-z]+){1,3}|\bbetween\b[^.;:=]{1,40}\band|(?<![=-])[<>≤≥≠]|\b(?:below|above|under|over|exceeds?)"
     r"|\b(?:step|case|part|problem|question|equation|figure|section|exercise|example|method)"
     r"|\b(?:multiples?|factors?|divisors?|powers?|half|third|square|root|opposite|reciprocal)\s+of"
-    r"|\b(?:divisible|divided|multiplied)\s+by|\b(?:ends?|starts?|begins?)\s+(?:in|with)|\b(?:twice|plus|minus|times|modulo|base|to)"
+    r"|\b(?:divisible|divided|multiplied)\s+by|\b(?:ends?|starts?|begins?)\s+(?:in|with)|\b(?:twice|plus|minus|times|modulo|base|from\s+\S+\s+to)"
     r"|不是|并非|並非|不等于|不等於|不为|不為|不可能|不会是"
     r"|至少|至多|不超过|不少于|大于|小于|超过|少于|多于|除了?|ではなく|아니라)[^A-Za-z\d]*$",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"\s*(?:(?:is|was)\s+(?!(?:the|our|my|your|a|correct|right|left|remaining|needed|required|obtained)\b)|isn't\b|are\s+(?:not|wrong|too)\b|wasn't\b|or\s+(?:more|less|fewer)\b"
+    r"\s*(?:(?:is|was)\s+(?!(?:the|our|my|your|a|correct|right|left|remaining|needed|required|obtained)\b)"
+    r"|isn't\b|are\s+(?:not|wrong|too)\b|wasn't\b|or\s+(?:more|less|fewer)\b"
     r"|[\u4e00-\u9fff]?\s*(?:的(?!排法|方法|方案|情况|可能|不同)|以[上下外内]|除外|次方|分之)|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
     re.IGNORECASE,
 )
@@ -89,6 +90,7 @@ _LEADING_CHOICE = re.compile(
     r"\(?([A-H])\)?\s*(?:[-–—:]\s+(?!(?:not|no|wrong|incorrect|false|is)\b)[a-z]{2,}|,?\s*\b(?:because|since)\b)"
 )
 _LISTED_BEFORE = re.compile(r"(-?\d[\d.]*(?:,\s*-?\d[\d.]*)*),?\s*(?:and|or|&)\s*$")
+_SINCE = re.compile(r"(?<=\$),?\s+(?:since|because)\b.*$", re.DOTALL)
 _JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
 _TELLING = re.compile(
     r"\b(?:answers?|solutions?|therefore|thus|respuesta|réponse|antwort|ответ)\b|答案|####", re.IGNORECASE
@@ -250,7 +252,7 @@ def _stated(text: str) -> Extraction:
     if announced:
         return Extraction(announced, "last formula")
     if not _is_prose(text):
-        return Extraction(text, "whole text")
+        return Extraction(_SINCE.sub("", text) or text, "whole text")
     markers = list(_MARKER.finditer(text))
     if markers:
         stated = _first_sentence(text[markers[-1].end() :])

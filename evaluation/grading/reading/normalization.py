@@ -127,7 +127,7 @@ def _spelled_out(text: str) -> str:
     if number is not None:
         return f"{number} {rest}".strip()
     twice = _NUMBER_IN_WORDS.fullmatch(opened)
-    if twice is not None and read_number_words(twice["words"]) == (int(twice["digits"].replace(",", "")), ""):
+    if twice is not None and read_number_words(twice["words"])[0] == int(twice["digits"].replace(",", "")):
         return twice["digits"]
     part = _PARTS_OF.fullmatch(opened)
     if part is not None and (size := part_size(part["part"])) is not None:

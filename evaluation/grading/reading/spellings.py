@@ -7,7 +7,7 @@ import unicodedata
 
 
 def _raised_or_lowered(kind: str) -> dict[int, str]:
-    """The characters that Unicode calls superscripts or subscripts, with the letters, digits or signs they stand for."""
+    """The characters that Unicode calls superscripts or subscripts, with the letter, digit or sign they stand for."""
     decomposed = ((code, unicodedata.decomposition(chr(code)).split()) for code in range(0x80, 0x2100))
     raised = {code: parts[1:] for code, parts in decomposed if parts[:1] == [f"<{kind}>"]}
     plain = {code: "".join(chr(int(part, 16)) for part in parts) for code, parts in raised.items()}
@@ -151,7 +151,10 @@ def _plain_subscript(match: re.Match[str]) -> str:
 
 
 # Chinese words that only announce the value behind them.
-_CJK_LEADS = "答案|最大值|最小值|总面积|面积|体积|周长|长度|结果|总数|概率|距离|速度|总共|一共|共有|共|解得|所以|因此|故|约|大约|等于|即|是|为|得|答"
+_CJK_LEADS = (
+    "答案|最大值|最小值|总面积|面积|体积|周长|长度|结果|总数|概率|距离|速度|总共|一共|共有|共|解得|所以|因此|故"
+    "|约|大约|等于|即|是|为|得|答"
+)
 LAYOUT_NOTATIONS = (
     (
         re.compile(
@@ -200,7 +203,8 @@ LAYOUT_NOTATIONS = (
     (re.compile(r"\\left\s*\\\{\s*\\begin\{array\}\s*\{[^{}]*\}(.*?)\\end\{array\}\s*\\right\s*\.", re.DOTALL), _cases),
     (
         re.compile(
-            r"_\s*(?P<open>\{\s*)?\\(?:(?:text|mathrm|textrm|rm|mathit|operatorname)\s*\{?\s*(?P<words>[a-zA-Z0-9, ]+?)\s*\}"
+            r"_\s*(?P<open>\{\s*)?\\(?:(?:text|mathrm|textrm|rm|mathit|operatorname)\s*\{?\s*"
+            r"(?P<words>[a-zA-Z0-9, ]+?)\s*\}"
             r"|(?P<name>max|min)(?![a-zA-Z]))(?(open)\s*\})"
         ),
         _plain_subscript,

@@ -61,7 +61,7 @@ _ALONE = word_set(
 # Counted things in the singular: "1 way", "1/2 cup".
 _SINGULAR = word_set(
     "way solution student apple person book ball card coin box boy girl child man woman dog cat car ticket marble "
-    "cookie candy piece slice cup item element arrangement combination permutation value number triangle square"
+    "cookie candy piece slice cup item element arrangement combination permutation value number triangle square root"
 )
 # Counted things and units of Chinese, Japanese and some European languages, as they follow a number.
 _CJK = re.compile(
