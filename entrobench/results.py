@@ -308,30 +308,16 @@ class ModelFolder(Folder):
     about = Inside("model.json")  # recipe, hash and history; written last
 
 
-class PackFolder(Folder):
-    """Finished runs without weights and answers: what identifies them, their steps and their scores."""
-
-    runs = Inside("runs.json")  # by key: config, provenance, and what made and judged the answers
-    steps = Inside("steps.parquet")
-    problems = Inside("problems.parquet")
-    scores = Inside("scores.csv")  # for people: a row per seed, benchmark and metric
-
-    @property
-    def files(self) -> list[Path]:
-        return [self.runs, self.steps, self.problems]
-
-
 class ReferenceFolder(Folder):
     """Committed results of a study, or published numbers: table<n>.csv and files beside them."""
 
     scores = Inside("scores.csv")
     sweep = Inside("sweep.csv")
 
-    @property
-    def pack(self) -> PackFolder:
-        """Its runs, as `entrobench pack` writes them."""
-        return PackFolder(self.folder / "runs")
-
+    packed = Inside("runs/runs.json")  # finished runs by key: config, provenance, and what made and judged the answers
+    packed_steps = Inside("runs/steps.parquet")
+    packed_problems = Inside("runs/problems.parquet")
+    packed_scores = Inside("runs/scores.csv")  # for people: a row per seed, benchmark and metric
     acceptance = Inside("acceptance.csv")  # what the untrained models say of the study's tasks
     headline = Inside("headline.json")  # the numbers of the answer in words
     findings = Inside("findings.txt")  # of a study of kind theory

@@ -80,8 +80,8 @@ def packed_runs(study: Study) -> list[str]:
     Equal are config, mathematics, method source and package version, and what decides the answers. Runs evaluated along
     the way are not packed.
     """
-    pack = RESULTS.reference(study.name).pack
-    packed = json.loads(pack.runs.read_text()) if all(file.is_file() for file in pack.files) else {}
+    pack = RESULTS.reference(study.name)
+    packed = json.loads(pack.packed.read_text()) if pack.packed.is_file() else {}
     return [run.key for run in study.runs if run.key in packed and _as_packed(study, run, packed[run.key])]
 
 

@@ -56,7 +56,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
         print(f"warning: {warning}", file=sys.stderr)
     packed = packed_runs(study) if config.get("packed") == "use" and not tuning else []
     if config.get("packed") == "use" and not tuning:
-        place = RESULTS.reference(study.name).pack.folder
+        place = RESULTS.reference(study.name).packed.parent
         print(f"{len(packed)} of {len(study.runs)} runs are taken as done from {place}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
     argument = (study.path.stem if named else shlex.quote(argument)) + seeds
@@ -312,7 +312,8 @@ class Workflow:
     @property
     def pack(self) -> list[str]:
         """The files of the committed pack."""
-        return [str(file) for file in RESULTS.reference(self.study.name).pack.files]
+        files = RESULTS.reference(self.study.name)
+        return [str(file) for file in (files.packed, files.packed_steps, files.packed_problems)]
 
     @property
     def published(self) -> list[str]:

@@ -44,13 +44,13 @@ def test_packed_runs_compare_like_trained_ones(study: SimpleNamespace) -> None:
         return [*map(pandas.read_parquet, (study.results / "problems.parquet", study.results / "curves.parquet"))]
 
     before = compared()
-    files = pack(study, study.results, RESULTS.reference("fake").pack.folder)
-    assert not list(files.folder.rglob("*.safetensors"))
-    assert "seed" in pandas.read_csv(files.scores)
+    files = pack(study, study.results, RESULTS.reference("fake"))
+    assert [file.name for file in files] == ["runs.json", "steps.parquet", "problems.parquet", "scores.csv"]
+    assert "seed" in pandas.read_csv(files[-1])
     assert packed_runs(study) == [run.key for run in study.runs]
     shutil.rmtree(study.results / "runs")
     for run in study.runs:
-        unpack(study, run.key, files.folder)
+        unpack(study, run.key, RESULTS.reference("fake"))
         assert json.loads(run.files.provenance.read_text())["taken_from"] == "results/reference/fake/runs"
         assert json.loads(run.files.config.read_text()) == run.config.content
     for old, new in zip(before, compared(), strict=True):
@@ -60,14 +60,14 @@ def test_packed_runs_compare_like_trained_ones(study: SimpleNamespace) -> None:
 
 
 def test_a_run_that_would_be_made_or_judged_otherwise_is_not_taken(study: SimpleNamespace) -> None:
-    pack(study, study.results, RESULTS.reference("fake").pack.folder)
+    pack(study, study.results, RESULTS.reference("fake"))
     run, kept = study.runs[0], [run.key for run in study.runs[1:]]
     run.config = replace(run.config, seed=99)
     assert packed_runs(study) == kept
     study.evaluations = {"tiny": Evaluation(EvaluationConfig(samples=16), {"chain2": {}})}
     assert packed_runs(study) == []
     with pytest.raises(InputError, match="unknown run 'tiny/chain2/grpo/seed7'"):
-        unpack(study, "tiny/chain2/grpo/seed7", RESULTS.reference("fake").pack.folder)
+        unpack(study, "tiny/chain2/grpo/seed7", RESULTS.reference("fake"))
     run.files.provenance.unlink()
     with pytest.raises(InputError, match="1 runs are not trained yet, first tiny/chain2/grpo/seed0"):
-        pack(study, study.results, RESULTS.reference("fake").pack.folder)
+        pack(study, study.results, RESULTS.reference("fake"))
