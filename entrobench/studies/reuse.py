@@ -13,7 +13,7 @@ from entrobench import provenance
 from entrobench.catalogue.registry import method_infos
 from entrobench.config import canonical_hash
 from entrobench.files import write_whole
-from entrobench.results import RESULTS, RunFolder, step_name
+from entrobench.results import RESULTS, RunFolder, StudyFolder, step_name
 from entrobench.run_config import RunConfig, of_this_mathematics
 from entrobench.training.snapshots import snapshot_steps
 
@@ -80,8 +80,8 @@ def packed_runs(study: Study) -> list[str]:
     Equal are config, mathematics, method source and package version, and what decides the answers. Runs evaluated along
     the way are not packed.
     """
-    pack = RESULTS.reference(study.name)
-    packed = json.loads(pack.packed.read_text()) if pack.packed.is_file() else {}
+    pack = StudyFolder(RESULTS.reference(study.name).pack)
+    packed = json.loads(pack.provenance.read_text()) if pack.provenance.is_file() else {}
     return [run.key for run in study.runs if run.key in packed and _as_packed(study, run, packed[run.key])]
 
 

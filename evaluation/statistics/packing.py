@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from entrobench.errors import InputError, unknown
 from entrobench.files import write_whole
 from entrobench.provenance import check_mathematics
-from entrobench.results import ReferenceFolder
+from entrobench.results import StudyFolder
 from entrobench.studies.reuse import answers_identity
 
 from .scores import RUN, score_table, study_problems
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entrobench.studies.runs import Study
 
 
-def pack(study: Study, folder: Path, target: ReferenceFolder) -> list[Path]:
+def pack(study: Study, folder: Path, target: StudyFolder) -> list[Path]:
     """Pack the runs of a finished study, whose results lie in `folder`, into `target`; returns the files.
 
     Raises InputError where a run is not trained, or was trained by other mathematics.
@@ -30,10 +30,10 @@ def pack(study: Study, folder: Path, target: ReferenceFolder) -> list[Path]:
     check_mathematics((run.files for run in study.runs), str(study.path))
     problems = study_problems(folder, study.pass_k)
     own = problems[_key(problems).isin({run.key for run in study.runs})].reset_index(drop=True)
-    target.packed.parent.mkdir(parents=True, exist_ok=True)
-    _steps(study).to_parquet(target.packed_steps, index=False, compression="zstd")
-    own.to_parquet(target.packed_problems, index=False, compression="zstd")
-    score_table(own).to_csv(target.packed_scores, index=False, float_format="%.6f")
+    target.folder.mkdir(parents=True, exist_ok=True)
+    _steps(study).to_parquet(target.curves, index=False, compression="zstd")
+    own.to_parquet(target.problems, index=False, compression="zstd")
+    score_table(own).to_csv(target.numbers("scores", "csv"), index=False, float_format="%.6f")
     runs = {
         run.key: {
             "config": json.loads(run.files.config.read_text()),
@@ -42,27 +42,27 @@ def pack(study: Study, folder: Path, target: ReferenceFolder) -> list[Path]:
         }
         for run in study.runs
     }
-    write_whole(target.packed, json.dumps(runs, indent=1) + "\n")
-    return [target.packed, target.packed_steps, target.packed_problems, target.packed_scores]
+    write_whole(target.provenance, json.dumps(runs, indent=1) + "\n")
+    return [target.provenance, target.curves, target.problems, target.numbers("scores", "csv")]
 
 
-def unpack(study: Study, key: str, source: ReferenceFolder) -> None:
+def unpack(study: Study, key: str, source: StudyFolder) -> None:
     """Put one packed run into its folder: config, steps, scores and, last, provenance, which says whence it came.
 
     Raises InputError for a run that is not in the pack.
     """
     import pandas
 
-    found = json.loads(source.packed.read_text())
+    found = json.loads(source.provenance.read_text())
     if key not in found:
-        raise unknown("run", key, found, str(source.packed))
+        raise unknown("run", key, found, str(source.provenance))
     run, packed = study.run(key).files, found[key]
     run.folder.mkdir(parents=True, exist_ok=True)
     write_whole(run.config, json.dumps(packed["config"], indent=2) + "\n")
-    steps, problems = pandas.read_parquet(source.packed_steps), pandas.read_parquet(source.packed_problems)
+    steps, problems = pandas.read_parquet(source.curves), pandas.read_parquet(source.problems)
     steps[_key(steps) == key].drop(columns=RUN).dropna(axis=1, how="all").to_parquet(run.steps, index=False)
     problems[_key(problems) == key].to_parquet(run.problems, index=False)
-    record = {**packed["provenance"], "taken_from": str(source.packed.parent)}
+    record = {**packed["provenance"], "taken_from": str(source.folder)}
     write_whole(run.provenance, json.dumps(record, indent=2) + "\n")
 
 
