@@ -132,7 +132,19 @@ class Checkpoint(Folder):
         return [cls(state.parent) for state in sorted(checkpoints.glob("step*/state.json"))]
 
 
-class StudyFolder(Folder):
+class LoggedFolder(Folder):
+    """A folder with the logs of jobs; a job is its rule and, after a slash, what it makes."""
+
+    def log(self, job: str) -> Path:
+        """What a job prints."""
+        return self.folder / "logs" / f"{job}.log"
+
+    def resources(self, job: str) -> Path:
+        """What Snakemake measures of a job: time and memory."""
+        return self.folder / "logs" / f"{job}.jsonl"
+
+
+class StudyFolder(LoggedFolder):
     """The files of a study; the trials of one that tunes are a StudyFolder of their own."""
 
     @property
@@ -216,14 +228,6 @@ class StudyFolder(Folder):
         yield from ((file, "") for file in files if file.is_file())
         yield from ((file, self.figures.name) for file in sorted(self.figures.glob("[!.]*")) if file.is_file())
 
-    def log(self, job: str) -> Path:
-        """What a job prints; `job` is its rule and, after a slash, what it makes."""
-        return self.folder / "logs" / f"{job}.log"
-
-    def resources(self, job: str) -> Path:
-        """What Snakemake measures of a job: time and memory."""
-        return self.folder / "logs" / f"{job}.jsonl"
-
 
 class DataFolder(Folder):
     """A prepared dataset."""
@@ -249,30 +253,12 @@ class ModelFolder(Folder):
     about = Inside("model.json")  # recipe, hash and history; written last
 
 
-class PackFolder(Folder):
-    """Finished runs without weights and answers: what identifies them, their steps and their scores."""
-
-    runs = Inside("runs.json")  # by key: config, provenance, and what made and judged the answers
-    steps = Inside("steps.parquet")
-    problems = Inside("problems.parquet")
-    scores = Inside("scores.csv")  # for people: a row per seed, benchmark and metric
-
-    @property
-    def files(self) -> list[Path]:
-        return [self.runs, self.steps, self.problems]
-
-
 class ReferenceFolder(Folder):
     """Committed results of a study, or published numbers: table<n>.csv and files beside them."""
 
     scores = Inside("scores.csv")
     sweep = Inside("sweep.csv")
-
-    @property
-    def pack(self) -> PackFolder:
-        """Its runs, as `entrobench pack` writes them."""
-        return PackFolder(self.folder / "runs")
-
+    pack = Inside("runs")  # finished runs without weights: provenance, curves and problems as those of a StudyFolder
     acceptance = Inside("acceptance.csv")  # what the untrained models say of the study's tasks
     headline = Inside("headline.json")  # the numbers of the answer in words
     findings = Inside("findings.txt")  # of a study of kind theory
@@ -292,7 +278,7 @@ class StatisticsFolder(Folder):
 
 
 @dataclass(frozen=True)
-class Results(Folder):
+class Results(LoggedFolder):
     """The folder of all results, that of the working directory unless another is named."""
 
     folder: Path = Path("results")
@@ -349,14 +335,6 @@ class Results(Folder):
     def of_database(cls, database: Path) -> Results:
         """The results that a database shows: those beside it."""
         return cls(database.parent)
-
-    def log(self, job: str) -> Path:
-        """What a job prints that all studies share."""
-        return self.folder / "logs" / f"{job}.log"
-
-    def resources(self, job: str) -> Path:
-        """What Snakemake measures of it."""
-        return self.folder / "logs" / f"{job}.jsonl"
 
 
 RESULTS = Results()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from entrobench.errors import InputError
-from entrobench.results import RESULTS
+from entrobench.results import RESULTS, StudyFolder
 
 from .arguments import StudyName
 
@@ -90,9 +90,9 @@ def pack(study: StudyName) -> None:
     from entrobench.studies.study import load_study
 
     loaded = load_study(study)
-    files = pack(loaded, loaded.folder, RESULTS.reference(loaded.name).pack.folder)
-    size = sum(file.stat().st_size for file in [*files.files, files.scores]) / 2**20
-    print(f"packed {len(loaded.runs)} runs into {files.folder}: {size:.2f} MiB")
+    files = pack(loaded, loaded.folder, StudyFolder(RESULTS.reference(loaded.name).pack))
+    size = sum(file.stat().st_size for file in files) / 2**20
+    print(f"packed {len(loaded.runs)} runs into {files[0].parent}: {size:.2f} MiB")
 
 
 def unpack(study: StudyName, run: Annotated[str, typer.Argument(help="model/dataset/method/seed<k>")]) -> None:
@@ -104,7 +104,7 @@ def unpack(study: StudyName, run: Annotated[str, typer.Argument(help="model/data
     from entrobench.studies.study import load_study
 
     loaded = load_study(study)
-    unpack(loaded, run, RESULTS.reference(loaded.name).pack.folder)
+    unpack(loaded, run, StudyFolder(RESULTS.reference(loaded.name).pack))
 
 
 def audit_statistics(

@@ -13,7 +13,7 @@ from entrobench import provenance
 from entrobench.catalogue.registry import method_infos
 from entrobench.config import canonical_hash
 from entrobench.files import write_whole
-from entrobench.results import RESULTS, RunFolder
+from entrobench.results import RESULTS, RunFolder, StudyFolder
 from entrobench.run_config import RunConfig, of_this_mathematics
 from entrobench.run_keys import step_name
 from entrobench.training.snapshots import snapshot_steps
@@ -81,8 +81,8 @@ def packed_runs(study: Study) -> list[str]:
     Equal are config, mathematics, method source and package version, and what decides the answers. Runs evaluated along
     the way are not packed.
     """
-    pack = RESULTS.reference(study.name).pack
-    packed = json.loads(pack.runs.read_text()) if all(file.is_file() for file in pack.files) else {}
+    pack = StudyFolder(RESULTS.reference(study.name).pack)
+    packed = json.loads(pack.provenance.read_text()) if pack.provenance.is_file() else {}
     return [run.key for run in study.runs if run.key in packed and _as_packed(study, run, packed[run.key])]
 
 

@@ -57,7 +57,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
         print(f"warning: {warning}", file=sys.stderr)
     packed = packed_runs(study) if config.get("packed") == "use" and not tuning else []
     if config.get("packed") == "use" and not tuning:
-        place = RESULTS.reference(study.name).pack.folder
+        place = RESULTS.reference(study.name).pack
         print(f"{len(packed)} of {len(study.runs)} runs are taken as done from {place}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
     argument = (study.path.stem if named else shlex.quote(argument)) + seeds
@@ -313,7 +313,8 @@ class Workflow:
     @property
     def pack(self) -> list[str]:
         """The files of the committed pack."""
-        return [str(file) for file in RESULTS.reference(self.study.name).pack.files]
+        place = StudyFolder(RESULTS.reference(self.study.name).pack)
+        return [str(file) for file in (place.provenance, place.curves, place.problems)]
 
     @property
     def published(self) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.statistics.intervals import pooled_t
-from entrobench.evaluation.statistics.scores import RUN
+from entrobench.evaluation.statistics.scores import RUN, headline_scores
 from entrobench.evaluation.tables.wide_table import FINAL_STEPS
 from entrobench.studies.headline import ENOUGH_SEEDS, baseline_of
 
@@ -162,7 +162,7 @@ def entropy_score_panels(costs: DataFrame, scores: DataFrame, primary: str) -> I
 
 
 def _entropy_scores(costs: DataFrame, scores: DataFrame, primary: str) -> DataFrame:
-    chosen = scores[(scores["metric"] == primary) & (scores["method"] != "base")]
+    chosen = headline_scores(scores[scores["method"] != "base"], primary)
     return costs.merge(chosen.groupby(RUN)["value"].mean().reset_index(), on=RUN)
 
 

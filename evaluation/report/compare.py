@@ -15,7 +15,6 @@ from entrobench.evaluation.statistics.admission import read_audit
 from entrobench.evaluation.statistics.analysis import Declared, analyse
 from entrobench.evaluation.statistics.scores import (
     RUN,
-    carrying,
     noisy_pass_k,
     problem_column,
     score_table,
@@ -61,7 +60,6 @@ def compare(study: Study, folder: Path) -> None:
     evaluated = _write_evaluations(study, files, problems, curves, column)
     files.statistics.write_text(json.dumps(statistics, indent=1, allow_nan=False) + "\n")
     tables = write_tables(folder)
-    scores = scores[scores["benchmark"].isin(carrying(problems, column))]  # figures show the headline's benchmarks
     write_figures(curves, scores, statistics, files.figures, read_sweep(study), used_values(study), evaluated)
     show(tables[: 1 + len(statistics["metrics"])])
     for warning in noisy_pass_k(scores):

@@ -16,6 +16,7 @@ from entrobench.errors import unknown
 from entrobench.evaluation.statistics.analysis import A_A
 from entrobench.evaluation.statistics.intervals import pooled_t
 from entrobench.evaluation.statistics.power import MOST_SEEDS, seeds_for
+from entrobench.evaluation.statistics.scores import headline_scores
 from entrobench.evaluation.tables.entries import signed
 from entrobench.evaluation.tables.entropy_table import entropies
 from entrobench.evaluation.tables.wide_table import run_costs
@@ -103,7 +104,7 @@ def answer_of(folder: Path) -> Answer:
     metric, settled = statistics["metric"], statistics["detect"] or SETTLED
     study = [row for row in statistics["comparisons"] if row["scope"] == "study"]
     tests = sum(row["p_holm"] is not None for row in study)
-    own = scores[(scores["metric"] == metric) & (scores["method"] == "base")]
+    own = headline_scores(scores[scores["method"] == "base"], metric)
     base = own.groupby("model")["value"].mean().reindex(curves.drop_duplicates(["model", "dataset"])["model"]).mean()
     seeds = curves.groupby(["model", "dataset", "method"])["seed"].nunique()
     return Answer(

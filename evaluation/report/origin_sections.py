@@ -78,7 +78,9 @@ def _overlap(study: Study) -> list[Block]:
 
 
 def _evaluation_schedule(run: Any) -> str:
-    every = run.hardware.snapshot_every
+    every, before = run.hardware.snapshot_every, run.hardware.snapshot_last
+    if before:
+        return f"after the last step, as the mean over it and the {before} snapshots before it, each {every} steps"
     return f"every {every} steps and after the last" if every else "after the last step"
 
 

@@ -126,6 +126,12 @@ def carrying(problems: DataFrame, column: str) -> list[str]:
     return carriers(sorted(there.unique()))
 
 
+def headline_scores(scores: DataFrame, metric: str) -> DataFrame:
+    """The rows of a score table that hold a metric on the benchmarks over which it is averaged."""
+    own = scores[scores["metric"] == metric]
+    return own[own["benchmark"].isin(carriers(own["benchmark"].unique()))]
+
+
 def _majority(grades: DataFrame) -> Series[float]:
     """maj@n per problem: the expected correctness of the answer that most draws give, ties broken at random.
 

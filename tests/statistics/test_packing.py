@@ -19,8 +19,10 @@ from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.evaluation import Evaluation
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.statistics.packing import pack, unpack
-from entrobench.results import RESULTS, RunFolder
+from entrobench.results import RESULTS, RunFolder, StudyFolder
 from entrobench.studies.reuse import packed_runs
+
+PACK = StudyFolder(RESULTS.reference("fake").pack)
 
 
 @pytest.fixture
@@ -44,13 +46,13 @@ def test_packed_runs_compare_like_trained_ones(study: SimpleNamespace) -> None:
         return [*map(pandas.read_parquet, (study.results / "problems.parquet", study.results / "curves.parquet"))]
 
     before = compared()
-    files = pack(study, study.results, RESULTS.reference("fake").pack.folder)
-    assert not list(files.folder.rglob("*.safetensors"))
-    assert "seed" in pandas.read_csv(files.scores)
+    files = pack(study, study.results, PACK)
+    assert [file.name for file in files] == ["provenance.json", "curves.parquet", "problems.parquet", "scores.csv"]
+    assert "seed" in pandas.read_csv(files[-1])
     assert packed_runs(study) == [run.key for run in study.runs]
     shutil.rmtree(study.results / "runs")
     for run in study.runs:
-        unpack(study, run.key, files.folder)
+        unpack(study, run.key, PACK)
         assert json.loads(run.files.provenance.read_text())["taken_from"] == "results/reference/fake/runs"
         assert json.loads(run.files.config.read_text()) == run.config.content
     for old, new in zip(before, compared(), strict=True):
@@ -60,14 +62,14 @@ def test_packed_runs_compare_like_trained_ones(study: SimpleNamespace) -> None:
 
 
 def test_a_run_that_would_be_made_or_judged_otherwise_is_not_taken(study: SimpleNamespace) -> None:
-    pack(study, study.results, RESULTS.reference("fake").pack.folder)
+    pack(study, study.results, PACK)
     run, kept = study.runs[0], [run.key for run in study.runs[1:]]
     run.config = replace(run.config, seed=99)
     assert packed_runs(study) == kept
     study.evaluations = {"tiny": Evaluation(EvaluationConfig(samples=16), {"chain2": {}})}
     assert packed_runs(study) == []
     with pytest.raises(InputError, match="unknown run 'tiny/chain2/grpo/seed7'"):
-        unpack(study, "tiny/chain2/grpo/seed7", RESULTS.reference("fake").pack.folder)
+        unpack(study, "tiny/chain2/grpo/seed7", PACK)
     run.files.provenance.unlink()
     with pytest.raises(InputError, match="1 runs are not trained yet, first tiny/chain2/grpo/seed0"):
-        pack(study, study.results, RESULTS.reference("fake").pack.folder)
+        pack(study, study.results, PACK)
