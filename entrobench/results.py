@@ -333,8 +333,8 @@ class ReferenceFolder(Folder):
         return PackFolder(self.folder / "runs")
 
     acceptance = Inside("acceptance.csv")  # what the untrained models say of the study's tasks
-    headline = Inside("headline.json")  # the numbers of the answer in words
-    findings = Inside("findings.txt")  # of a study of kind theory
+    headline = Inside("headline.json")  # the numbers of the answer in words; a study of kind theory has findings
+    findings = Inside("findings.txt")
     synthetic_process = Inside("synthetic_process.csv")  # the paper's figure 1
 
     def published_tables(self) -> list[Path]:
@@ -381,11 +381,6 @@ class Results(Folder):
         return ReferenceFolder(self.reference_root / name)
 
     reference_root = Inside("reference")
-
-    def answered(self) -> list[str]:
-        """The committed studies whose answer can be told in words."""
-        files = (file for name in ("headline.json", "findings.txt") for file in self.reference_root.glob(f"*/{name}"))
-        return sorted(file.parent.name for file in files)
 
     def references(self) -> list[str]:
         """The folders of published numbers."""
