@@ -260,8 +260,8 @@ class ReferenceFolder(Folder):
     sweep = Inside("sweep.csv")
     pack = Inside("runs")  # finished runs without weights: provenance, curves and problems as those of a StudyFolder
     acceptance = Inside("acceptance.csv")  # what the untrained models say of the study's tasks
-    headline = Inside("headline.json")  # the numbers of the answer in words
-    findings = Inside("findings.txt")  # of a study of kind theory
+    headline = Inside("headline.json")  # the numbers of the answer in words; a study of kind theory has findings
+    findings = Inside("findings.txt")
     synthetic_process = Inside("synthetic_process.csv")  # the paper's figure 1
 
     def published_tables(self) -> list[Path]:
@@ -308,11 +308,6 @@ class Results(LoggedFolder):
         return ReferenceFolder(self.reference_root / name)
 
     reference_root = Inside("reference")
-
-    def answered(self) -> list[str]:
-        """The committed studies whose answer can be told in words."""
-        files = (file for name in ("headline.json", "findings.txt") for file in self.reference_root.glob(f"*/{name}"))
-        return sorted(file.parent.name for file in files)
 
     def references(self) -> list[str]:
         """The folders of published numbers."""

@@ -42,14 +42,14 @@ def main() -> None:
     print(table(["study", "runs", "CPU s", "at most", "MB", "at most"], lines))
 
 
-def measured(study: SimpleNamespace) -> list[object]:
+def measured(study: SimpleNamespace) -> list[str]:
     """What the report of a study takes, after the comparison."""
     with contextlib.redirect_stdout(io.StringIO()):
         compare(study, study.results)
     started = time.process_time()
     size = write_report(study, study.results).stat().st_size
     seconds = time.process_time() - started
-    return [study.name, len(study.runs), f"{seconds:.1f}", SECONDS, f"{size / 1e6:.2f}", BYTES / 1e6]
+    return [study.name, str(len(study.runs)), f"{seconds:.1f}", str(SECONDS), f"{size / 1e6:.2f}", f"{BYTES / 1e6:g}"]
 
 
 if __name__ == "__main__":

@@ -190,8 +190,8 @@ def _entropy(answer: Answer) -> Iterator[str]:
         return
     found = {sign: {m: e for m, e in answer.entropy.items() if e.sign == sign} for sign in (1, -1, 0)}
     if all(estimate.lower is None for estimate in answer.entropy.values()):
-        found = _listed([*answer.entropy.items()])
-        yield f"Final entropy beside {answer.baseline}'s: {found} nats/token (no intervals)."
+        listed = _listed(list(answer.entropy.items()))
+        yield f"Final entropy beside {answer.baseline}'s: {listed} nats/token (no intervals)."
         return
     for sign, word in ((1, "More"), (-1, "Less")):
         if found[sign]:
@@ -256,7 +256,6 @@ def headline_of_study(name: str) -> list[str]:
     A study of kind theory has its own findings.
     """
     folder, reference = RESULTS.study(name), RESULTS.reference(name)
-    known = {study.name for study in RESULTS.studies() if study.statistics.is_file()} | set(RESULTS.answered())
     if folder.statistics.is_file():
         return headline(answer_of(folder.folder))
     if reference.headline.is_file():
@@ -264,4 +263,11 @@ def headline_of_study(name: str) -> list[str]:
     for file in (folder.findings, reference.findings):
         if file.is_file():
             return file.read_text().splitlines()
-    raise unknown("study with results", name, sorted(known), "entrobench headline")
+    raise unknown("study with results", name, _known(), "entrobench headline")
+
+
+def _known() -> list[str]:
+    """The studies whose answer can be told."""
+    committed = [RESULTS.reference(folder.name) for folder in RESULTS.reference_root.glob("*")]
+    told = {one.folder.name for one in committed if one.headline.is_file() or one.findings.is_file()}
+    return sorted(told | {study.name for study in RESULTS.studies() if study.statistics.is_file()})

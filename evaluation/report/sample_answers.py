@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.grading.grade_files import read_generations
-from entrobench.evaluation.statistics.scores import BASE
+from entrobench.evaluation.statistics.scores import BASE, SNAPSHOT
 
 from .page.blocks import Answer, SampleProblem
 
@@ -35,7 +35,7 @@ def sample_problems(problems: DataFrame, files: StudyFolder, methods: Sequence[s
     By the cell's name, its methods in the order of `methods`. `problems` is the table of `scores.problem_table`. Cells
     without answers on disk are left out.
     """
-    trained = problems[problems["method"] != BASE["method"]]
+    trained = problems[(problems["method"] != BASE["method"]) & (problems[SNAPSHOT] == 0)]
     shown = {}
     for (model, dataset), rows in trained.groupby(["model", "dataset"], sort=False):
         seed = rows["seed"].min()
@@ -74,12 +74,16 @@ def _samples(place: Place, benchmark: str, chosen: Sequence[str]) -> Iterator[Sa
 
 
 def _graded(folder: AnswersFolder, benchmark: str, chosen: Sequence[str]) -> list[dict[str, Any]]:
-    """The answers to the chosen problems, each with its verdict."""
+    """The last weights' answers to the chosen problems, each with its verdict."""
     import pandas
 
     wanted = set(chosen)
     rows = [row for row in read_generations(folder.generations(benchmark)) if row["problem_id"] in wanted]
-    grades = pandas.read_parquet(folder.grades(benchmark)).set_index(["problem_id", "draw"])
+    rows = [row for row in rows if row.get(SNAPSHOT, 0) == 0]
+    grades = pandas.read_parquet(folder.grades(benchmark))
+    if SNAPSHOT in grades:
+        grades = grades[grades[SNAPSHOT] == 0]
+    grades = grades.set_index(["problem_id", "draw"])
     return [{**row, **grades.loc[(row["problem_id"], row["draw"])].to_dict()} for row in rows]
 
 
