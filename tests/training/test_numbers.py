@@ -119,7 +119,7 @@ def test_weights_that_an_update_spoils_reach_no_checkpoint(make_trainer: Any) ->
 
     at_step(trainer, trainer, "_optimizer_step", spoil)
     trainer.run()
-    with pytest.raises(InputError, match=r"the model's weights lm_head.weight hold NaN or infinity"):
+    with pytest.raises(InputError, match=r"the model's weights model.embed_tokens.weight hold NaN"):
         trainer.save_weights(trainer.parts.folder / "final")
     assert not (trainer.parts.folder / "final").exists()
 
