@@ -77,8 +77,9 @@ def _check(row: dict[str, Any], required: Sequence[str], where: str) -> None:
     if not isinstance(row["gold"], str) or not row["gold"].strip():
         raise InputError(f"{where}: gold is empty or not text ({row['gold']!r:.60}), nothing to grade against")
     for key, kinds in _NUMBERS.items():
-        value: Any = row.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or abs(value) >= 2**63):
+        value = row.get(key)
+        wrong = isinstance(value, bool) or not isinstance(value, kinds)
+        if value is not None and (wrong or abs(row[key]) >= 2**63):
             raise InputError(f"{where}: {key} is no number of this kind ({value!r:.60})")
 
 

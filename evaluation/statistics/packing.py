@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError, unknown
 from entrobench.files import write_whole
@@ -15,7 +15,7 @@ from entrobench.studies.reuse import answers_identity
 from .scores import RUN, score_table, study_problems
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from entrobench.studies.runs import Study
 
@@ -66,7 +66,7 @@ def unpack(study: Study, key: str, source: StudyFolder) -> None:
     write_whole(run.provenance, json.dumps(record, indent=2) + "\n")
 
 
-def _key(table: DataFrame) -> DataFrame:
+def _key(table: DataFrame) -> Series[str]:
     """The run's key of every row."""
     seeds = "seed" + table["seed"].astype(str)
     return table["model"] + "/" + table["dataset"] + "/" + table["method"] + "/" + seeds
@@ -77,6 +77,6 @@ def _steps(study: Study) -> DataFrame:
 
     frames = []
     for run in study.runs:
-        key = dict(zip(RUN, (run.model, run.dataset, run.method, run.seed), strict=True))
+        key: dict[str, Any] = dict(zip(RUN, (run.model, run.dataset, run.method, run.seed), strict=True))
         frames.append(pandas.read_parquet(run.files.steps).assign(**key))
     return pandas.concat(frames, ignore_index=True)

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks.task_files import carriers
@@ -51,7 +51,7 @@ def _read(file: Path) -> DataFrame:
     return frame if SNAPSHOT in there else frame.assign(**{SNAPSHOT: 0})
 
 
-def _grade_files(study: StudyFolder) -> Iterator[tuple[dict[str, object], str, Path]]:
+def _grade_files(study: StudyFolder) -> Iterator[tuple[dict[str, Any], str, Path]]:
     """(columns of RUN, benchmark, file)."""
     subjects = [({"model": model, **BASE}, place) for model, place in study.bases()]
     for run in study.runs():

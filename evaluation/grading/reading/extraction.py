@@ -67,7 +67,8 @@ _BOUNDED = re.compile(
 _DENIED = re.compile(
     r"\s*(?:(?:is|was)\s+(?!(?:the|our|my|your|a|correct|right|left|remaining|needed|required|obtained)\b)"
     r"|isn't\b|are\s+(?:not|wrong|too)\b|wasn't\b|or\s+(?:more|less|fewer)\b"
-    r"|[\u4e00-\u9fff]?\s*(?:的(?!排法|方法|方案|情况|可能|不同)|以[上下外内]|除外|次方|分之)|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
+    r"|[\u4e00-\u9fff]?\s*(?:的(?!排法|方法|方案|情况|可能|不同)|以[上下外内]|除外|次方|分之)"
+    r"|ではない|ではありません|じゃない|不对|不正确|不是|是错|是不对|错误|이 아니|가 아니)",
     re.IGNORECASE,
 )
 _CURRENCY = re.compile(rf"(?<![\w.])\$\s?({_AMOUNT})|({_AMOUNT})\s?(?:\$|€|£|¥)(?![\w\d])", re.ASCII)
