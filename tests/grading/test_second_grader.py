@@ -29,7 +29,7 @@ def _warm_workers() -> None:
         ("\\boxed{4.3\\%}", 0.1, True),
         ("\\boxed{4.31}", 0.1, False),
         ("\\boxed{4.3}", None, False),
-        ("\\boxed{4.3 km}", 0.1, True),  # a unit on one side only never counts
+        ("\\boxed{4.3 km}", 0.1, False),  # a percentage is no length
         ("\\boxed{5}", 0.1, False),
         ("\\boxed{x}", 0.1, False),
         ("", 0.1, False),

@@ -24,6 +24,7 @@ from .guards import (
     factorial,
     gamma,
     modulo,
+    number,
     power,
     refuse_costly,
     refuse_large_tree,
@@ -183,7 +184,7 @@ class _Parser:
     def atom(self) -> sympy.Expr:
         token = self.take()
         if token[-1].isdigit() or token[0].isdigit():
-            return _number(token)
+            return number(token)
         if token in _BRACKETS:
             value = self.total()
             self.take(_BRACKETS[token])
@@ -344,17 +345,6 @@ class _Parser:
             depth += (token == "{") - (token == "}")
             text += token if depth else ""
         return text.replace("{", "").replace("}", "").replace("\\text", "")
-
-
-def _number(token: str) -> sympy.Expr:
-    if "\\overline" in token:
-        start, repeated = token.rstrip("}").split("\\overline{")
-        places = len(start.partition(".")[2])
-        return sympy.Rational(start.rstrip(".")) + sympy.Rational(int(repeated), 10**places * (10 ** len(repeated) - 1))
-    mantissa, _, exponent = token.lower().partition("e")
-    if abs(int(exponent or 0)) > 1_000:
-        raise Unparsable("exponent too large")
-    return sympy.Rational(mantissa.rstrip(".")) * sympy.Integer(10) ** int(exponent or 0)
 
 
 def _many(name: str, arguments: list[sympy.Expr]) -> sympy.Expr:

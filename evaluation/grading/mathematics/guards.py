@@ -21,6 +21,18 @@ class Unparsable(ValueError):
     """The text is no mathematics that we read or may compute; the message says why."""
 
 
+def number(token: str) -> sympy.Expr:
+    """A number as written, exact: 12, 0.5, 1e3, 0.1\\overline{6}. Raises Unparsable for exponents beyond 1,000."""
+    if "\\overline" in token:
+        start, repeated = token.rstrip("}").split("\\overline{")
+        places = len(start.partition(".")[2])
+        return sympy.Rational(start.rstrip(".")) + sympy.Rational(int(repeated), 10**places * (10 ** len(repeated) - 1))
+    mantissa, _, exponent = token.lower().partition("e")
+    if abs(int(exponent or 0)) > 1_000:
+        raise Unparsable("exponent too large")
+    return sympy.Rational(mantissa.rstrip(".")) * sympy.Integer(10) ** int(exponent or 0)
+
+
 def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
     """base ** exponent. Raises Unparsable where it is undefined or would be too large to compute."""
     if base.is_zero and not exponent.is_positive:
