@@ -37,7 +37,8 @@ def confine() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     sys.dont_write_bytecode = True
-    folders = tuple({os.path.realpath(place) for place in (sys.prefix, sys.base_prefix, *sys.path) if place})
+    here = os.path.dirname(os.path.realpath(__file__))  # an installation for development reaches it through links
+    folders = tuple({os.path.realpath(place) for place in (sys.prefix, sys.base_prefix, here, *sys.path) if place})
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event in READ:
