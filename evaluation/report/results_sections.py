@@ -38,8 +38,8 @@ from entrobench.results import RESULTS, StudyFolder
 from .changed_problems import NOTE as PROBLEMS_NOTE
 from .changed_problems import problem_tables
 from .diagnosis_section import diagnosis_blocks
-from .drawings import drawing
 from .page.blocks import Block, Folded, Paragraphs, Samples, Section, Tabular
+from .page.drawings import drawing
 from .pairs import pair_blocks
 from .reference_check import reference_lines
 from .sample_answers import sample_problems
