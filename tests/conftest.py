@@ -124,7 +124,7 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     from markupsafe import escape
 
     from entrobench.evaluation.figures import study_figures
-    from entrobench.evaluation.report import drawings
+    from entrobench.evaluation.report.page import drawings
 
     monkeypatch.setattr(study_figures, "write_figures", lambda *arguments: [])
     monkeypatch.setattr(

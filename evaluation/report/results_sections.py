@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrobench.diagnosis.diagnose import run_findings
 from entrobench.evaluation.figures.curve_figures import curve_note, curve_panels
 from entrobench.evaluation.figures.difference_figure import NOTE as DIFFERENCE_NOTE
 from entrobench.evaluation.figures.difference_figure import difference_panels
@@ -36,8 +37,9 @@ from entrobench.results import RESULTS, StudyFolder
 
 from .changed_problems import NOTE as PROBLEMS_NOTE
 from .changed_problems import problem_tables
-from .drawings import drawing
+from .diagnosis_section import diagnosis_blocks
 from .page.blocks import Block, Folded, Paragraphs, Samples, Section, Tabular
+from .page.drawings import drawing
 from .pairs import pair_blocks
 from .reference_check import reference_lines
 from .sample_answers import sample_problems
@@ -142,6 +144,7 @@ def results_sections(found: Found) -> list[Section]:
         Section("answer", "Which is better?", _answer(found), "Answer"),
         Section("published", "Beside the published numbers", _published(found), "Published"),
         Section("learning", "How they learned", _learning(found), "Learning curves"),
+        Section("diagnosis", "Did anything go wrong?", _diagnosis(found), "Diagnosis"),
         Section("entropy", "Does entropy go with the score?", _entropy(found), "Entropy"),
         Section("passk", "How far do more answers help?", _pass_k(found), "pass@k"),
         Section("tasks", "Task by task", _tasks(found), "Tasks"),
@@ -188,6 +191,12 @@ def _learning(found: Found) -> list[Block]:
         *found.drawn(curves),
         Folded("Reward at equal tokens and at equal time", found.drawn(equal_cost_curves(found.curves))),
     ]
+
+
+def _diagnosis(found: Found) -> list[Block]:
+    """Of the study's own runs; those made elsewhere have no settings of ours."""
+    runs = [found.files.run(run.key) for run in found.study.runs]
+    return diagnosis_blocks([finding for run in runs for finding in run_findings(run)])
 
 
 def _entropy(found: Found) -> list[Block]:

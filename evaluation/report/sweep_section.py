@@ -11,8 +11,8 @@ from entrobench.evaluation.figures.sweep_figure import sweep_panels
 from entrobench.evaluation.tables.table_formats import Entry, Table
 
 from .compare import read_sweep, used_values
-from .drawings import drawing
 from .page.blocks import Paragraphs, Section, Tabular
+from .page.drawings import drawing
 from .tuning import tuning_lines
 
 if TYPE_CHECKING:

@@ -13,9 +13,11 @@ import pandas
 import pytest
 from synthetic_results import make_study, write_audit
 
+from entrobench.diagnosis.diagnose import Finding
 from entrobench.errors import InputError
 from entrobench.evaluation.figures import study_figures
 from entrobench.evaluation.report.compare import compare
+from entrobench.evaluation.report.diagnosis_section import diagnosis_blocks
 from entrobench.evaluation.report.study_page import write_report
 
 HOSTILE = "<script>alert('x')</script>&\"'"
@@ -81,6 +83,7 @@ def test_the_page_is_well_formed_and_self_contained(tmp_path: Path, monkeypatch:
     assert titles == [
         "Which is better?",
         "How they learned",
+        "Did anything go wrong?",
         "Does entropy go with the score?",
         "How far do more answers help?",
         "Task by task",
@@ -239,3 +242,18 @@ def test_a_third_partys_method_is_in_the_report(
     text = Page((study.results / "report.html").read_text()).text
     assert "none, a fixture" in text, "its paper, read from the installed package"
     assert "length_bonus" in text
+
+
+def test_the_diagnosis_stands_with_its_advice_and_the_runs_behind_it() -> None:
+    finding = Finding(
+        "a/b/aent/seed0", "collapse", "The entropy collapsed", 7, "0.01 of 0.3", "Raise it.", "coefficient"
+    )
+    (folded,) = diagnosis_blocks([finding, replace(finding, run="a/b/aent/seed1", step=None)])
+    assert folded.title == "The entropy collapsed (2 runs)"
+    advice, table = folded.blocks
+    assert advice.lines == ["Raise it. Settings: coefficient."]
+    assert [[entry.text for entry in row] for row in table.table.rows] == [
+        ["a/b/aent/seed0", "7", "0.01 of 0.3"],
+        ["a/b/aent/seed1", "–", "0.01 of 0.3"],
+    ]
+    assert diagnosis_blocks([])[0].kind == "paragraphs"

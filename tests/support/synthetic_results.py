@@ -193,6 +193,7 @@ def make_study(
         rng = numpy.random.default_rng(1000 + number)
         write_steps(run.folder / "steps.parquet", rng, 0.1 + 0.2 * skills[run.method], steps, run.method == "aent")
         write_provenance(run.folder / "provenance.json", run.seed)
+        (run.folder / "config.json").write_text(json.dumps(run.config.content))
         skill = skills[run.method] + rng.normal(0, 0.01)
         for benchmark in benchmarks:
             write_grades(run.folder / "grades" / f"{benchmark}.parquet", rng, skill, problems, draws)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from entrobench.evaluation.figures.panels import Panel, inline
 
-from .page.blocks import Block, Drawing
+from .blocks import Block, Drawing
 
 
 def drawing(
