@@ -72,6 +72,8 @@ def wide_table(
     for model, dataset, method in _row_keys(costs):
         key = {"model": model, "dataset": BASE["dataset"] if method == "base" else dataset, "method": method}
         own_scores, own_problems, own_costs = (_select(table, key) for table in (scores, problems, costs))
+        if own_scores.empty:  # a run made elsewhere, without answers: its curves are all there is
+            continue
         marks = list(statistics["marks"].get(f"{model}/{dataset}/{method}", []))
         if method != "base":
             marks += _not_exercised(_select(costs, key | {"method": statistics["baseline"]}), own_costs, statistics)
@@ -179,7 +181,8 @@ def _answer_columns(scores: DataFrame, problems: DataFrame, benchmarks: Sequence
     columns: dict[str, object] = {}
     for benchmark in benchmarks:
         own = problems[problems["benchmark"] == benchmark]
-        columns |= {f"{benchmark} {name}": means[benchmark, name] for name in ("length", "truncated")}
+        for name in ("length", "truncated"):  # answers made elsewhere may not say
+            columns[f"{benchmark} {name}"] = means.get((benchmark, name), float("nan"))
         columns[f"{benchmark} answers"] = int(own["n"].sum())
         for outcome in OUTCOMES:
             columns[f"{benchmark} {outcome}"] = round(float((own[f"outcome_{outcome}"] * own["n"]).sum()))

@@ -29,7 +29,7 @@ def log(path: Path, steps: int = 30, end: str = "") -> Path:
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("entrobench.evaluation.report.figures.write_figures", lambda *arguments: [])
+    monkeypatch.setattr("entrobench.evaluation.figures.study_figures.write_figures", lambda *arguments: [])
     write_audit(tmp_path)
     return make_study(tmp_path, {"grpo": 0.5, "aent": 0.6}, problems=20, seeds=(0, 1))
 
