@@ -24,6 +24,7 @@ MADE = {  # by the reader
     "config/studies/second.yaml",
     "config/datasets/mine.yaml",
     "config/models/NAME.yaml",
+    "config/models/mine.yaml",
     "methods/mine.py",
     "config/methods/mine.yaml",
     "methods/NAME.py",
