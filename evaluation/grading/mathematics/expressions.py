@@ -261,11 +261,11 @@ class _Parser:
         return computed(kind(body, (sympy.Symbol(index), low, high)))
 
     def conjugate(self) -> sympy.Expr | None:
-        """The conjugate of a complex number under a bar; None (and nothing consumed) for anything else under it."""
+        """The conjugate of a complex number, z or w under a bar; None (and nothing consumed) for anything else under it."""
         start = self.place
         if self.next == "{":
             value = self.group()
-            if value.is_number and value.has(sympy.I):
+            if (value.is_number and value.has(sympy.I)) or str(value) in ("z", "w"):
                 return sympy.conjugate(value)
         self.place = start
         return None

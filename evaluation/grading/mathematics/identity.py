@@ -14,7 +14,7 @@ from typing import Any
 import mpmath
 import sympy
 
-from .letters import WHOLE_ARGUMENTS, whole_symbols
+from .letters import WHOLE_ARGUMENTS, complex_symbols, whole_symbols
 from .residues import NotRational, residues
 from .values import Evaluator, NoValue, hidden_digits
 
@@ -88,7 +88,8 @@ def _agree_at_points(
 ) -> bool:
     """Real values decide; only where too few are real on both sides do the complex ones."""
     real, others = 0, []
-    for point in _points(tuple(symbols), whole_symbols(first, second), _sizes(first, second)):
+    off_axis = complex_symbols(first, second)
+    for point in _points(tuple(symbols), whole_symbols(first, second), _sizes(first, second), off_axis):
         try:
             one, other = evaluator.value(first, point), evaluator.value(second, point)
         except NoValue:
@@ -102,6 +103,8 @@ def _agree_at_points(
             real += 1
     if not symbols:
         return real == 1 or others == [True]
+    if off_axis:  # |z|^2 is real where z^2 is not
+        return real + len(others) >= FEWEST_POINTS and all(others)
     return real >= FEWEST_POINTS or (len(others) >= FEWEST_POINTS and all(others))
 
 
@@ -119,7 +122,10 @@ def _has_root(expression: sympy.Expr) -> bool:
 
 
 def _points(
-    symbols: tuple[sympy.Symbol, ...], whole: set[sympy.Symbol], sizes: tuple[int, ...]
+    symbols: tuple[sympy.Symbol, ...],
+    whole: set[sympy.Symbol],
+    sizes: tuple[int, ...],
+    complex_: frozenset[sympy.Symbol] = frozenset(),
 ) -> Iterator[dict[sympy.Symbol, Any]]:
     """The fixed points, so that a verdict never depends on chance; one empty point where there is no letter."""
     if not symbols:
@@ -127,7 +133,7 @@ def _points(
         return
     kinds = tuple(symbol in whole for symbol in symbols)
     for values in _coordinates(kinds, sizes):
-        yield dict(zip(symbols, values, strict=True))
+        yield {symbol: _off_axis(value) if symbol in complex_ else value for symbol, value in zip(symbols, values, strict=True)}
 
 
 @lru_cache(maxsize=256)
@@ -146,6 +152,10 @@ def _coordinates(whole: tuple[bool, ...], sizes: tuple[int, ...]) -> tuple[tuple
         for row, real in enumerate(reals)
         for both in [list(zip(columns, whole, strict=True))]
     )
+
+
+def _off_axis(value: Any) -> Any:
+    return mpmath.mpc(value, value / 3 + 1)
 
 
 def _real(draw: random.Random, scale: int, sign: int) -> Any:

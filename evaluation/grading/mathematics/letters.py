@@ -53,3 +53,15 @@ def whole_symbols(*expressions: sympy.Expr) -> set[sympy.Symbol]:
             elif isinstance(node, sympy.Sum | sympy.Product):
                 found |= {symbol for limit in node.limits for bound in limit[1:] for symbol in bound.free_symbols}
     return found & {symbol for expression in expressions for symbol in expression.free_symbols}
+
+
+_OF_COMPLEX_NUMBERS = (sympy.Abs, sympy.conjugate, sympy.re, sympy.im, sympy.arg)
+
+
+def complex_symbols(*expressions: sympy.Expr) -> frozenset[sympy.Symbol]:
+    """z and w, where an absolute value, conjugate or part of them is taken and no x or y makes them coordinates."""
+    letters = {symbol for expression in expressions for symbol in expression.free_symbols}
+    if letters & {sympy.Symbol("x"), sympy.Symbol("y")}:
+        return frozenset()
+    taken = {node for expression in expressions for node in expression.atoms(*_OF_COMPLEX_NUMBERS)}
+    return frozenset({sympy.Symbol("z"), sympy.Symbol("w")} & {symbol for node in taken for symbol in node.free_symbols})

@@ -69,6 +69,8 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
         return False, f"conditions ({printable_condition(condition)}; {printable_condition(other)})"
     if _is_interval(prediction) != _is_interval(gold) and any(map(_is_of_whole_numbers, (condition, other))):
         return False, "whole numbers and an interval"
+    if _other_connective(prediction, gold):
+        return False, "and against or"
     arrangements = arrangements_equal(prediction, gold)
     if arrangements is not None:
         return arrangements, "ordered choices"
@@ -80,6 +82,11 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
         if verdict is not None:
             return verdict, name
     return _compare_shapes(prediction, gold)
+
+
+def _other_connective(first: str, second: str) -> bool:
+    """p \\lor q is not p \\land q; in words, a list of solutions may be joined by either."""
+    return any("\\lor" in one and "\\land" in other for one, other in ((first, second), (second, first)))
 
 
 def _is_interval(text: str) -> bool:

@@ -50,14 +50,15 @@ _MARKER = re.compile(
 _DELIMITER = re.compile(r"\$\$|\\[\[\]()]|(?<!\\)\$")
 _CLOSING = {"$$": "$$", "\\[": "\\]", "\\(": "\\)", "$": "$"}
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
-_AMOUNT = r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:\s*/\s*\d+)?"
+_SCALED = r"(?:\s(?:hundred|thousand|million|billion|trillion|dozen)\b)?"
+_AMOUNT = rf"-?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:[.,]\d+)?(?:\s*/\s*\d+)?{_SCALED}"
 _NUMBER = re.compile(
     rf"(?<![\w.,/^_'\"\\)(\-])(?:\\?\$\s?)?({_AMOUNT}(?:\s?\\?%)?)(?![\w'\"/^(\u0370-\u03ff²³]|[.,]\d)", re.ASCII
 )
 _BOUNDED = re.compile(
     r"(?:\b(?:than|except|least|most|between|not|or|from|isn't|never|neither|nor|nicht|pas|no es|non è|не)\b"
     r"|(?:\bnot|\bcannot|n't|\bnever)(?:\s+[a-z]+){1,3}|\bbetween\b[^.;:=]{1,40}\band|(?<![=-])[<>≤≥≠]|\b(?:below|above|under|over|exceeds?)"
-    r"|\b(?:step|case|part|problem|question|equation|figure|section|exercise|example|method)"
+    r"|\b(?:could|might|may)\s+be|\b(?:maybe|perhaps|possibly)|\b(?:step|case|part|problem|question|equation|figure|section|exercise|example|method)"
     r"|\b(?:multiples?|factors?|divisors?|powers?|half|third|square|root|opposite|reciprocal)\s+of"
     r"|\b(?:divisible|divided|multiplied)\s+by|\b(?:ends?|starts?|begins?)\s+(?:in|with)|\b(?:twice|plus|minus|times|modulo|base|from\s+\S+\s+to)"
     r"|不是|并非|並非|不等于|不等於|不为|不為|不可能|不会是"
@@ -90,7 +91,9 @@ _CODED_NUMBER = re.compile(r"`(-?\d[\d.,/]*)`")
 _LEADING_CHOICE = re.compile(
     r"\(?([A-H])\)?\s*(?:[-–—:]\s+(?!(?:not|no|wrong|incorrect|false|is)\b)[a-z]{2,}|,?\s*\b(?:because|since)\b)"
 )
-_LISTED_BEFORE = re.compile(r"(-?\d[\d.]*(?:,\s*-?\d[\d.]*)*),?\s*(?:and|or|&)\s*$")
+_LISTED_BEFORE = re.compile(
+    r"((?:-?\d[\d.]*,\s+)*-?\d[\d.]*),?\s*(?:and|or|&)\s*$|((?:-?\d[\d.]*,\s+)+-?\d[\d.]*),\s+$"
+)
 _SINCE = re.compile(r"(?<=\$),?\s+(?:since|because)\b.*$", re.DOTALL)
 _JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
 _TELLING = re.compile(
@@ -366,7 +369,7 @@ def _last_number(text: str) -> str:
                     return ""
                 listed = _LISTED_BEFORE.search(before)
                 number = next(group for group in found[-1].groups() if group).strip()
-                return f"{listed[1]}, {number}" if listed is not None and pattern is _NUMBER else number
+                return f"{listed[1] or listed[2]}, {number}" if listed is not None and pattern is _NUMBER else number
     return ""
 
 

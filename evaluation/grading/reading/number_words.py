@@ -72,6 +72,7 @@ def _whole(names: list[str]) -> int | None:
 
 _NUMERAL = {character: value for value, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _TEN_POWERS = {"十": 10, "百": 100, "千": 1_000}
+_COLLOQUIAL = {"百": 10, "千": 100, "万": 1_000}
 _NUMERALS = "[零〇一二两三四五六七八九十百千万亿]+"
 _CHINESE = re.compile(
     rf"(?P<sign>负)?(?:(?P<below>{_NUMERALS})分之(?P<above>{_NUMERALS})|(?P<whole>{_NUMERALS}))(?P<unit>[\u4e00-\u9fff]{{0,4}})"
@@ -94,6 +95,8 @@ def _chinese_whole(text: str) -> int | None:
     """Numerals with powers of ten (一百零五), or digit by digit (二〇二四)."""
     if all(character in _NUMERAL for character in text):
         return int("".join(str(_NUMERAL[character]) for character in text))
+    if text[-1] in _NUMERAL and text[-2] in _COLLOQUIAL:  # 一百二 is 120
+        return (_chinese_whole(text[:-1]) or 0) + _NUMERAL[text[-1]] * _COLLOQUIAL[text[-2]]
     total, group, digit = 0, 0, None
     for character in text:
         if character in _NUMERAL:
