@@ -16,7 +16,7 @@ from entrobench.evaluation.statistics.admission import COLUMNS, KEYED, read_audi
 from entrobench.evaluation.statistics.analysis import Declared, analyse, comparison
 from entrobench.evaluation.tables.audit_tables import audit_tables
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "quickstart-two-seeds"
 
 
 @pytest.fixture(scope="module")
