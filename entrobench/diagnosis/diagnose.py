@@ -52,10 +52,15 @@ def diagnose(
 
 
 def run_findings(run: RunFolder) -> list[Finding]:
-    """Diagnose a run by its files: finished, or still training. InputError where it has no rows yet."""
+    """Diagnose a run by its files: finished, or still training. InputError where it has no rows yet.
+
+    A run that was imported, or that another version trained, is judged by its rows alone: its settings are not known.
+    """
     rows = read_rows(run)
-    config = read_config(run.folder)
-    method = config.method
+    try:
+        method = read_config(run.folder).method
+    except InputError:
+        return diagnose(rows, str(run.key))
     return diagnose(rows, str(run.key), method.values, INERT in marks_of(method.use, method.values))
 
 

@@ -36,7 +36,7 @@ def serve(database: Path, port: int) -> int:
             raise InputError(f"{database} is not there yet: run make study first")
         check(database)
         _check_port(port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the children must not outlive this process
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # the children must not outlive this process
     children = [subprocess.Popen([sys.executable, "-m", "entrobench", "track", "--follow"])]
     try:
         if not server():
@@ -50,6 +50,7 @@ def serve(database: Path, port: int) -> int:
         for child in children:
             child.terminate()
             child.wait()
+        signal.signal(signal.SIGTERM, before)
 
 
 def study_links(results: Results, address: str) -> Iterator[str]:

@@ -135,3 +135,5 @@ def test_a_study_is_diagnosed_from_its_files_also_while_it_trains(tmp_path: Path
     (found,) = diagnosis.study_findings(StudyFolder(folder))
     assert (found.run, found.rule) == (study.runs[0].key, "cut off")
     assert study.runs[0].key in as_text([found])
+    run.config.unlink()  # as an imported run, or one that another version left: judged by its rows alone
+    assert diagnosis.study_findings(StudyFolder(folder)) == [found]
