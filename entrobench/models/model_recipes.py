@@ -32,8 +32,8 @@ ARCHITECTURES = ("qwen2", "llama")
 class EmbeddedModel:
     """Recipe of kind `embedded`: architecture, tokenizer and the two training stages.
 
-    The defaults leave room to improve. The two models of results/reference/quickstart-two-seeds, made with values near these, are
-    right in 27 and 32 % of their answers before reinforcement learning.
+    The defaults leave room to improve. The two models of results/reference/quickstart-two-seeds, made with values near
+    these, are right in 27 and 32 % of their answers before reinforcement learning.
     """
 
     kind: str = setting("embedded")

@@ -1,7 +1,8 @@
 """Simulated studies for the audit: many at once, as arrays [studies, cells, methods, seeds] of scores or of chances.
 
-Variances are those of the quickstart study (a test recomputes them from results/reference/quickstart-two-seeds): difficulties
-from pass@1 and pass@2, spread of the runs from the tolerances, own noise from the paired differences; the rest is ours.
+Variances are those of an earlier quickstart (a test recomputes them from results/reference/quickstart-two-seeds):
+difficulties from pass@1 and pass@2, spread of the runs from the tolerances, own noise from the paired differences; the
+rest is ours.
 """
 
 from __future__ import annotations

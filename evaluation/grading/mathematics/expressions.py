@@ -261,7 +261,7 @@ class _Parser:
         return computed(kind(body, (sympy.Symbol(index), low, high)))
 
     def conjugate(self) -> sympy.Expr | None:
-        """The conjugate of a complex number, z or w under a bar; None (and nothing consumed) for anything else under it."""
+        """The conjugate of a complex number, z or w under a bar; None, nothing consumed, for anything else under it."""
         start = self.place
         if self.next == "{":
             value = self.group()

@@ -133,7 +133,10 @@ def _points(
         return
     kinds = tuple(symbol in whole for symbol in symbols)
     for values in _coordinates(kinds, sizes):
-        yield {symbol: _off_axis(value) if symbol in complex_ else value for symbol, value in zip(symbols, values, strict=True)}
+        yield {
+            symbol: _off_axis(value) if symbol in complex_ else value
+            for symbol, value in zip(symbols, values, strict=True)
+        }
 
 
 @lru_cache(maxsize=256)

@@ -64,4 +64,6 @@ def complex_symbols(*expressions: sympy.Expr) -> frozenset[sympy.Symbol]:
     if letters & {sympy.Symbol("x"), sympy.Symbol("y")}:
         return frozenset()
     taken = {node for expression in expressions for node in expression.atoms(*_OF_COMPLEX_NUMBERS)}
-    return frozenset({sympy.Symbol("z"), sympy.Symbol("w")} & {symbol for node in taken for symbol in node.free_symbols})
+    return frozenset(
+        {sympy.Symbol("z"), sympy.Symbol("w")} & {symbol for node in taken for symbol in node.free_symbols}
+    )
