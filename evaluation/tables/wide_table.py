@@ -38,7 +38,10 @@ def run_costs(curves: DataFrame) -> DataFrame:
     costs = grouped.agg(
         steps=("step", "max"), updates=("updates", "mean"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
     )
-    costs["clipped"] = ordered["clip_low"].add(ordered["clip_high"]).groupby([ordered[name] for name in RUN]).mean()
+    clipped = ordered.reindex(columns=["clip_low", "clip_high"]).sum(
+        axis=1, min_count=1
+    )  # logs made elsewhere lack them
+    costs["clipped"] = clipped.groupby([ordered[name] for name in RUN]).mean()
     if "plateau" in ordered:
         costs["plateau"] = grouped["plateau"].max()
     costs["first_entropy"] = grouped["entropy_t1"].first()

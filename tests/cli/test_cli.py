@@ -166,7 +166,7 @@ def test_options_of_train_are_the_fields_of_hardware(monkeypatch: pytest.MonkeyP
 
     changed = {bool: True, int: 17, float: 0.5, list: [0.25, 0.5]}
     others = {f.name: changed.get(type(getattr(Hardware(), f.name))) for f in dataclasses.fields(Hardware)}
-    others |= {"device": "cpu", "weights": "sharded", "engine_address": "http://elsewhere:1"}
+    others |= {"device": "cpu", "weights": "sharded", "engine_address": "http://elsewhere:1", "shared_prefix": "never"}
     monkeypatch.setattr(training, "parse", parse)
     monkeypatch.setattr("entrobench.run_config.read_config", lambda folder: {})
     for hardware in (Hardware(), Hardware(**others)):

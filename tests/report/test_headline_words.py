@@ -135,5 +135,5 @@ def test_every_committed_study_has_an_answer(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(REFERENCES.folder.parent)
     for name in [*COMPARED, "theory"]:
         assert headline_of_study(name)
-    with pytest.raises(InputError, match=r"unknown study with results 'quickstrat'.*did you mean 'quickstart'"):
-        headline_of_study("quickstrat")
+    with pytest.raises(InputError, match=r"unknown study with results 'all-metods'.*did you mean 'all-methods'"):
+        headline_of_study("all-metods")

@@ -327,9 +327,11 @@ def test_methods_that_clip_too_little_and_runs_that_end_at_a_plateau_are_shown(t
     study = make_study(tmp_path, {"grpo": 0.5, "aent": 0.6}, seeds=(0, 1), problems=5)
     for run in study.runs:
         steps = pandas.read_parquet(run.folder / "steps.parquet")
-        clips = 0.02 if run.method == "aent" else 0.002  # the synthetic history clips 0.001 below
+        clips = 0.02 if run.method == "aent" else 0.002
         ended = (steps["step"] == len(steps)) & (run.seed == 0)
-        steps.assign(clip_high=clips, plateau=ended.astype(float)).to_parquet(run.folder / "steps.parquet")
+        steps.assign(clip_low=0.001, clip_high=clips, plateau=ended.astype(float)).to_parquet(
+            run.folder / "steps.parquet"
+        )
     study.headline = replace(study.headline, clipped_at_least=0.01)
     compare(study, study.results)
     wide, tables = read_tables(study.results)
