@@ -160,7 +160,7 @@ def test_the_page_shows_the_laws_that_were_measured(finished: TheoryStudy) -> No
     row = {
         "clamp": 0.33, "vocabulary": 100, "tokens": 12, "mass": 1e-3, "largest_mass": 0.01, "entropy": 1.0,
         "clamped_entropy": 0.99, "cosine": 0.999, "norm_ratio": 1.0, "decisive_share": 0.5, "limit": 0.01,
-        "residual": 1e-15, "model": "some-model",
+        "residual": 1e-15, "model": "some-model", "dtype": "float32",
     }  # fmt: skip
     write_law([row], finished.folder, "clamp-some-model")
     run_theory(finished)
