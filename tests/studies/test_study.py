@@ -389,7 +389,8 @@ def test_a_model_that_the_engine_cannot_run_is_refused_before_any_job(
     (folder / "config.json").write_text(json.dumps(config))
     for name in ("tokenizer.json", "model.safetensors"):
         (folder / name).write_text("")
-    Path("config/models/theirs.yaml").write_text(f"kind: folder\npath: {folder}\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
+    Path("config/models/theirs.yaml").write_text(f"kind: folder\npath: {folder}\nchat: {{plain: true}}\n")
     assert said in refused({**STUDY, "models": ["theirs"]})
     vllm = {"trainer": {"engine": "vllm_server"}, "evaluation": {"engine": "vllm"}}
     assert load({**STUDY, **vllm, "models": ["theirs"]}).runs
