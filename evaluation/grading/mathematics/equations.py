@@ -28,7 +28,7 @@ _LETTER = rf"(?:\\[a-zA-Z]+|[a-zA-Z]){_SUBSCRIPT}'*"
 _PARAMETER = rf"(?![xyzt])[a-zA-Z]{_SUBSCRIPT}"  # x + y = 5 is an equation, m + n = 5 what a problem asks for
 _SIDE = rf"(?:[A-Z]{{2,3}}'?|{_LETTER})"  # a side of a figure, AB, or a letter
 _NAME = re.compile(
-    rf"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
+    rf"(?:\\(?:angle|triangle|overline|bar|overrightarrow|vec|widehat|hat)\s*)?\{{?[A-Za-z]{{1,4}}\}}?{_SUBSCRIPT}'*|{_LETTER}"
     rf"|{_LETTER}(?:\^\{{?-1\}}?)?\s*\((?:[^()]|\([^()]*\))*\)|\({_LETTER}\s*\\circ\s*{_LETTER}\)\s*\([^()]*\)|\|[^|=]*\||\\\|[^|=]*\\\|"
     r"|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s*[a-zA-Z]?|d[a-zA-Z]\s*/\s*d[a-zA-Z]"
     rf"|\\text\s*\{{[^{{}}]*\}}{_SUBSCRIPT}\s*(?:\([^()]*\)|(?:\\(?:triangle|angle|overline|widehat)\s*)?\{{?[A-Z]{{1,4}}\}}?)?"

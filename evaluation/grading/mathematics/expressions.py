@@ -263,7 +263,7 @@ class _Parser:
     def conjugate(self) -> sympy.Expr | None:
         """The conjugate of a complex number, z or w under a bar; None, nothing consumed, for anything else under it."""
         start = self.place
-        if self.next == "{":
+        if self.next in ("{", "z", "w"):
             value = self.group()
             if (value.is_number and value.has(sympy.I)) or str(value) in ("z", "w"):
                 return sympy.conjugate(value)
