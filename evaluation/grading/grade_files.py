@@ -99,11 +99,14 @@ def _content(path: Path) -> bytes:
 
     if path.suffix != ".zst":
         return path.read_bytes()
+    reader = zstandard.ZstdDecompressor().decompressobj()
     try:
-        with path.open("rb") as file:
-            return bytes(zstandard.ZstdDecompressor().stream_reader(file).read())
+        content = reader.decompress(path.read_bytes())
     except zstandard.ZstdError as error:
         raise InputError(f"{path}: not readable as zst: {error}") from error
+    if not reader.eof or reader.unused_data:  # a stream reader would end there without a word
+        raise InputError(f"{path}: not readable as zst: it is cut off, or more follows its end")
+    return content
 
 
 def _remember_grades(grades: Path) -> None:
