@@ -16,7 +16,7 @@ import pytest
 import torch
 from tiny import weights
 
-from entrobench import holding
+from entrobench.distributed import holding
 from entrobench.distributed.holding import held
 from entrobench.errors import InputError
 from entrobench.training import stopping
