@@ -1,7 +1,7 @@
 # One command each; `make study` and `make test` set up .venv by themselves. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-browser test-vllm test-cluster faults bench gpu-check ui lint hashes audit
+.PHONY: help setup study test test-browser test-slow test-vllm test-cluster faults bench gpu-check ui lint hashes audit
 
 PYTHON ?= python3
 STUDY ?= quickstart
@@ -14,7 +14,8 @@ export PYTHONUTF8 := 1
 help:
 	@echo "make study          train, evaluate, compare and report a whole study: STUDY=$(STUDY) (name or path), SEEDS=0-4"
 	@echo "make ui             browse the runs in MLflow: PORT=5000"
-	@echo "make test           run the tests"
+	@echo "make test           run the tests, but for those marked slow"
+	@echo "make test-slow      run those: after a change of a method, the trainer or the grader"
 	@echo "make test-browser   look at the report of the study smoke in a headless Chromium (installs it on Debian or Ubuntu)"
 	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
 	@echo "make test-cluster   run a study on a Slurm of this machine (installs Slurm; Debian or Ubuntu)"
@@ -44,7 +45,11 @@ study: $(READY)
 	  $(if $(PACKED),--packed $(PACKED))
 
 test: $(READY)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not slow"
+
+# Every method and preset under every setting, 20,000 wrong neighbours of right answers, a stand-in for Kubernetes, …
+test-slow: $(READY)
+	$(BIN)/pytest -n 2 -m slow
 
 # Chromium is the distribution's; where it cannot be installed these tests are skipped, and say so. axe-core needs npm.
 test-browser: $(READY)
