@@ -80,7 +80,7 @@ def test_hashes_of_other_kinds_do_not_change() -> None:
 
 def test_weights_that_change_during_a_study_stop_its_next_job(folder: Path, tmp_path: Path) -> None:
     """The base model links to them: what was trained before would be compared with what comes after."""
-    make("own", SPEC, tmp_path / "made", {})
+    make("own", {**SPEC, "chat": {"plain": True}}, tmp_path / "made", {})
     refuse_changed(tmp_path / "made")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")

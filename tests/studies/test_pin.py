@@ -155,7 +155,7 @@ def test_a_base_model_is_made_of_the_pinned_files(hub: Hub, model: tuple[Path, i
     pin(wanted("mine")[0], quiet)
     spec = named_inputs.load_model("mine", "here").spec
     assert not {"pytorch_model.bin", "run.py"} & set(spec["files"]), "nothing that could run"
-    base_model.make("mine", spec, Path("results/models/mine"), {})
+    base_model.make("mine", {**spec, "chat": {"plain": True}}, Path("results/models/mine"), {})
     from entrobench.models.language_model import load_model, load_tokenizer
 
     assert load_model(Path("results/models/mine")).config.hidden_size == model[1]
