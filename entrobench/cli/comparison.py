@@ -30,7 +30,7 @@ def compare(study: StudyName) -> None:
 def tune(study: StudyName) -> None:
     """Choose a study's tuned values, {tune: [...]}, from its graded trials; write tuning.json, sweep.csv and a figure.
 
-    Example: entrobench tune ablation-factorial-small
+    Example: entrobench tune exploration
     """
     from entrobench.evaluation.report.tuning import tune, tuning_lines
     from entrobench.studies.study import load_study
