@@ -61,7 +61,7 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
         print(f"{len(packed)} of {len(study.runs)} runs are taken as done from {place}", file=sys.stderr)
     named = study.path.parent == Path("config/studies")
     argument = (study.path.stem if named else shlex.quote(argument)) + seeds
-    return Workflow(study, argument + tuning * " --tuning", config.get("changed") == "rerun", tuple(packed))
+    return Workflow(study, argument + tuning * " --tuning", config.get("changed") == "rerun", tuple(packed), tuning)
 
 
 def _check_engines(study: Study) -> None:
@@ -119,6 +119,7 @@ class Workflow:
     argument: str
     replace: bool  # whether runs of another config may be replaced
     packed: tuple[str, ...] = ()  # runs that are taken from the committed pack
+    trials: bool = False  # whether these are the trials of a study that tunes values
 
     @cached_property
     def runs(self) -> dict[str, Run]:

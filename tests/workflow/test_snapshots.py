@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from .conftest import Project
 
 RUNS = ("grpo/seed0", "grpo/seed1", "aent/seed0", "aent/seed1")
@@ -13,13 +11,14 @@ def evaluate_every(project: Project, steps: int) -> None:
     project.edit("seeds: [0, 1]", f"seeds: [0, 1]\nevaluate_every: {steps}")
 
 
-def test_every_snapshot_is_sampled_and_graded(fresh: Project) -> None:
+def test_every_snapshot_is_sampled_and_graded_and_goes(fresh: Project) -> None:
     fresh.edit("{steps: 2}", "{steps: 6}")
     evaluate_every(fresh, 2)
     fresh.snakemake()
     for run in RUNS:
         place = fresh.run / run
-        assert sorted(path.name for path in (place / "snapshots").glob("step*")) == ["step000002", "step000004"]
+        assert not (place / "snapshots").exists()
+        assert sorted(path.name for path in (place / "evaluations").iterdir()) == ["step000002", "step000004"]
         for step in ("step000002", "step000004"):
             assert (place / "evaluations" / step / "grades" / "chain2.parquet").exists()
     assert (fresh.folder / "results/quickstart/evaluations.parquet").exists()
@@ -34,17 +33,11 @@ def test_a_study_that_wants_snapshots_trains_again(finished: Project) -> None:
     assert finished.planned() == []
 
 
-def test_snapshots_may_be_deleted_once_they_are_evaluated(fresh: Project) -> None:
-    evaluate_every(fresh, 1)
-    fresh.snakemake()
-    shutil.rmtree(fresh.run / "grpo/seed0/snapshots")
-    assert fresh.planned() == []
-
-
 def test_snapshots_that_were_not_kept_are_named_before_any_job(fresh: Project) -> None:
     fresh.edit("{steps: 2}", "{steps: 4}")
     evaluate_every(fresh, 2)
-    fresh.snakemake()
+    fresh.snakemake("--notemp")
+    assert sorted(path.name for path in (fresh.run / "grpo/seed0/snapshots").glob("step*")) == ["step000002"]
     fresh.edit("evaluate_every: 2", "evaluate_every: 1")
     done = fresh.call("snakemake", "--dry-run")
     assert done.returncode == 2
@@ -56,7 +49,6 @@ def test_settings_without_snapshots_stand_beside_those_with(fresh: Project) -> N
     both += "  - {name: without, model: tiny, dataset: chain2, methods: [aent]}\n"
     fresh.edit("models: [tiny]\ndatasets: [chain2]\nmethods: {grpo: , aent: {warmup: 5}}\n", f"settings:\n{both}")
     fresh.snakemake()
-    assert (fresh.run / "grpo/seed0/snapshots/step000001").is_dir()
-    assert list((fresh.run / "aent/seed0/snapshots").glob("step*")) == []
+    assert (fresh.run / "grpo/seed0/evaluations/step000001").is_dir()
     assert not (fresh.run / "aent/seed0/evaluations").exists()
     assert fresh.planned() == []

@@ -57,6 +57,9 @@ def test_values_are_found_and_used(fresh: Project) -> None:
     )
     assert tuned["values"]["coefficient"] == tuning["methods"]["tuned"]["value"] in (0.001, 0.1)
     assert tuning["cost"]["runs"] == 2
+    trials = list((results / "tuning/runs").glob("*/*/*/*/steps.parquet"))
+    assert len(trials) == 2
+    assert not any((trial.parent / "final").exists() for trial in trials), "their weights go once they have answered"
     assert tuning["problems"] == {"judged": 8, "left_out": 0}
     assert 0 < constant["values"]["coefficient"] <= 0.01, (
         "the first step used 0.01, the second what the controller said"

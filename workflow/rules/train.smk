@@ -1,5 +1,6 @@
 # Training: its outputs appear when it ends; checkpoints/ beside them is no output, since Snakemake deletes outputs
-# before a job. Hardware settings are resources, which never cause a re-run.
+# before a job. Hardware settings are resources, which never cause a re-run. Snapshots and the weights of trials go once
+# they have answered: they are the most of what a study writes (`snakemake --notemp` keeps them).
 
 
 rule lock:
@@ -29,8 +30,8 @@ rule train:
     output:
         FILES.run("{run}").steps,
         FILES.run("{run}").provenance,
-        directory(FILES.run("{run}").final),
-        directory(FILES.run("{run}").snapshots) if WORKFLOW.keeps_snapshots else [],
+        temp(directory(FILES.run("{run}").final)) if WORKFLOW.trials else directory(FILES.run("{run}").final),
+        temp(directory(FILES.run("{run}").snapshots)) if WORKFLOW.keeps_snapshots else [],
     log:
         FILES.log("train/{run}"),
     benchmark:
