@@ -191,3 +191,5 @@ def make_deterministic(device: torch.device) -> None:
     if device.type == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         torch.use_deterministic_algorithms(True)
+        # torch then fills every new tensor with NaN, in case it is read before it is written: a tenth of a small step
+        torch.utils.deterministic.fill_uninitialized_memory = False

@@ -127,6 +127,17 @@ def test_seed_decides_every_bit(make_trainer: Any) -> None:
     assert not torch.equal(weights(first), weights(other))
 
 
+def test_no_memory_is_read_before_it_is_written(make_trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or else the NaN with which torch fills new memory, where it is told to, would change the bits."""
+    plain, filled = (make_trainer("aent", where=name, values=AENT) for name in ("plain", "filled"))
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+    plain.run()
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    filled.run()
+    assert torch.equal(weights(plain), weights(filled))
+    assert figures(plain) == figures(filled)
+
+
 def test_memory_settings_change_rounding_only(make_trainer: Any) -> None:
     sizes = ({"micro_batch": 1, "head_chunk": 5}, {"micro_batch": 3, "head_chunk": 64}, {"micro_batch": 64})
     runs = [make_trainer(where=f"run{number}", hardware=size) for number, size in enumerate(sizes)]
