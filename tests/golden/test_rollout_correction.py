@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 
 import pytest
-import test_trl_parity as oracle
+import test_trl_parity
 import torch
+import trl_oracle as oracle
 from golden_records import method, mini_batch, padded
 from torch import Tensor
 
@@ -19,8 +20,9 @@ from entrobench.training.forward import Sequences
 from entrobench.training.micro_batches import ForwardLimits
 from entrobench.training.update import divisor_weights
 
-pytestmark = oracle.pytestmark
-sequences, advantages, logp_old = oracle.sequences, oracle.advantages, oracle.logp_old  # fixtures
+pytestmark = test_trl_parity.pytestmark
+sequences, advantages = test_trl_parity.sequences, test_trl_parity.advantages  # fixtures, as is the next
+logp_old = test_trl_parity.logp_old
 
 # the trainer says -1 everywhere; what the engine said makes the ratios 1/2, 3/2, 4 and 1
 RATIOS = [[0.5, 1.5, 4.0], [1.0]]

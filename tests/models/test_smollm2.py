@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import trl_oracle as oracle
 from smollm2 import ROOT, TIE, base_model, greedy_differences, mixed_prompts
 
+from entrobench.conformance.rehearsal import TRAINER
 from entrobench.data.datasets import prepare
 from entrobench.documents import read_yaml
-from entrobench.models.language_model import load_tokenizer
+from entrobench.models.language_model import load_model, load_tokenizer
+from entrobench.training.forward import frozen_forward, pack
+from entrobench.training.micro_batches import ForwardLimits
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +75,24 @@ def test_scores_equal_those_of_lm_evals_own_model(folder: Path, tmp_path: Path) 
     theirs = evaluated(HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=1), chat=True)
     assert evaluated(EngineLM(str(folder), "cpu"), chat=False) == theirs
     assert len({text for text, _ in theirs}) > 1
+
+
+@pytest.mark.filterwarnings(oracle.WARNING)
+def test_loss_and_gradient_of_a_grpo_step_equal_trls(folder: Path, tmp_path: Path) -> None:
+    """On word problems in the chat template, with ratios on both sides of the clip and answers of unequal length."""
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    prompts = [prompt for prompt in mixed_prompts(tokenizer, TRAINER.prompts) for _ in range(TRAINER.group_size)]
+    texts = [f" {n} + {2 * n} = {3 * n}" + n * " and so on" for n in range(1, oracle.COUNT + 1)]
+    sequences = pack(prompts, [tokenizer.encode(text) for text in texts], torch.device("cpu"))
+    logp, _ = frozen_forward(model, sequences, {}, 1.0, ForwardLimits(oracle.COUNT, 4096))
+    noise = torch.rand(logp.shape, generator=torch.Generator().manual_seed(0))
+    logp_old = (logp - 1.4 * (2 * noise - 1)) * sequences.mask
+    advantages = torch.linspace(-1.5, 0.7, oracle.COUNT)
+    trainer = oracle.trl_trainer(tmp_path, load_model(folder), tokenizer)
+    loss = trainer._compute_loss(trainer.model, oracle.trl_inputs(sequences, advantages, logp_old))
+    loss.backward()
+    theirs = loss.item(), oracle.flat_gradient(trainer.model)
+    ours = oracle.method_loss(oracle.made("grpo", {}), sequences, advantages, logp_old, model)
+    of_loss, of_gradient = oracle.differences(ours, theirs)
+    assert of_loss <= oracle.LOSS
+    assert of_gradient <= oracle.GRADIENT
