@@ -12,7 +12,6 @@ from pathlib import Path
 from entrobench.config import Hardware
 from entrobench.distributed.ranks import Ranks
 from entrobench.run_config import RunConfig, RunDataset, RunModel, Variant
-from entrobench.training.answers import Reward
 from entrobench.training.assembly import assemble
 from entrobench.training.checkpoint import Position
 from entrobench.training.micro_batches import ForwardLimits
@@ -45,8 +44,7 @@ def trials(subject: Subject) -> list[Trainer]:
     config, silence = _trial_config(_with_dynamic_sampling(subject)), io.StringIO()
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(silence), redirect_stderr(silence):
         model_folder, data_folder = _trial_files(Path(folder))
-        arguments = (config, Path(folder) / "run", model_folder, data_folder, right_when_idle)
-        return [_trial_run(*arguments) for _ in range(2)]
+        return [_trial_run(config, Path(folder) / "run", model_folder, data_folder) for _ in range(2)]
 
 
 def resume(subject: Subject, runs: list[Trainer]) -> Point:
@@ -108,11 +106,11 @@ def _gap(whole: Trainer, resumed: Trainer) -> tuple[float, bool]:
     return difference, same and difference == 0
 
 
-def _trial_run(config: RunConfig, folder: Path, model_folder: Path, data_folder: Path, reward: Reward) -> Trainer:
+def _trial_run(config: RunConfig, folder: Path, model_folder: Path, data_folder: Path) -> Trainer:
     """Train from after step START, as if it were the first; from the checkpoint, where there is one."""
     hardware = Hardware(device="cpu", micro_batch=MINIBATCH, checkpoint_every=SAVED_AT)
     identity = {"config_hash": config.hash, "method_source": config.method.use}
-    trainer = Trainer(assemble(config, folder, model_folder, data_folder, hardware, reward), identity)
+    trainer = Trainer(assemble(config, folder, model_folder, data_folder, hardware, right_when_idle), identity)
     trainer.position = Position(START, batches=START)
     trainer.run()
     return trainer

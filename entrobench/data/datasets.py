@@ -348,10 +348,11 @@ def _generate_word_problems(spec: WordProblemDataset, where: str) -> dict[str, l
         made = problems(WordProblemConfig(**spec.problems))
     except ValueError as error:
         raise InputError(f"{where}: problems: {error}") from None
+    kept_back = held_out_wordings()
     splits: dict[str, list[Row]] = {}
     for problem in made:
         split = held_out(pair_identifier(problem.pair), spec.validation_share, spec.test_share)
-        if problem.wording in held_out_wordings():
+        if problem.wording in kept_back:
             if split == "validation":
                 continue
             split = "test"

@@ -94,15 +94,22 @@ def fetch_model(name: str, recipe: HubModel) -> dict[str, Path]:
     source = model_source(name, recipe)
     files = fetch(source)
     if "config.json" in files:
-        config = read_config(files["config.json"])
-        found = sizes_of(config)
-        stated = {**{f"shape: {key}": (value, getattr(found, key)) for key, value in recipe.shape.items()}}
-        if recipe.window is not None:
-            stated["window"] = (recipe.window, config.get("max_position_embeddings"))
-        for key, (value, own) in stated.items():
-            if own != value:
-                raise InputError(f"{source.place}: {key} is {own!r} in config.json, not {value!r}")
+        check_sizes(recipe.shape, recipe.window, read_config(files["config.json"]), source.place, "config.json")
     return files
+
+
+def check_sizes(shape: Mapping[str, Any], window: int | None, config: Mapping[str, Any], where: str, file: str) -> None:
+    """Raise InputError where a model's config.json has other sizes than its recipe, with which plans were made.
+
+    `where` is what states `shape` and `window`, `file` the one that contradicts it.
+    """
+    found = sizes_of(config)
+    stated = {f"shape: {key}": (value, getattr(found, key)) for key, value in shape.items()}
+    if window is not None:
+        stated["window"] = (window, config.get("max_position_embeddings"))
+    for key, (value, own) in stated.items():
+        if own != value:
+            raise InputError(f"{where}: {key} is {own!r} in {file}, not {value!r}")
 
 
 def read_config(path: Path) -> dict[str, Any]:

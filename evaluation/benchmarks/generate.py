@@ -66,19 +66,20 @@ def generate(
         "stream": stream,
         **({"snapshots": [folder.name for folder in folders[1:]]} if snapshots else {}),
     }
+    asked = {name: build_requests(tasks[name], own) for name, own in values.items()}
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in values}
     with _progress() as progress:
         for place, folder in enumerate(folders):
             own = f"{stream}/before{place}" if place else stream
             model = EngineLM(str(folder), device, shared.seed, BATCHES[shared.engine], shared.engine, own)
             for benchmark in benchmarks:
-                requests = build_requests(tasks[benchmark.name], values[benchmark.name])
+                requests = asked[benchmark.name]
                 bar = progress.add_task(f"{benchmark.name} {folder.name}", total=len(requests))
                 responses = model.respond(requests, partial(progress.advance, bar), benchmark.label)
                 records[benchmark.name] += _records(requests, responses, place)
                 if place == len(folders) - 1:
-                    asked = {"benchmark": benchmark.name, "benchmark_version": benchmark.version, **header}
-                    lines = [{"header": asked}, *records.pop(benchmark.name)]
+                    about = {"benchmark": benchmark.name, "benchmark_version": benchmark.version, **header}
+                    lines = [{"header": about}, *records.pop(benchmark.name)]
                     _write(lines, AnswersFolder(output_folder).generations(benchmark.name))
 
 

