@@ -118,15 +118,20 @@ def read_config(path: Path) -> dict[str, Any]:
     return config.get("text_config") or config
 
 
+def config_in(folder: Path) -> dict[str, Any]:
+    """The config.json of a model folder, its decoder's part."""
+    return read_config(folder / "config.json")
+
+
 def window_in(folder: Path) -> int | None:
     """The longest sequence that a model folder allows, in tokens; None where its config.json does not say."""
-    window = read_config(folder / "config.json").get("max_position_embeddings")
+    window = config_in(folder).get("max_position_embeddings")
     return None if window is None else int(window)
 
 
 def sizes_in(folder: Path) -> ModelSizes:
     """The sizes of a model folder."""
-    return sizes_of(read_config(folder / "config.json"), f"{folder}/config.json")
+    return sizes_of(config_in(folder), f"{folder}/config.json")
 
 
 def sizes_of(stated: Mapping[str, Any], where: str = "config.json") -> ModelSizes:

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from entrobench.data.hub import check_sizes, read_config
+from entrobench.data.hub import check_sizes, config_in
 from entrobench.errors import InputError, nearest
 from entrobench.models.model_recipes import MODELS_VARIABLE, PackageModel
 from entrobench.provenance import sha256_file
@@ -36,7 +36,7 @@ def make_from_package(name: str, recipe: PackageModel, folder: Path, where: str)
     stored = save_as_folder(file, folder, f"{where}: {recipe.member}")
     digest = sha256_file(file)
     file.unlink()
-    check_sizes(recipe.shape, recipe.window, read_config(folder / "config.json"), where, recipe.member)
+    check_sizes(recipe.shape, recipe.window, config_in(folder), where, recipe.member)
     return {"wheel": wheel.name, "gguf_sha256": digest, "quantisation": stored, "saved_as": "float32"}
 
 
