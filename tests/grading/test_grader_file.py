@@ -217,7 +217,8 @@ def test_whole_numbers_need_no_worker(tmp_path: Path) -> None:
     file = write(tmp_path / "toy.jsonl.zst", [HEADER, *rows])
     program = (
         "import sys, pathlib\nfrom entrobench.evaluation.grading import grade_files, rewards, worker_pool\n"
-        "reward = rewards.reward_function('boxed')\nprint([reward(t, '7', True).correct for t in ('\\\\boxed{7}', '')])\n"
+        "reward = rewards.reward_function('boxed')\n"
+        "print([reward(text, '7', True).correct for text in ('\\\\boxed{7}', '')])\n"
         "grade_files.grade_file(*map(pathlib.Path, sys.argv[1:]), progress=False)\n"
         "print(worker_pool._pool, 'sympy' in sys.modules)"
     )
