@@ -45,6 +45,14 @@ localrules:
     track,
 
 
+onstart:
+    # Snakemake 9's own limit, 100 jobs a second, starts a timer whenever it looks for jobs, and the timer makes it look
+    # again: one more look a second for each job that has ended, half a core after 140. A limit that was asked for stays.
+    limiter = workflow.scheduler.job_rate_limiter
+    if limiter is not None and (limiter.max_jobs, limiter.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 onsuccess:
     print(f"study {STUDY.name} is done\n  report: {FILES.report}\n  tables: {FILES.table('md')}, .csv, .tex")
     print("  runs:   make ui   (MLflow: learning curves, and which is better)")

@@ -22,7 +22,11 @@ TYPES = {
 }
 
 
-class _StrictLoader(yaml.SafeLoader):
+# libyaml's parser, where PyYAML has it, reads the hundred files of config/ ten times as fast
+_SafeLoader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+class _StrictLoader(_SafeLoader):  # type: ignore[misc]
     """Refuses a key given twice, which YAML otherwise resolves silently to the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

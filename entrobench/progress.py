@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINES = 10  # ours: lines per run in a log file
 COLLAPSED = 0.05  # ours: of the first step's entropy
@@ -38,6 +40,8 @@ class StepProgress:
         self.done, self.total, self.label = done, total, label
         self.bar: Progress | None = None
         if sys.stdout.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
             columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
             self.bar = Progress(*columns, TimeRemainingColumn())
             self.task = self.bar.add_task(label, total=total, completed=done, note="")

@@ -139,10 +139,6 @@ class LoggedFolder(Folder):
         """What a job prints."""
         return self.folder / "logs" / f"{job}.log"
 
-    def resources(self, job: str) -> Path:
-        """What Snakemake measures of a job: time and memory."""
-        return self.folder / "logs" / f"{job}.jsonl"
-
 
 class StudyFolder(LoggedFolder):
     """The files of a study; the trials of one that tunes are a StudyFolder of their own."""

@@ -30,8 +30,10 @@ def generate(
     import json
 
     from entrobench.evaluation.benchmarks.generate import generate
+    from entrobench.provenance import cost_so_far
 
     generate(model_folder, json.loads(evaluation.read_text()), RESULTS.data_root, output, device, stream, snapshots)
+    print(cost_so_far())
 
 
 def grade(

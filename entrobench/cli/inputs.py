@@ -44,11 +44,13 @@ def base_model(name: Annotated[str, typer.Argument(help="name in config/models")
     Example: entrobench base-model chain-qwen
     """
     from entrobench.models import base_model
+    from entrobench.provenance import cost_so_far
     from entrobench.studies import named_inputs
 
     recipe = named_inputs.load_model(name, "entrobench base-model")
     data = {dataset: RESULTS.data(dataset).folder for dataset in recipe.datasets}
     base_model.make(name, recipe.spec, RESULTS.model(name).folder, data)
+    print(cost_so_far())
 
 
 def pin(name: Annotated[str, typer.Argument(metavar="NAME", help="a study, a base model or a dataset")]) -> None:

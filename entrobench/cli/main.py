@@ -91,13 +91,7 @@ class Grouped(typer.core.TyperGroup):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=90)) for name in names])
 
 
-app = typer.Typer(
-    cls=Grouped,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Reproduce and benchmark entropy control in LLM-RL. A study: `make study`, or `entrobench run quickstart`.",
-)
+app = typer.Typer(cls=Grouped, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 for name, (_, command) in COMMANDS.items():
     app.command(name)(command)
 

@@ -70,10 +70,12 @@ def status(
     from entrobench.studies.study import load_study
 
     loaded = load_study(study)
-    print(as_text(loaded), flush=True)
     try:
-        while watch and any(found.state != DONE for found in study_states(loaded)):
+        while True:
+            states = study_states(loaded)
+            print(as_text(loaded.name, states), flush=True)
+            if not watch or all(found.state == DONE for found in states):
+                return
             time.sleep(5)
-            print(as_text(loaded), flush=True)
     except KeyboardInterrupt:
         return

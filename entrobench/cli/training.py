@@ -60,9 +60,11 @@ def train(folder: Folder, **settings: Any) -> None:
     if hardware.processes > 1 and not launch.launched():
         raise typer.Exit(launch.run(folder, hardware))
     from entrobench.evaluation.grading.rewards import reward_function
+    from entrobench.provenance import cost_so_far
     from entrobench.studies.decontamination import training_folder
     from entrobench.training import refusals, trainer
 
     model, data = RESULTS.model(config.model.name).folder, training_folder(RESULTS.data_root, config.dataset)
     refusals.check_machine(config, folder, model, hardware)
     trainer.train(config, folder, model, data, hardware, reward_function(config.trainer.reward))
+    print(cost_so_far())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,17 +110,16 @@ def in_words(seconds: float | None) -> str:
     return f"about {seconds / 60:.0f} min left" if seconds < 5400 else f"about {seconds / 3600:.1f} h left"
 
 
-def as_text(study: Study) -> str:
-    """The whole state: a line of numbers, then each run that runs, stopped or failed with what to do."""
-    states = study_states(study)
-    lines = [f"{study.name}: {len(states)} runs: {counted(states)}"]
+def as_text(study: str, states: Sequence[RunState]) -> str:
+    """The state of the study with this name: numbers, then each run that runs, stopped or failed with what to do."""
+    lines = [f"{study}: {len(states)} runs: {counted(states)}"]
     for found in states:
         if found.state in (RUNNING, STOPPED):
             lines.append(f"  {found.state} {found.key}  step {found.step}/{found.steps}  {found.note}".rstrip())
         elif found.state == FAILED:
             lines.append(f"  failed {found.key}: {found.note}\n    the whole log: {found.log}")
     if any(found.state in (STOPPED, FAILED, WAITING) for found in states):
-        lines.append(f"  `make study STUDY={study.name}` goes on from here")
+        lines.append(f"  `make study STUDY={study}` goes on from here")
     return "\n".join(lines)
 
 

@@ -113,13 +113,14 @@ class Trainer:
             return rows
         last = self.parts.config.steps
         with StepProgress(self.position.step, last) as progress, LiveRows(self.parts.folder, rows) as live:
-            told = len(_events(rows))
+            told = {kind for kind, _, _ in _events(rows)}
             for row in self._steps():
                 live.append(row)
                 progress.advance(row)
-                for kind, step, said in _events(rows)[told:]:
-                    print(f"step {step}: entropy {kind}: {said}", flush=True)
-                    told += 1
+                for kind, step, said in _events([rows[0], row]):
+                    if kind not in told:
+                        print(f"step {step}: entropy {kind}: {said}", flush=True)
+                        told.add(kind)
         return rows
 
     def resume(self) -> None:
@@ -138,8 +139,9 @@ class Trainer:
                 self._end(boundary)
             except InputError as error:
                 raise self._stopped(error) from error
-            if parts.config.plateau_window:
-                position.rows[-1]["plateau"] = float(self._at_plateau())
+            if window := parts.config.plateau_window:
+                rewards = [row["reward"] for row in position.rows]
+                position.rows[-1]["plateau"] = float(at_plateau(rewards, window, parts.config.plateau_gain))
             yield position.rows[-1]
             parts.snapshots.save(position.step, self.save_weights)
             if position.step % parts.checkpoint_every == 0 and position.step < parts.config.steps:
@@ -168,8 +170,9 @@ class Trainer:
         return InputError(f"{place}: {error}; training stops here, evidence in {kept}, the last checkpoint is intact")
 
     def _at_plateau(self) -> bool:
-        config = self.parts.config
-        return at_plateau([row["reward"] for row in self.position.rows], config.plateau_window, config.plateau_gain)
+        """Whether the last step reached the plateau, as its row says; without a plateau rule no row does."""
+        rows = self.position.rows
+        return bool(rows and rows[-1].get("plateau"))
 
     def _one_step(self) -> dict[str, float]:
         parts, step, spent = self.parts, self.position.step, time.process_time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +15,7 @@ from entrobench.files import replacing
 from entrobench.json_lines import decode_lines, parse_json
 from entrobench.results import GENERATIONS, AnswersFolder
 
-from .grader import GRADER_VERSION, OUTCOMES, Verdict, grade, is_known, remember, warm_up, with_tolerance
+from .grader import GRADER_VERSION, OUTCOMES, Verdict, grade, needs_worker, remember, warm_up, with_tolerance
 
 _REQUIRED = ("problem_id", "draw", "gold", "response", "tokens", "finish")
 _ESSENTIAL = ("gold", "response")  # of a file that the pipeline did not write
@@ -124,13 +124,15 @@ def _remember_grades(grades: Path) -> None:
 
 def grade_pairs(pairs: list[tuple[str, str]], title: str, progress: bool) -> dict[tuple[str, str], Verdict]:
     """Grade different (response, gold) pairs on all cores, with a progress bar if wished."""
-    from rich.progress import track
-
-    if not all(is_known(*pair) for pair in pairs):
+    if any(needs_worker(*pair) for pair in pairs):  # whole numbers, as the embedded tasks have them, need no sympy
         warm_up()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-        graded = threads.map(lambda pair: grade(*pair), pairs)
-        return dict(zip(pairs, track(graded, title, total=len(pairs), disable=not progress), strict=True))
+        graded: Iterable[Verdict] = threads.map(lambda pair: grade(*pair), pairs)
+        if progress:
+            from rich.progress import track
+
+            graded = track(graded, title, total=len(pairs))
+        return dict(zip(pairs, graded, strict=True))
 
 
 def _graded(row: dict[str, Any], verdict: Verdict) -> dict[str, Any]:

@@ -129,9 +129,15 @@ def _decide(prediction: str, gold: str, seconds: float) -> tuple[str, str]:
     return decided
 
 
-def is_known(prediction: str, gold: str) -> bool:
-    """Say whether `grade` already knows its verdict on this pair, so that it costs an extraction and nothing else."""
-    return _cache.get(extract_gold(gold).answer, extract(prediction).answer) is not None
+def needs_worker(prediction: str, gold: str) -> bool:
+    """Say whether `grade` will ask a worker: it knows no verdict, and neither text nor exact numbers decide."""
+    answer, wanted = extract(prediction).answer, extract_gold(gold).answer
+    if not answer.strip() or not wanted.strip() or _cache.get(wanted, answer) is not None:
+        return False
+    try:
+        return decide_fast(answer, wanted) is None
+    except Unreadable:
+        return False
 
 
 def remember(verdict: Verdict) -> None:

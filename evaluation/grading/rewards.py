@@ -30,8 +30,6 @@ def reward_function(name: str) -> Reward:
     """
     if name not in REWARDS:
         raise unknown("reward", name, REWARDS, "trainer.reward")
-    if name not in _WITHOUT_GRADER:
-        shared_pool().prepare()
     return REWARDS[name]
 
 
@@ -120,4 +118,3 @@ REWARDS: dict[str, Reward] = {
     "chain": _chain,
     "random": _random,
 }
-_WITHOUT_GRADER = ("random", "chain")

@@ -164,12 +164,6 @@ class WorkerPool:
         """
         self.run({"job": "ping"}, cpu_seconds=1.0, deadline=time.monotonic() + seconds)
 
-    def prepare(self) -> None:
-        """Start a worker and the spare without waiting for them."""
-        with self._lock:
-            while len(self._idle) < 2:
-                self._idle.append(_Worker())
-
     def close(self) -> None:
         """End all idle workers."""
         with self._lock:

@@ -59,14 +59,23 @@ def test_every_help_has_an_example(command: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["methods"], ["methods", "aent"], ["plan", "quickstart"], ["lock-evaluation", "quickstart"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["methods"],
+        ["methods", "aent"],
+        ["plan", "quickstart"],
+        ["lock", "quickstart", "tiny/chain2/aent/seed1"],
+        ["lock-evaluation", "quickstart"],
+    ],
 )
 def test_start_imports_nothing_heavy(arguments: list[str], project: Path) -> None:
     script = (
         "import sys, entrobench.cli.main\n"
         f"sys.argv = ['entrobench', *{arguments!r}]\n"
         "try:\n    entrobench.cli.main.main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        "heavy = {'torch', 'transformers', 'mlflow', 'pandas', 'matplotlib', 'sympy', 'datasets', 'lm_eval'}\n"
+        "heavy = {'torch', 'transformers', 'mlflow', 'pandas', 'pyarrow', 'scipy', 'matplotlib', 'sympy', 'datasets'}\n"
+        "heavy |= {'lm_eval', 'rich', 'httpx', 'requests', 'jinja2', 'accelerate', 'tokenizers'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

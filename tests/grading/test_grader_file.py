@@ -211,6 +211,24 @@ def test_a_second_grading_is_free(tmp_path: Path) -> None:
         assert again.column(name).to_pylist() == first.column(name).to_pylist()
 
 
+def test_whole_numbers_need_no_worker(tmp_path: Path) -> None:
+    """Two of them cost four seconds a job, and the embedded tasks have whole numbers alone: the reward, too."""
+    rows = [row("p", draw, "7", reply) for draw, reply in enumerate(["\\boxed{7}", "it is 8.", "\\boxed{}", ""])]
+    file = write(tmp_path / "toy.jsonl.zst", [HEADER, *rows])
+    program = (
+        "import sys, pathlib\nfrom entrobench.evaluation.grading import grade_files, rewards, worker_pool\n"
+        "reward = rewards.reward_function('boxed')\n"
+        "print([reward(text, '7', True).correct for text in ('\\\\boxed{7}', '')])\n"
+        "grade_files.grade_file(*map(pathlib.Path, sys.argv[1:]), progress=False)\n"
+        "print(worker_pool._pool, 'sympy' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, file, tmp_path / "toy.parquet"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("[True, False]", "None False")
+    graded = pyarrow.parquet.read_table(tmp_path / "toy.parquet")
+    assert graded.column("outcome").to_pylist() == ["correct", "wrong", "unparsable", "unparsable"]
+
+
 def test_grades_of_another_grader_version_are_not_taken_over(tmp_path: Path) -> None:
     file, output = (
         write(tmp_path / "toy.jsonl.zst", [HEADER, row("p", 0, "3x", "\\boxed{3x+17}")]),

@@ -57,7 +57,7 @@ def test_each_state_is_read_from_the_files(study: Study) -> None:
     assert [one.state for one in found] == ["done", "running", "stopped", "failed"]
     assert (found[1].step, found[1].note) == (5, "reward 0.250  entropy 0.500")
     assert found[3].note == "RuntimeError: out of memory"
-    text = state.as_text(study)
+    text = state.as_text(study.name, state.study_states(study))
     assert text.splitlines()[0] == "small: 4 runs: 1 done, 1 running, 1 stopped, 1 failed"
     assert f"the whole log: {found[3].log}" in text
     assert text.endswith("`make study STUDY=small` goes on from here")

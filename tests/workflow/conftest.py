@@ -79,7 +79,7 @@ def fresh(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("finished") / "project")
-    (project.folder / "output.txt").write_text(project.snakemake())
+    (project.folder / "output.txt").write_text(project.snakemake("--verbose"))
     return project
 
 

@@ -34,6 +34,12 @@ def test_whole_study_and_where_its_results_are(finished: Project) -> None:
     assert (finished.folder / "results" / "quickstart" / "base" / "tiny" / "grades" / "chain2.parquet").exists()
 
 
+def test_snakemake_looks_for_jobs_only_when_one_has_ended(finished: Project) -> None:
+    """Its own timers made it look once a second for each job that had ended: hours of processor time in a study."""
+    output = (finished.folder / "output.txt").read_text()
+    assert output.count("Ready jobs: ") <= output.count("Finished jobid: ") + 1
+
+
 def test_nothing_to_be_done(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake()
     assert "Nothing to be done" in finished.snakemake("--config", "study=config/studies/quickstart.yaml")

@@ -44,8 +44,6 @@ rule base_model:
         recipe=lambda wildcards: STUDY.base_models[wildcards.model].recipe_hash,
     log:
         RESULTS.log("base_model/{model}"),
-    benchmark:
-        RESULTS.resources("base_model/{model}")
     conda:
         "../envs/train.yaml"
     message:

@@ -33,8 +33,6 @@ rule generate:
         mathematics=WORKFLOW.mathematics,
     log:
         FILES.log("generate/{subject}"),
-    benchmark:
-        FILES.resources("generate/{subject}")
     conda:
         "../envs/train.yaml"
     message:

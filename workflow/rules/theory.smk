@@ -15,8 +15,6 @@ rule theory:
         settings=STUDY.hash,
     log:
         FILES.log("theory"),
-    benchmark:
-        FILES.resources("theory")
     conda:
         "../envs/analysis.yaml"
     message:

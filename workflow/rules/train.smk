@@ -9,7 +9,7 @@ rule lock:
     output:
         FILES.run("{run}").config,
     params:
-        hash=lambda wildcards: WORKFLOW.runs[wildcards.run].config.hash,
+        hash=lambda wildcards: WORKFLOW.hashes[wildcards.run],
         mathematics=WORKFLOW.mathematics,
     log:
         FILES.log("lock/{run}"),
@@ -34,8 +34,6 @@ rule train:
         temp(directory(FILES.run("{run}").snapshots)) if WORKFLOW.keeps_snapshots else [],
     log:
         FILES.log("train/{run}"),
-    benchmark:
-        FILES.resources("train/{run}")
     conda:
         "../envs/train.yaml"
     message:
