@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from entrobench.errors import InputError, unknown
-from entrobench.evaluation.grading.reading.extraction import boxes
+from entrobench.evaluation.grading.reading.boxes import boxes
 from entrobench.evaluation.grading.reading.thinking import spoken
 
 from .grader import Verdict, grade, judge_answer

@@ -364,8 +364,8 @@ def parse_expression(text: str) -> sympy.Expr:
     except Unparsable as reason:
         if not _FOR_LATEX2SYMPY.search(text):
             raise
-        if "\\lim" in text and _TOWER.search(text):  # its grammar alone takes seconds
-            raise Unparsable("a limit of powers in powers") from reason
+        if _TOWER.search(text):  # its grammar alone takes seconds
+            raise Unparsable("a limit or sum of powers in powers") from reason
         value = _through_latex2sympy(text, reason)
     if value.has(sympy.nan, sympy.zoo):
         raise Unparsable("undefined value")

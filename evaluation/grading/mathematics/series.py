@@ -56,8 +56,15 @@ def _series(node: Any) -> sympy.Expr:
     if low.is_infinite or high.is_infinite:
         if isinstance(node, sympy.Product):
             raise Unparsable("cannot tell: an infinite product")
+        if any(_is_tower(power, marker) for power in body.atoms(sympy.Pow)):
+            raise Unparsable("cannot tell: an infinite sum of powers in powers")
         return _finished(kept)
     return kept
+
+
+def _is_tower(power: sympy.Pow, index: sympy.Symbol) -> bool:
+    """n^n, x^(n^2): sympy knows no such sum, and searches long."""
+    return index in power.exp.free_symbols and (index in power.base.free_symbols or not power.exp.diff(index).is_number)
 
 
 def _exact(node: Any, body: sympy.Expr, marker: sympy.Symbol, low: int, high: int) -> sympy.Expr | None:

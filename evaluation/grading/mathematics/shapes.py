@@ -48,6 +48,7 @@ _NAMED_KIND = re.compile(
     r"^(?:the\s+|an?\s+)?(?:ordered\s+)?(?:points?|vector|pairs?|triple|interval|set|coordinates|ratio|both|either)\s*(?=[\d(\[\\-])",
     re.IGNORECASE,
 )
+_ONE_NUMBER = re.compile(r"[1-9]\d{0,2}(?:,\d{3})*,0\d{2}(?:,\d{3})*")  # (1,024) holds no 24
 _LETTER = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
 _ALL_WITH = re.compile(
     r"^(?:\\text\s*\{\s*)?(?:for\s+all|all|for)\s*\}?\s*(?=[a-z]\s*(?:\\ge|\\le|\\ne|\\in|<|>)(?![a-z]))"
@@ -276,16 +277,21 @@ def _expand_plus_minus(text: str) -> list[str]:
         return [text]
     pair = enclosed(text)
     coordinates = parts(pair[1], ",") if pair is not None and pair[0] == "(" else []
-    if len(coordinates) > 1 and "\\mp" not in text:  # each coordinate takes its own sign
-        choices = list(
-            islice(product(*(_expand_plus_minus(coordinate) for coordinate in coordinates)), MOST_CHOICES + 1)
-        )
-        if len(choices) > MOST_CHOICES:
-            raise Unparsable(f"more than {MOST_CHOICES} choices of signs")
-        return [f"({','.join(choice)})" for choice in choices]
+    if len(coordinates) > 1 and "\\mp" not in text:
+        return [f"({','.join(choice)})" for choice in _choices(coordinates)]
+    if text.count("\\pm") > 1 and "\\mp" not in text:
+        return ["".join(choice) for choice in _choices(re.split(r"(?=\\pm)", text))]
     upper = text.replace("\\pm", "+").replace("\\mp", "-")
     lower = text.replace("\\pm", "-").replace("\\mp", "+")
     return [upper, lower]
+
+
+def _choices(pieces: list[str]) -> list[tuple[str, ...]]:
+    """Every choice of signs, each piece taking its own; raises Unparsable where they are too many."""
+    choices = list(islice(product(*map(_expand_plus_minus, pieces)), MOST_CHOICES + 1))
+    if len(choices) > MOST_CHOICES:
+        raise Unparsable(f"more than {MOST_CHOICES} choices of signs")
+    return choices
 
 
 def _read_enclosed(pair: tuple[str, str, str], text: str) -> Shape:
@@ -295,6 +301,8 @@ def _read_enclosed(pair: tuple[str, str, str], text: str) -> Shape:
             return Shape("relation", (text,))
         elements = _list_items(inside) if inside else []
         return Shape("set", tuple(element for item in elements for element in _expand_plus_minus(item)))
+    if _ONE_NUMBER.fullmatch(inside):
+        return Shape("scalar", (inside,))
     rows = [tuple(parts(row, ",")) for row in parts(inside, ";")]
     if opening == "[" and len(rows) > 1 and all(len(row) == 1 and " " in row[0] for row in rows):  # [1 2; 3 4]
         rows = [tuple(row[0].split()) for row in rows]

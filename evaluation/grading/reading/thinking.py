@@ -6,14 +6,14 @@ import re
 
 _NAMES = (
     r"(?:seed:|antml:)?(?:think|thinking|thoughts?|thought_process|reasoning|reflection|scratchpad|inner_monologue"
-    r"|analysis|chain_of_thought|cot|planning|internal|draft)"
+    r"|analysis|chain_of_thought|cot|planning|internal|draft|scratch|notes?|workings?|brainstorm(?:ing)?|deliberation|rationale)"
 )
 _OPENING = (
-    rf"<{_NAMES}>|\[think(?:ing)?\]|◁think▷|<\|(?:begin_of_thought|think|begin_think|start_thinking)\|>|<\|im_start\|>\s*think\b"
+    rf"(?:<|&lt;)\s*{_NAMES}(?:\s[^<>&]*)?(?:>|&gt;)|\[think(?:ing)?\]|◁think▷|<\|(?:begin_of_thought|think|begin_think|start_thinking)\|>|<\|im_start\|>\s*think\b"
     r"|<\|channel\|>\s*(?:analysis|commentary|thought)[^<]*<\|message\|>|<unused94>"
 )
 _CLOSING = (
-    rf"</{_NAMES}>|\[/think(?:ing)?\]|◁/think▷|<\|(?:end_of_thought|/think|end_think|end_thinking)\|>|<\|im_start\|>\s*answer\b"
+    rf"(?:<|&lt;)\s*/\s*{_NAMES}\s*(?:>|&gt;)|\[/think(?:ing)?\]|◁/think▷|<\|(?:end_of_thought|/think|end_think|end_thinking)\|>|<\|im_start\|>\s*answer\b"
     r"|<\|channel\|>\s*final[^<]*<\|message\|>|<unused95>"
 )
 _TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)

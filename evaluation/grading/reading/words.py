@@ -28,7 +28,8 @@ _DENIED = re.compile(
     r"\)?\s+(?:is|are)\s+(?:wrong|incorrect|false|not|out)\b|(?:选项|项)?是?(?:错|不对|不正确|不成立|不可能)"
 )
 _NEGATION = re.compile(
-    r"(?:\bnot?n?|n't(?: be)?|不是|非|\bneither|\bnor|\brather than|\binstead of)"
+    r"(?:\bnot?n?|n't(?: be)?|不是|非|不(?:应|该|能)?选|排除|除了?|\bneither|\bnor"
+    r"|\brather than|\binstead of|\bexcept(?: for)?|\bexcluding|\b(?:all|any\w*|every\w*)\s+but)"
     r"[\s}]*(?:option|answer|choice)?\s*\(?$",
     re.IGNORECASE,
 )
@@ -124,5 +125,5 @@ def _is_english(letter: str, after: str) -> bool:
     return (
         letter in "AI"
         and re.match(r"\s+[a-z]{2,}", after) is not None
-        and not re.match(r"\s+(?:is|because|as|since|not|non)\b", after)
+        and not re.match(r"\s+(?:is|because|as|since|not|non|and|or|but)\b", after)
     )

@@ -1,0 +1,113 @@
+"""The boxes of a reply, \\boxed{..} and its kin: which close, which belong together, and which are taken back."""
+
+from __future__ import annotations
+
+import re
+
+from .prose import is_taken_back
+from .scanning import word_set
+
+LONGEST_REPLY = 65_536  # characters from the end, ours
+BOX = re.compile(
+    r"(?:\\(?:boxed|fbox|framebox(?:\[[^\[\]]*\]){0,2})(?![a-zA-Z])|(?<![\\a-zA-Z])boxed(?=\{))"
+    r"\s*(\{|[^\s{\\]|\s[^\s{\\])"
+)
+_OPEN_BEFORE = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\Z")
+# Between two boxes of one answer: a comma, "and", "or", layout, a name with "=", at most three words beside "and".
+_LAYOUT = re.compile(r"\\(?:text|quad|qquad|mathrm|left|right|[,;: ()\[\]])|[${}~*()\s.]|\\\\")
+_CONNECTED = re.compile(r"(?:,|;|and|or|&|\w{1,2}_?\w?\s*=|,\s*and)*", re.IGNORECASE)
+_CONNECTED_BY_AND = re.compile(r"(?:[a-z]+ ){0,4}(?:and|or)(?: [a-z]+){0,2}", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:\bnot(?:\s+equal\s+to)?|\bcannot\s+be|\bcan\s+not\s+be|\bnever|n't(?:\s+be)?|不是|不等于)[\s$*:(]*\Z",
+    re.IGNORECASE,
+)
+_MINUS_BEFORE = re.compile(r"[=:$({\s]-\Z")
+_FACTOR_AFTER = re.compile(r"\s*(?:\\sqrt\s*\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\circ|\\text)[^{}]*\}|\d))")
+_LATE_WORDS = 200  # characters after the last box, ours: a longer text goes on working
+_ARGUING = word_set("so no not thus hence therefore but final answer wait actually is be because alternatively")
+
+
+def window(text: str) -> str:
+    """The last 64 KB, moved back to the last box where that stands before them."""
+    start = max(0, len(text) - LONGEST_REPLY)
+    box = max(text.rfind("\\boxed"), text.rfind("boxed{"), text.rfind("\\fbox"), text.rfind("\\framebox"))
+    return text[start:] if box < 0 or box >= start else text[box : box + LONGEST_REPLY]
+
+
+def boxes(text: str) -> list[tuple[int, int, str]]:
+    """Return (start, end, content) of every closed outermost box, in order."""
+    found: list[tuple[int, int, str]] = []
+    place = 0
+    ends: dict[int, int] | None = None
+    while (match := BOX.search(text, place)) is not None:
+        place = match.end()
+        if match[1] != "{":
+            found.append((match.start(), place, match[1].strip()))
+            continue
+        ends = ends if ends is not None else _closing_braces(text)
+        if place - 1 in ends:
+            end = ends[place - 1]
+            found.append((match.start(), end + 1, text[place:end]))
+            place = end + 1
+    return found
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """Map each { to its }; one pass, so that a reply of nothing but braces stays linear."""
+    ends: dict[int, int] = {}
+    opened: list[int] = []
+    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+        if match[0] == "{":
+            opened.append(match.start())
+        elif match[0] == "}" and opened:
+            ends[opened.pop()] = match.start()
+    return ends
+
+
+def last_boxed(text: str) -> str | None:
+    """Return the content of the last closed box, joined by commas with the boxes of the same answer beside it."""
+    found = boxes(text)
+    if not found or _is_retracted(text, found[-1][0], found[-1][1]):
+        return None
+    start, end, content = found[-1]
+    if not content.strip():
+        return ""
+    contents = [_with_what_clings(text, start, end, content)]
+    for before_start, before_end, before in reversed(found[:-1]):
+        if not _belong_together(text[before_end:start]):
+            break
+        contents.insert(0, before)
+        start = before_start
+    return ", ".join(dict.fromkeys(contents))
+
+
+def end_of_boxes(text: str) -> int:
+    """Where the last closed box ends, 0 where there is none."""
+    return max((end for _, end, _ in boxes(text)), default=0)
+
+
+def _with_what_clings(text: str, start: int, end: int, content: str) -> str:
+    """-\\boxed{5}, \\boxed{5}\\sqrt{2}: a sign, root, power or constant that the box left outside."""
+    sign = "-" if _MINUS_BEFORE.search(text, max(0, start - 20), start) else ""
+    factor = _FACTOR_AFTER.match(text, end)
+    return f"{sign}{content}{factor[0]}" if factor else f"{sign}{content}"
+
+
+def _is_retracted(text: str, start: int, end: int) -> bool:
+    """Whether a box that never closes follows the last closed one, or opens right before it, or words deny it."""
+    later = [box for box in BOX.finditer(text, end) if box[1] == "{"]
+    if later or _OPEN_BEFORE.search(text, 0, start) is not None:
+        return True
+    return _DENIED.search(text, max(0, start - 40), start) is not None or is_taken_back(
+        text[end : end + _LATE_WORDS + 1][:_LATE_WORDS]
+    )
+
+
+def _belong_together(between: str) -> bool:
+    if len(between) > 80 or re.search(r"[?!:.]|\n\s*\n", between):
+        return False
+    words = " ".join(_LAYOUT.sub(" ", between).split())
+    if _ARGUING.intersection(words.lower().split()):
+        return False
+    joined = words.replace(" ", "")
+    return _CONNECTED.fullmatch(joined) is not None or _CONNECTED_BY_AND.fullmatch(words) is not None
