@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import mpmath
@@ -20,6 +21,7 @@ from .values import Evaluator, NoValue, hidden_digits
 
 FEWEST_POINTS = 4  # with a value on both sides, ours
 _JUMPS = (sympy.Abs, sympy.Max, sympy.Min, sympy.floor, sympy.ceiling, sympy.sign, *WHOLE_ARGUMENTS)
+_STEPS = (sympy.floor, sympy.ceiling)
 _SMALL_WHOLE = tuple(range(1, 14))
 _LARGE_WHOLE = (16, 18, 24, 25, 30, 37, 48, 64)
 
@@ -89,7 +91,8 @@ def _agree_at_points(
     """Real values decide; only where too few are real on both sides do the complex ones."""
     real, others = 0, []
     off_axis = complex_symbols(first, second)
-    for point in _points(tuple(symbols), whole_symbols(first, second), _sizes(first, second), off_axis):
+    points = _points(tuple(symbols), whole_symbols(first, second), _sizes(first, second), off_axis)
+    for point in chain(points, _whole_points(symbols) if first.has(*_STEPS) or second.has(*_STEPS) else ()):
         try:
             one, other = evaluator.value(first, point), evaluator.value(second, point)
         except NoValue:
@@ -155,6 +158,12 @@ def _coordinates(whole: tuple[bool, ...], sizes: tuple[int, ...]) -> tuple[tuple
         for row, real in enumerate(reals)
         for both in [list(zip(columns, whole, strict=True))]
     )
+
+
+def _whole_points(symbols: Sequence[sympy.Symbol]) -> Iterator[dict[sympy.Symbol, Any]]:
+    """Where steps jump, and generic reals never come: floor(x) + 1 is no ceiling of x."""
+    for start in (-3, 0, 2, 7):
+        yield {symbol: mpmath.mpf(start + 2 * place) for place, symbol in enumerate(symbols)}
 
 
 def _off_axis(value: Any) -> Any:

@@ -12,6 +12,7 @@ from entrobench.evaluation.grading.reading.scanning import enclosed, parts
 
 _NAME = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?'*")
 _FUNCTION = re.compile(r"([a-zA-Z](?:_\{?\w+\}?)?)\s*\(\s*[a-z]\s*\)")
+_LABEL = re.compile(r"[a-zA-Z]{2,}\s*:\s*-?[\d\\(]")
 _AND = re.compile(r"\\text\s*\{\s*,?\s*and\s*,?\s*\}|(?<![a-zA-Z\\])and(?![a-z])|\\land(?![a-zA-Z])|;|\\\\")
 
 
@@ -21,7 +22,7 @@ def named_values(text: str) -> dict[str, str] | None:
     if len(sides) == 2 and (names := _tuple(sides[0])) and (values := _tuple(sides[1])):
         pairs = list(zip(names, values, strict=False)) if len(names) == len(values) else []
     else:
-        items = [parts(item, "=") for item in parts(_AND.sub(",", text), ",") if item]
+        items = [_sides(item) for item in parts(_AND.sub(",", text), ",") if item]
         pairs = [(item[0], item[1]) for item in items if len(item) == 2] if all(len(i) == 2 for i in items) else []
     functions = [_FUNCTION.fullmatch(name.strip()) for name, _ in pairs]
     if all(functions):  # f(x) = x, g(x) = 2x: the variable's name is free, the function's is not
@@ -29,6 +30,12 @@ def named_values(text: str) -> dict[str, str] | None:
     found = {name.strip().lstrip("\\"): value for name, value in pairs}
     named = all(_NAME.fullmatch(name.strip()) for name, _ in pairs)
     return found if named and len(found) == len(pairs) > 1 and all(found.values()) else None
+
+
+def _sides(item: str) -> list[str]:
+    """The name and the value of "x = 1" or "Tom: 3"."""
+    sides = parts(item, "=")
+    return sides if len(sides) > 1 or not _LABEL.match(item) else parts(item, ":")
 
 
 def _tuple(text: str) -> list[str]:

@@ -30,7 +30,7 @@ from .expressions import parse_expression, parse_matrix
 from .guards import Unparsable
 from .named_values import named_values_equal
 from .piecewise import piecewise_equal
-from .real_sets import NoSet, read_set, sets_equal
+from .real_sets import ORDER, NoSet, read_set, sets_equal
 from .shapes import (
     CONNECTIVE,
     SET_ALGEBRA,
@@ -86,7 +86,11 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
 
 def _other_connective(first: str, second: str) -> bool:
     """p \\lor q is not p \\land q; in words, a list of solutions may be joined by either."""
-    return any("\\lor" in one and "\\land" in other for one, other in ((first, second), (second, first)))
+    if any("\\lor" in one and "\\land" in other for one, other in ((first, second), (second, first))):
+        return True
+    joined = [{word["text"] or word["plain"] for word in CONNECTIVE.finditer(text)} for text in (first, second)]
+    bounded = all(any(sign in text for sign in ORDER) for text in (first, second))
+    return bounded and len(joined[0]) == len(joined[1]) == 1 and joined[0] != joined[1]
 
 
 def _is_interval(text: str) -> bool:
@@ -288,6 +292,8 @@ def _single_element(first: Shape, second: Shape) -> bool:
     many, one = (first, second) if first.kind != "scalar" else (second, first)
     if one.items[0] == "\\emptyset" or "\\emptyset" in many.items:
         return False  # the set that holds the empty set is not empty
+    if many.kind == "set" and re.fullmatch(r"[a-zA-Z]", one.items[0]):
+        return False  # {x} is what x leaves above its floor, or a set
     return bool(many.items) and all(_quietly_equal(item, one.items[0]) for item in many.items)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .prose import is_taken_back
 from .scanning import word_set
+from .statements import is_taken_back
 
 LONGEST_REPLY = 65_536  # characters from the end, ours
 BOX = re.compile(

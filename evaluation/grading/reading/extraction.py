@@ -13,20 +13,18 @@ from functools import lru_cache
 
 from .boxes import BOX, end_of_boxes, last_boxed, window
 from .prose import (
-    BOUNDED,
     DOMAIN,
     GROUPED_WORDS,
     LATIN_WORD,
     NOT_PROSE,
     SENTENCE_END,
     is_prose,
-    is_taken_back,
     last_number,
     number_of,
     plain_words,
-    states,
 )
 from .scanning import shorten_spaces
+from .statements import BOUNDED, is_meant, is_supposed, is_taken_back, states
 from .thinking import spoken
 
 _JSON_ANSWER = re.compile(
@@ -56,7 +54,7 @@ _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _QUALIFIER = re.compile(r"\s*[,;]?\s*\b(?:where|for (?:all|any|every|some)|such that)\b")
 _CONNECTIVE = re.compile(r"^(?:therefore|thus|hence|so|then|finally)\b[,:]?\s*", re.IGNORECASE)
 _REASON = re.compile(
-    r",?\s+(?:because|since|when|where|which|whenever|as (?:the|it|we)|attained|achieved)\b.*$", re.DOTALL
+    r",?\s+\(?(?:because|since|when|where|which|whenever|as (?:the|it|we)|attained|achieved)\b.*$", re.DOTALL
 )
 _CONTRAST = re.compile(
     r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[-$\d\\(A-Z].*$|^不是[^，,。]{1,20}?[，,]?\s*而是", re.DOTALL
@@ -69,12 +67,9 @@ _SINCE = re.compile(r"(?<=\$),?\s+(?:since|because)\b.*$", re.DOTALL)
 _LATER_FORMULA = re.compile(
     r"\bfinal answer\b[^$\n]{0,40}?\bis:?\s*\$([^$\n]+)\$\.?(?=\s*(?:\Z|\n|I hope))", re.IGNORECASE
 )
+_STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
+_LABELLED = re.compile(r"(?:[^\W\d_]{2,}\s*:\s*[^,;:]+(?:[,;]\s*|\s+and\s+|$)){2,}")  # Tom: 3, Ann: 4
 _LETTER = re.compile(r"[a-z]?")  # "all primes $p$" names no value
-_SUPPOSED = re.compile(
-    r"\b(?:assum(?:e|ing)|suppos(?:e|ing)|imagine|pretend|whether|if|unless|doubt|false|not)(?:\s+that)?\s+(?:the\s+|our\s+)?"
-    r"(?:final\s+|correct\s+)?\Z",
-    re.IGNORECASE,
-)
 _JOINING = re.compile(r"\s*,?\s*(?:and|or|,)\s*")
 
 
@@ -102,7 +97,7 @@ def extract(text: str, strict_box: bool = False, prompt_opens_thinking: bool = F
     said = spoken(text, prompt_opens_thinking)
     if said is None:
         return Extraction("", "reply ends while thinking")
-    text = window(said)
+    text = _STRUCK.sub(" ", window(said))
     boxed = last_boxed(text)
     later = None if boxed is None or strict_box else _LATER_FORMULA.search(text, end_of_boxes(text))
     if later is not None:
@@ -154,7 +149,7 @@ def _json_value(written: str) -> str:
 
 
 def _stated(text: str) -> Extraction:
-    if _is_qualified_answer(text):
+    if _is_qualified_answer(text) or _LABELLED.fullmatch(text):
         return Extraction(text, "whole text")
     announced = _announced_formula(text)
     if announced:
@@ -164,7 +159,7 @@ def _stated(text: str) -> Extraction:
     markers = list(_MARKER.finditer(text))
     if markers:
         following = " ".join(SENTENCE_END.split(text[markers[-1].end() :])[:2])
-        if _SUPPOSED.search(text, 0, markers[-1].start()) or is_taken_back(following):
+        if is_supposed(text[: markers[-1].start()]) or is_taken_back(following):
             return Extraction("", "taken back")
         stated = _first_sentence(text[markers[-1].end() :])
         if stated:
@@ -217,9 +212,9 @@ def _from_statement(text: str, rule: str) -> Extraction:
         later = SENTENCE_END.split(text[end:], maxsplit=1)
         number = last_number(later[1]) if len(later) == 2 else ""
         return Extraction(number, rule or "last number") if number else Extraction(formula, rule or "last formula")
-    bold = _BOLD.findall(text)
-    if bold:
-        return Extraction(number_of(bold[-1]) or bold[-1], rule or "last bold text")
+    bold = [*_BOLD.finditer(text)][-1:]
+    if bold and states(SENTENCE_END.split(text[: bold[0].start()])[-1], text[bold[0].end() :]):
+        return Extraction(number_of(bold[0][1]) or bold[0][1], rule or "last bold text")
     number = last_number(text)
     return Extraction(number, rule or "last number") if number else Extraction(text, rule or "whole text")
 
@@ -235,6 +230,8 @@ def _after_is(text: str) -> str:
         else []
     )
     stated = pieces[-1].strip() if len(pieces) > 1 else ""
+    if not is_meant(" ".join(pieces[:-1])):
+        return ""
     return "" if is_prose(stated) or NOT_PROSE.search(GROUPED_WORDS.sub("", stated.replace("\\", ""))) else stated
 
 
