@@ -6,30 +6,32 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from entrobench.errors import InputError, unknown
+from entrobench.errors import InputError
 from entrobench.evaluation.grading.reading.extraction import boxes
 from entrobench.evaluation.grading.reading.thinking import spoken
 
 from .grader import Verdict, grade, judge_answer
+from .own_rewards import Earned, own_reward
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
-Reward = Callable[..., Verdict]  # (response, gold, finished, key, problem)
+Reward = Callable[..., Verdict | Earned]  # (response, gold, finished, key, problem)
 PAPER_SECONDS = 5.0  # of CPU time for the whole reply; math-verify's own default for one step, its alarms are off
 
 
 def reward_function(name: str) -> Reward:
     """Return the reward `name` as a function (response, gold, finished, key, problem) -> Verdict, 1 iff correct.
 
-    Raises InputError for an unknown name. `boxed`: finished, exactly one closed box outside of the thinking part, equal
-    (ours, the embedded study).
+    Raises InputError for an unknown name; one that is not built in is the user's own (own_rewards.py).
+    `boxed`: finished, exactly one closed box outside of the thinking part, equal (ours, the embedded study).
     `entrobench`: the grader over the whole reply. `paper`: math-verify over the whole reply (AEnt's published runs).
     `chain`: the problem's own operands and operations in their order, every step true modulo 10, nothing else (ours).
     `random`: right for every second answer, whatever it says; drawn anew for each by its key (a control).
     """
     if name not in REWARDS:
-        raise unknown("reward", name, REWARDS, "trainer.reward")
+        return own_reward(name, Path(), "trainer.reward", REWARDS)
     return REWARDS[name]
 
 
