@@ -16,7 +16,7 @@ help:
 	@echo "make ui             browse the runs in MLflow: PORT=5000"
 	@echo "make test           run the tests, but for those marked slow"
 	@echo "make test-slow      run those: after a change of a method, the trainer or the grader"
-	@echo "make test-browser   look at the report of the study smoke in a headless Chromium (installs it on Debian or Ubuntu)"
+	@echo "make test-browser   look at the report and at MLflow of the study smoke in a headless Chromium (installs it on Debian or Ubuntu)"
 	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
 	@echo "make test-cluster   run a study on a Slurm of this machine (installs Slurm; Debian or Ubuntu)"
 	@echo "make faults         kill, starve and lie to every stage of a study (15 minutes)"

@@ -11,22 +11,23 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LINES = 10  # ours: lines per run in a log file
-COLLAPSED = 0.05  # ours: of the first step's entropy
-EXPLODED = 3.0  # ours
+DROPPED = 0.05  # ours: of the first step's entropy
+SURGED = 3.0  # ours
 
 
 def entropy_events(steps: Sequence[int], entropies: Sequence[float]) -> list[tuple[str, int, str]]:
-    """When the policy's entropy at temperature 1 (nats per token) first falls or rises out of all proportion.
+    """When the policy's entropy at temperature 1 (nats per token) first drops or surges out of all proportion.
 
-    (collapse or explosion, step, a sentence) of each; they are told, and are no errors.
+    (drop or surge, step, a sentence) of each; they are told while a run trains, and are no errors. One step is enough.
+    Whether entropy stayed there, which is a collapse or an explosion, only the end of a run says: entrobench/diagnosis.
 
     >>> entropy_events([1, 2, 3], [0.5, 0.02, 0.01])
-    [('collapse', 2, '0.02 nats per token, 4 % of step 1')]
+    [('drop', 2, '0.02 nats per token, 4 % of step 1')]
     """
     found: dict[str, tuple[str, int, str]] = {}
     for step, entropy in zip(steps, entropies, strict=True):
-        low, high = entropy < COLLAPSED * entropies[0], entropy > EXPLODED * entropies[0] > 0
-        kind = "collapse" if low else "explosion" if high else ""
+        low, high = entropy < DROPPED * entropies[0], entropy > SURGED * entropies[0] > 0
+        kind = "drop" if low else "surge" if high else ""
         if kind and kind not in found:
             share = f"{100 * entropy / entropies[0]:.0f} % of step {steps[0]}"
             found[kind] = kind, int(step), f"{entropy:.3g} nats per token, {share}"

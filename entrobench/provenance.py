@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import EntryPoint, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def collect(
         "config_hash": config.hash,
         "model": stored(config.model),
         "dataset": stored(config.dataset),
+        "reward": {"name": config.trainer.reward} | config.reward_code,
         "hardware": machine(str(hardware["device"])) | dict(hardware),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES} | _vllm(config),
         "seed": config.seed,
@@ -82,6 +83,11 @@ def _vllm(config: RunConfig) -> dict[str, str | None]:
 def package_version() -> str:
     """Version of the installed entrobench."""
     return version("entrobench")
+
+
+def distribution_of(point: EntryPoint) -> str:
+    """The name and version of the package that announces an entry point."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
 
 
 def sha256_file(path: Path) -> str:

@@ -81,6 +81,7 @@ class RunFolder(AnswersFolder):
     steps = Inside("steps.parquet")
     live = Inside("live.jsonl")  # the rows of a run that trains
     provenance = Inside("provenance.json")
+    imported = Inside("imported.json")  # what is known of a run that was made elsewhere; others have none
     problems = Inside("problems.parquet")  # the scores of a run that was taken from a pack, instead of grades
     final = Inside("final")  # the weights after the last step
     checkpoints = Inside("checkpoints")

@@ -60,6 +60,7 @@ class RunConfig:
     method: Variant
     seed: int
     trainer: TrainerConfig
+    reward_code: dict[str, Any] = setting({}, added=True)  # what pins a reward that is not built in
     declared: str = setting("", added=True)  # hash of the run as its study declares it, where runs decided a value
 
     @property

@@ -53,14 +53,18 @@ def built_plug_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plug_in(built_plug_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the installed third-party package on sys.path, here and in child processes; its folder."""
     from entrobench.catalogue.registry import method_infos
+    from entrobench.evaluation.grading.own_rewards import announced
 
     target = tmp_path / "site"
     shutil.copytree(built_plug_in, target)
     monkeypatch.syspath_prepend(target)
     monkeypatch.setenv("PYTHONPATH", str(target), prepend=os.pathsep)
-    method_infos.cache_clear()
+    found = (method_infos, announced)
+    for cached in found:
+        cached.cache_clear()
     yield target
-    method_infos.cache_clear()
+    for cached in found:
+        cached.cache_clear()
     for name in [name for name in sys.modules if name.split(".")[0] == "entrobench_example"]:
         del sys.modules[name]
 

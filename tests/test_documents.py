@@ -22,6 +22,7 @@ MADE = {  # by the reader
     "config/tasks/",
     "config/studies/first.yaml",
     "config/studies/second.yaml",
+    "config/studies/short.py",
     "config/datasets/mine.yaml",
     "config/models/NAME.yaml",
     "config/models/mine.yaml",

@@ -19,6 +19,7 @@ from typing import Any
 
 from entrobench.api import Method
 from entrobench.errors import InputError, unknown
+from entrobench.provenance import distribution_of
 
 GROUP = "entrobench.methods"  # of entry points, and the package of the built-in methods
 NOT_HOOKS = {"initial_state"}
@@ -89,8 +90,8 @@ def _plug_ins() -> list[MethodInfo]:
     """The entry points of installed distributions."""
     infos = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
-        infos.append(_describe(point.name, _module_source(point.module), point.module, point.attr, origin))
+        source = _module_source(point.module)
+        infos.append(_describe(point.name, source, point.module, point.attr, distribution_of(point)))
     return infos
 
 

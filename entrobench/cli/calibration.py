@@ -35,13 +35,13 @@ def calibrate(
     from entrobench.evaluation.report import calibration
     from entrobench.evaluation.tables.table_formats import show
     from entrobench.models.base_model import found_model
-    from entrobench.studies.named_inputs import check_reward, load_dataset
+    from entrobench.studies.named_inputs import load_dataset, reward_code
 
     where = "entrobench calibrate"
     recipe = load_dataset(dataset, where)
     values = {"problems": problems, "draws": draws, "temperature": temperature}
     settings = parse(calibration.CalibrationSettings, {**values, "max_tokens": max_tokens, "reward": reward}, where)
-    check_reward(reward, where)
+    reward_code(reward, Path(), where)
     folder, data = found_model(model, where), RESULTS.data(dataset)
     if not data.manifest.is_file():
         raise InputError(f"{where}: {data.folder} is not there: run `entrobench prepare-data {dataset}` first")

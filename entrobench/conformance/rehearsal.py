@@ -104,6 +104,10 @@ class Judged:
     correct: bool
     outcome: str
 
+    @property
+    def reward(self) -> float:
+        return float(self.correct)
+
 
 def even_words(text: str, answer: str, finished: bool, key: str, problem: str) -> Judged:
     """A reward unrelated to the problem: right if the response has an even number of words."""

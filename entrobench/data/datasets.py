@@ -19,7 +19,7 @@ from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
-from entrobench.files import replacing
+from entrobench.files import replacing, write_whole
 from entrobench.provenance import sha256_file
 from entrobench.results import DataFolder
 
@@ -30,7 +30,7 @@ from .rows import Row, SplitFile, problem_id, read_file
 
 SPLITS = ("train", "validation", "test")
 DATA_VARIABLE = "ENTROBENCH_DATA"
-NOT_HASHED = ("prompt", "source", "repository", "revision")
+NOT_HASHED = ("prompt", "source", "repository", "revision", "reward")
 COLUMNS = ("id", "problem", "answer")  # and tolerance, where a row of the split has one
 
 
@@ -41,6 +41,7 @@ class ChainDataset:
     kind: str = setting("chain")
     source: str = setting("embedded generator")
     prompt: str = setting("{problem}")
+    reward: str = setting("", help="of runs that train on it, where their study names none")
     test_share: float = setting(0.1, low=0.0, high=1.0)
     validation_share: float = setting(0.1, low=0.0, high=1.0)
     chain: dict[str, Any] = setting({})
@@ -58,6 +59,7 @@ class WordProblemDataset:
     kind: str = setting("word_problems")
     source: str = setting("embedded generator")
     prompt: str = setting("{problem}")
+    reward: str = setting("", help="of runs that train on it, where their study names none")
     test_share: float = setting(0.1, low=0.01, high=0.5)
     validation_share: float = setting(0.1, low=0.01, high=0.5)
     problems: dict[str, Any] = setting({})
@@ -79,6 +81,7 @@ class JsonlDataset:
     repository: str | None = setting(None)
     revision: str | None = setting(None)
     prompt: str = setting("{problem}")
+    reward: str = setting("", help="as in a chain's recipe")
     validation_share: float = setting(0.0, low=0.0, high=1.0)
     splits: dict[str, Any] = setting({})
 
@@ -272,8 +275,7 @@ def write_splits(
         }
         for split, rows in sorted(splits.items())
     }
-    with replacing(files.manifest) as draft:
-        draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    write_whole(files.manifest, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     return manifest
 
 

@@ -1,8 +1,7 @@
-"""From rows to findings: of one run, of a study, and as text and HTML."""
+"""From rows to findings: of one run, of a study, and as text."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,36 +86,19 @@ def is_run(folder: Path) -> bool:
     return RunFolder(folder).config.is_file()
 
 
-def as_text(found: Iterable[Finding]) -> str:
-    """Findings for a terminal: runs with the same finding stand together, each with its evidence."""
-    blocks = []
-    for (rule, title), group in _grouped(found).items():
-        lines = [f"{rule}: {title}"]
-        lines += [f"  {finding.run + ': ' if finding.run else ''}{finding.evidence}" for finding in group]
-        blocks.append("\n".join([*lines, f"  -> {group[0].advice}", f"     settings: {group[0].setting}"]))
-    return "\n\n".join(blocks) or HEALTHY
-
-
-def as_html(found: Iterable[Finding]) -> str:
-    """A section of the report: a list of findings, each with its runs folded below it."""
-    items = []
-    for (rule, title), group in _grouped(found).items():
-        runs = "".join(f"<li>{_escaped(finding.run)}: {_escaped(finding.evidence)}</li>" for finding in group)
-        count = f"{len(group)} run{'s' if len(group) > 1 else ''}"
-        advice = f"{_escaped(group[0].advice)} Settings: {_escaped(group[0].setting)}."
-        items.append(
-            f"<details><summary><b>{_escaped(rule)}</b>, {count}: {_escaped(title)}. {advice}</summary>"
-            f"<ul>{runs}</ul></details>"
-        )
-    return "\n".join(items) or f"<p>{_escaped(HEALTHY)}</p>"
-
-
-def _grouped(found: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
-    groups: dict[tuple[str, str], list[Finding]] = {}
+def by_rule(found: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings of one rule together, in the order in which rules first come."""
+    groups: dict[str, list[Finding]] = {}
     for finding in found:
-        groups.setdefault((finding.rule, finding.title), []).append(finding)
+        groups.setdefault(finding.rule, []).append(finding)
     return groups
 
 
-def _escaped(text: str) -> str:
-    return html.escape(text)
+def as_text(found: Iterable[Finding]) -> str:
+    """Findings for a terminal: runs with the same finding stand together, each with its evidence."""
+    blocks = []
+    for rule, group in by_rule(found).items():
+        lines = [f"{rule}: {group[0].title}"]
+        lines += [f"  {finding.run + ': ' if finding.run else ''}{finding.evidence}" for finding in group]
+        blocks.append("\n".join([*lines, f"  -> {group[0].advice}", f"     settings: {group[0].setting}"]))
+    return "\n\n".join(blocks) or HEALTHY

@@ -28,7 +28,7 @@ class Rule:
 
 
 RULES = (
-    Rule(
+    Rule(  # of the running mean, from a step to the end; one step's drop or surge is told by entrobench/progress.py
         "entropy collapse",
         "the policy's entropy collapsed",
         lambda log: signs.collapse(log, below=0.2, onset=0.5),

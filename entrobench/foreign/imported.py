@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
-from entrobench.files import replacing
+from entrobench.files import write_whole
 from entrobench.provenance import sha256_file
 from entrobench.results import GENERATIONS, RunFolder, StudyFolder
 from entrobench.run_keys import RunKey
@@ -19,7 +19,6 @@ from entrobench.training.live import write_steps
 from .logs import Log, read_log
 
 MARK = "imported"  # stands beside the method in every table
-ABOUT = "imported.json"  # a run's folder that holds it was not trained here
 UNKNOWN = "UNKNOWN"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model, dataset or method, as in study.schema.yaml
 
@@ -85,12 +84,12 @@ def _plain(run: RunFolder, benchmark: str) -> Path:
 
 def is_imported(run: RunFolder) -> bool:
     """Whether a run was made elsewhere."""
-    return (run.folder / ABOUT).is_file()
+    return run.imported.is_file()
 
 
 def read_about(run: RunFolder) -> dict[str, Any]:
     """What is known of an imported run."""
-    content: dict[str, Any] = json.loads((run.folder / ABOUT).read_text())
+    content: dict[str, Any] = json.loads(run.imported.read_text())
     return content
 
 
@@ -119,8 +118,7 @@ def _write_about(run: RunFolder, source: Path, log: Log, graded: list[str]) -> N
         "graded": graded,
         **dict.fromkeys(unknown, UNKNOWN),
     }
-    with replacing(run.folder / ABOUT) as draft:
-        draft.write_text(json.dumps(about, indent=2) + "\n")
+    write_whole(run.imported, json.dumps(about, indent=2) + "\n")
 
 
 def imported_keys(study: StudyFolder) -> list[RunKey]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from entrobench.config import canonical_hash
-from entrobench.files import replacing
+from entrobench.files import write_whole
 from entrobench.provenance import sha256_file
 from entrobench.results import RESULTS
 
@@ -45,5 +45,4 @@ def _read_cache() -> dict[str, str]:
 
 def _write_cache(known: dict[str, str]) -> None:
     CACHE.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(CACHE) as draft:
-        draft.write_text(json.dumps(known, indent=1))
+    write_whole(CACHE, json.dumps(known, indent=1))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from entrobench.documents import CONFIG, named_files
 from entrobench.errors import InputError
-from entrobench.studies.study import load_study
+from entrobench.studies.study import NAME, load_study
 
 STUDY = """description: {methods} on {dataset}, from {model}.
 models: [{model}]
@@ -19,7 +18,6 @@ benchmarks: [{benchmark}]
 trainer: {{steps: 10, prompts: 8, group_size: 4, max_response_tokens: 16, warmup_updates: 0}}  # a trial: raise them
 evaluation: {{samples: 4, max_tokens: 16, pass_k: [1, 2], problems: 32}}
 """
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # as in study.schema.yaml
 
 
 def new_study(name: str, methods: Sequence[str], model: str, dataset: str, benchmark: str, seeds: int) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError, unknown
-from entrobench.files import replacing
+from entrobench.files import write_whole
 from entrobench.results import Checkpoint
 from entrobench.run_config import read_config
 
@@ -56,10 +56,9 @@ def lock_evaluation(study: Study, only: str | None = None) -> None:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON beside its place and rename it, so that no reader sees half a file."""
+    """Write JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def with_derived_values(study: Study) -> Study:

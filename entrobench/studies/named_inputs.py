@@ -7,13 +7,14 @@ made from it is still valid.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
-from entrobench.config import canonical_hash
+from entrobench.config import TrainerConfig, canonical_hash
 from entrobench.data import foreign_tasks
-from entrobench.documents import named_files, read_yaml
+from entrobench.documents import CONFIG, named_files, read_yaml
 from entrobench.errors import InputError, unknown
 from entrobench.evaluation.benchmarks.task_files import load_benchmark
 from entrobench.run_config import RunConfig
@@ -59,14 +60,19 @@ def load_model(name: str, where: str) -> Recipe:
 
 
 def refuse_changed(config: RunConfig, where: str) -> None:
-    """Raise InputError where a run's base model or data are no longer what they were when its config was locked.
+    """Raise InputError where a run's base model, data or own reward are not what they were when its config was locked.
 
     A recipe that is no longer there changes nothing: what was made of it is.
     """
     for kind, locked, load in (("model", config.model, load_model), ("dataset", config.dataset, load_dataset)):
         if locked.name in named_files(f"{kind}s") and load(locked.name, where).recipe_hash != locked.recipe_hash:
-            said = f"the recipe of {kind} {locked.name}, or what it names, has changed since this was locked"
-            raise InputError(f"{where}: {said}: lock the run again (`make study` does)")
+            raise _changed(f"the recipe of {kind} {locked.name}, or what it names,", where)
+    if config.reward_code and reward_code(config.trainer.reward, Path(), where)[1] != config.reward_code:
+        raise _changed(f"the reward {config.trainer.reward}", where)
+
+
+def _changed(what: str, where: str) -> InputError:
+    return InputError(f"{where}: {what} has changed since this was locked: lock the run again (`make study` does)")
 
 
 def _task_spec(name: str, where: str) -> tuple[dict[str, Any], str] | None:
@@ -106,12 +112,33 @@ def benchmark_version(name: str) -> str:
     return f"{benchmark.version} ({foreign_tasks.content_sha256(benchmark.path)[:12]})"
 
 
-def check_reward(name: str, where: str) -> None:
-    """Raise InputError for a reward that does not exist."""
+def with_reward(
+    trainer: TrainerConfig, given: bool, dataset: Recipe, study: Path, where: str
+) -> tuple[TrainerConfig, dict[str, str]]:
+    """The trainer with its reward's name as config.json has it, and what pins the reward's code.
+
+    Where the study at this path does not say a reward (`given`), its dataset's counts. Both look beside their file.
+    """
+    folder, name = study.parent, trainer.reward
+    if not given and "reward" in dataset.spec:
+        folder, name, where = CONFIG / "datasets", dataset.spec["reward"], f"config/datasets/{dataset.name}.yaml"
+    name, code = reward_code(name, folder, where)
+    return replace(trainer, reward=name), code
+
+
+def reward_code(name: str, folder: Path, where: str) -> tuple[str, dict[str, str]]:
+    """A reward's name and what pins its code, {} where it is built in. Raises InputError for one that does not exist.
+
+    `folder` holds the file that names it.
+    """
+    from entrobench.evaluation.grading.own_rewards import announced, own_reward
     from entrobench.evaluation.grading.rewards import REWARDS
 
-    if name not in REWARDS:
-        raise unknown("reward", name, REWARDS, where)
+    announced(tuple(REWARDS))
+    if name in REWARDS:
+        return name, {}
+    found = own_reward(name, folder, where, REWARDS)
+    return found.name, found.code
 
 
 def grader_version() -> str:

@@ -13,7 +13,7 @@ from entrobench.data.fetch import FilePin, Source, check_path, download, one_lin
 from entrobench.data.hub import MODEL_FILES, HubModel, model_source
 from entrobench.documents import CONFIG, named_files
 from entrobench.errors import InputError, unknown
-from entrobench.files import replacing
+from entrobench.files import write_whole
 from entrobench.provenance import sha256_file
 
 from . import named_inputs
@@ -117,8 +117,7 @@ def write_pins(path: Path, revision: str, files: dict[str, FilePin]) -> None:
     block += [f"  {_key(name)}: {{sha256: {pin.sha256}, bytes: {pin.bytes}}}" for name, pin in files.items()]
     kept, place = _without(path.read_text().splitlines(), ("revision", "files"))
     text = "\n".join([*kept[:place], *block, *kept[place:]]) + "\n"
-    with replacing(path) as draft:
-        draft.write_text(text)
+    write_whole(path, text)
 
 
 def _without(lines: Iterable[str], keys: tuple[str, ...]) -> tuple[list[str], int]:

@@ -186,19 +186,19 @@ def _own_runs(content: Mapping[str, Any], benchmarks: Iterable[str], found: Reci
     for where, setting in _settings(content, path):
         own = trainer_values(setting.get("trainer"), f"{where}: trainer")
         trainer = parse(TrainerConfig, {**shared, **own}, f"{where}: trainer")
-        named_inputs.check_reward(trainer.reward, where)
         check_processes(hardware.processes, trainer, f"{path}: hardware")
         evaluate_every, published = _evaluation_schedule({**content, **setting}, where)
         kept = dataclasses.replace(hardware, snapshot_every=evaluate_every, snapshot_last=average_last - 1)
         _check_snapshots(kept, trainer, where)
         model, dataset = found.model(setting["model"]), found.dataset(setting["dataset"])
+        trainer, code = named_inputs.with_reward(trainer, "reward" in {**shared, **own}, dataset, path, where)
         _check_window(model, trainer, where)
         _check_family(model, trainer.engine, f"{where}: trainer")
         compared = decontamination.compared_with(dataset, sources)
         for method in variants.resolve(setting["methods"], f"{where}: methods"):
             for seed in content["seeds"]:
                 data = RunDataset(dataset.name, dataset.recipe_hash, dataset.prompt, compared)
-                config = RunConfig(RunModel(model.name, model.recipe_hash), data, method, seed, trainer)
+                config = RunConfig(RunModel(model.name, model.recipe_hash), data, method, seed, trainer, code)
                 names = setting["name"], model.name, dataset.name, method.name
                 yield _place(Run(*names, seed, config, kept, Path(), published), path)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
-from entrobench.files import replacing
+from entrobench.files import write_whole
 from entrobench.results import Results, StudyFolder
 
 from .database import server, writing
@@ -217,5 +217,4 @@ def _write_summary(name: str, described: list[MlflowRun], experiment: str, path:
         "metrics": sum(len(entry.metrics) for entry in described),
         "content_hash": {entry.key: entry.content_hash for entry in described},
     }
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.config import stored
 from entrobench.errors import first_line
-from entrobench.foreign.imported import ABOUT, MARK, imported_keys, read_about
+from entrobench.foreign.imported import MARK, imported_keys, read_about
 from entrobench.results import RunFolder, StudyFolder
 from entrobench.run_config import RunConfig
 from entrobench.run_keys import Subject
@@ -139,7 +139,7 @@ def _imported_run(study: str, files: RunFolder, scored: Scored) -> MlflowRun:
         ended=ended,
         tags={"study": study, **names, MARK: about["format"], "half_written": about["half_written"] or "no"},
         metrics=[*steps, *((name, value, ended, last) for name, value in final.items())],
-        artifacts={files.folder / ABOUT: ""},
+        artifacts={files.imported: ""},
     )
 
 

@@ -92,3 +92,5 @@ def _wait(process: subprocess.Popen[bytes], address: str) -> None:
                 return
         except OSError:
             time.sleep(0.2)
+    if process.poll() is None:
+        print(f"MLflow has not answered for {PATIENCE:g} s: open the links once it does", flush=True)

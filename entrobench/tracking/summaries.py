@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from entrobench.config import canonical_hash
+from entrobench.evaluation.statistics.analysis import comparison
 from entrobench.provenance import sha256_file
 from entrobench.results import StudyFolder
 
@@ -56,8 +57,8 @@ def summary_runs(study: str, statistics: Mapping[str, Any], scores: Scores, mome
 
     Intervals stand here alone: the UI averages what it groups, and the mean of bounds is no bound.
     """
-    for method, found in _pooled(statistics, scores).items():
-        headline = found["rows"].get(statistics["metric"], {})
+    for method, metrics in _pooled(statistics, scores).items():
+        headline = comparison(statistics, "study", method=method) or {}
         yield MlflowRun(
             key=f"summary/{method}",
             name=method,
@@ -65,24 +66,21 @@ def summary_runs(study: str, statistics: Mapping[str, Any], scores: Scores, mome
             started=moment,
             ended=moment,
             tags={"study": study, "method": method, "metric": statistics["metric"]}
-            | ({"verdict": headline["verdict"]} if headline else {"verdict": "the baseline"}),
-            metrics=[(name, float(value), moment, 0) for name, value in found["metrics"].items() if value is not None],
+            | {"verdict": headline.get("verdict", "the baseline")},
+            metrics=[(name, float(value), moment, 0) for name, value in metrics.items() if value is not None],
         )
 
 
-def _pooled(statistics: Mapping[str, Any], scores: Scores) -> dict[str, dict[str, Any]]:
-    """By method: what each headline metric says, and the comparisons with the baseline by metric."""
-    found: dict[str, dict[str, Any]] = {}
+def _pooled(statistics: Mapping[str, Any], scores: Scores) -> dict[str, dict[str, float | None]]:
+    """By method: what each headline metric says of it, and of its difference to the baseline."""
+    found: dict[str, dict[str, float | None]] = {}
     for row in statistics.get("aggregates", []):
-        own = found.setdefault(row["method"], {"metrics": {}, "rows": {}})
-        section = _section(statistics, row["metric"])
-        own["metrics"] |= {f"{section}/score": row["mean"], f"{section}/runs": row["runs"]}
-        own["metrics"][f"{section}/base_score"] = _base_score(scores, row["metric"])
-    for row in statistics.get("comparisons", []):
-        if row["scope"] == "study":
-            own, section = found[row["method"]], _section(statistics, row["metric"])
-            own["rows"][row["metric"]] = row
-            own["metrics"] |= {f"{section}/{name}": row[key] for name, key in INTERVAL.items()}
+        method, metric, section = row["method"], row["metric"], _section(statistics, row["metric"])
+        own = found.setdefault(method, {})
+        own |= {f"{section}/score": row["mean"], f"{section}/runs": row["runs"]}
+        own[f"{section}/base_score"] = _base_score(scores, metric)
+        if judged := comparison(statistics, "study", metric=metric, method=method):
+            own |= {f"{section}/{name}": judged[key] for name, key in INTERVAL.items()}
     return found
 
 
@@ -125,22 +123,18 @@ def study_run(
 
 
 def _leaderboard(statistics: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The headline as a table, the highest score first; None where the report has no number either."""
+    """The headline as a table, the highest score first; {} where the report has no number either."""
     if not statistics.get("aggregates"):
         return {}
     pooled = {row["method"]: row for row in statistics["aggregates"] if row["metric"] == statistics["metric"]}
-    judged = {
-        row["method"]: row
-        for row in statistics["comparisons"]
-        if row["scope"] == "study" and row["metric"] == statistics["metric"]
-    }
+    judged = {method: comparison(statistics, "study", method=method) or {} for method in pooled}
     methods = sorted(pooled, key=lambda method: -float(pooled[method]["mean"]))
     keys = {"difference": "difference", "lower": "lower", "upper": "upper", "Holm p": "p_holm", "verdict": "verdict"}
     return {
         "method": methods,
         statistics["metric"]: [pooled[method]["mean"] for method in methods],
         "runs": [pooled[method]["runs"] for method in methods],
-        **{name: [judged.get(method, {}).get(key) for method in methods] for name, key in keys.items()},
+        **{name: [judged[method].get(key) for method in methods] for name, key in keys.items()},
     }
 
 

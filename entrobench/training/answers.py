@@ -21,6 +21,8 @@ class RewardVerdict(Protocol):
     def correct(self) -> bool: ...
     @property
     def outcome(self) -> str: ...
+    @property
+    def reward(self) -> float: ...
 
 
 # (reply as `reply_text` has it, gold answer, ended by itself, a name of this very answer for rewards that draw random
@@ -133,19 +135,27 @@ class Sampler:
 
     def _mixed(self, answers: list[Answer]) -> list[Answer]:
         """The answers of groups that hold right and wrong ones (DAPO, eq. 11)."""
-        size = self.config.group_size
-        groups = [answers[start : start + size] for start in range(0, len(answers), size)]
-        return [answer for group in groups if len({a.verdict.correct for a in group}) > 1 for answer in group]
+        return [answer for group in groups(answers, self.config.group_size) if mixed(group) for answer in group]
+
+
+def groups(answers: Sequence[Answer], size: int) -> list[Sequence[Answer]]:
+    """The answers to each prompt, which stand side by side."""
+    return [answers[start : start + size] for start in range(0, len(answers), size)]
+
+
+def mixed(group: Sequence[Answer]) -> bool:
+    """Whether one answer to a prompt earned more than another, the length penalty left out."""
+    return len({answer.verdict.reward for answer in group}) > 1
 
 
 def reward_of(answer: Answer, config: TrainerConfig) -> float:
-    """1 if correct, minus the soft length penalty (DAPO, arXiv 2503.14476, eq. 13).
+    """What the reward gives (built in: 1 if correct), minus the soft length penalty (DAPO, arXiv 2503.14476, eq. 13).
 
     The penalty grows linearly from 0 at max_response_tokens - overlong_buffer to `overlong_factor` at the longest
     answer.
     """
-    correct = float(answer.verdict.correct)
+    earned = answer.verdict.reward
     if not config.overlong_buffer:
-        return correct
+        return earned
     over = len(answer.completion.tokens) - (config.max_response_tokens - config.overlong_buffer)
-    return correct - config.overlong_factor * max(0, over) / config.overlong_buffer
+    return earned - config.overlong_factor * max(0, over) / config.overlong_buffer

@@ -6,8 +6,11 @@ import dataclasses
 import time
 from dataclasses import dataclass
 
+import torch
+
 from entrobench.api import StepSummary, TrainerConfig
 
+from .answers import groups, mixed
 from .assembly import Parts
 from .experience import Experience
 from .update import Measures
@@ -63,10 +66,10 @@ def step_row(parts: Parts, experience: Experience, updates: Updates, summary: St
     """The step's line of steps.parquet, once the method has adapted; every process has to ask."""
     seconds = {**experience.seconds, "update": time.perf_counter() - updates.begun}
     sampled, measures, diagnostic = experience.sampled, updates.measures, parts.collector.diagnostic
-    rate = experience.batch.pass_rate
     row: dict[str, float] = {"step": summary.step, "time": time.time()}
     row |= {name: getattr(summary, name) for name in SUMMARISED}
-    row["mixed_groups"] = float(((rate > 0) & (rate < 1)).float().mean())
+    unequal = torch.tensor([mixed(group) for group in groups(sampled.kept, parts.config.group_size)])
+    row["mixed_groups"] = float(unequal.float().mean())
     row["entropy_t1"] = experience.entropy_t1
     row["temperature"] = summary.temperature
     row["policy_loss"] = updates.mean(measures.policy_loss)

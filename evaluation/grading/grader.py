@@ -44,6 +44,11 @@ class Verdict:
     extracted_gold: str
     seconds: float
 
+    @property
+    def reward(self) -> float:
+        """What the answer earns in training."""
+        return float(self.correct)
+
 
 class _VerdictCache:
     """Verdicts of this grader version by (extracted gold, extracted prediction); emptied when full.

@@ -18,7 +18,7 @@ from entrobench.text import excerpt, table
 
 from .grade_files import ENDINGS, grade_pairs, read_generations
 from .grader import OUTCOMES, Verdict
-from .rewards import reward_function
+from .rewards import built_in_reward
 
 SECOND = "math-verify"
 _WIDTHS = {"problem": 18, "gold": 24, "read by ours": 24, f"read by {SECOND}": 24, "end of the response": 48}
@@ -72,7 +72,7 @@ def second_verdicts(pairs: list[tuple[str, str]], progress: bool) -> dict[tuple[
     """math-verify's verdicts on different (prediction, gold) pairs, on all cores."""
     from rich.progress import track
 
-    reward = reward_function("paper")
+    reward = built_in_reward("paper")
     reward("\\boxed{1}", "1", True, "")  # imports math-verify before the first deadline that counts
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         judged = threads.map(lambda pair: reward(pair[0], pair[1], True, ""), pairs)

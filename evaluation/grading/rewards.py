@@ -6,30 +6,35 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from entrobench.errors import InputError, unknown
+from entrobench.errors import InputError
 from entrobench.evaluation.grading.reading.boxes import boxes
 from entrobench.evaluation.grading.reading.thinking import spoken
 
 from .grader import Verdict, grade, judge_answer
+from .own_rewards import Earned, own_reward
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
-Reward = Callable[..., Verdict]  # (response, gold, finished, key, problem)
+Reward = Callable[..., Verdict | Earned]  # (response, gold, finished, key, problem)
+BuiltIn = Callable[..., Verdict]
 PAPER_SECONDS = 5.0  # of CPU time for the whole reply; math-verify's own default for one step, its alarms are off
 
 
 def reward_function(name: str) -> Reward:
-    """Return the reward `name` as a function (response, gold, finished, key, problem) -> Verdict, 1 iff correct.
+    """Return the reward `name`, built in or the user's own (own_rewards.py). Raises InputError for an unknown name."""
+    return built_in_reward(name) if name in REWARDS else own_reward(name, Path(), "trainer.reward", REWARDS)
 
-    Raises InputError for an unknown name. `boxed`: finished, exactly one closed box outside of the thinking part, equal
-    (ours, the embedded study).
+
+def built_in_reward(name: str) -> BuiltIn:
+    """Return one of REWARDS as a function (response, gold, finished, key, problem) -> Verdict, 1 iff correct.
+
+    `boxed`: finished, exactly one closed box outside of the thinking part, equal (ours, the embedded study).
     `entrobench`: the grader over the whole reply. `paper`: math-verify over the whole reply (AEnt's published runs).
     `chain`: the problem's own operands and operations in their order, every step true modulo 10, nothing else (ours).
     `random`: right for every second answer, whatever it says; drawn anew for each by its key (a control).
     """
-    if name not in REWARDS:
-        raise unknown("reward", name, REWARDS, "trainer.reward")
     return REWARDS[name]
 
 
@@ -111,7 +116,7 @@ def _random(response: str, gold: str, finished: bool, key: str, problem: str = "
     return Verdict(correct, outcome, "drawn at random", "", gold, time.monotonic() - start)
 
 
-REWARDS: dict[str, Reward] = {
+REWARDS: dict[str, BuiltIn] = {
     "boxed": _boxed,
     "entrobench": _entrobench,
     "paper": _paper,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from entrobench.diagnosis.diagnose import HEALTHY, Finding
+from entrobench.diagnosis.diagnose import HEALTHY, Finding, by_rule
 from entrobench.evaluation.tables.table_formats import Entry, Table
 
 from .page.blocks import Block, Folded, Paragraphs, Tabular
@@ -14,11 +14,8 @@ COLUMNS = ["run", "since step", "evidence"]
 
 def diagnosis_blocks(findings: Sequence[Finding]) -> list[Block]:
     """What each rule says with its advice, and the runs behind it folded; one sentence where no rule objects."""
-    groups: dict[str, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.rule, []).append(finding)
     blocks: list[Block] = []
-    for group in groups.values():
+    for group in by_rule(findings).values():
         first, count = group[0], f"{len(group)} run{'s' if len(group) > 1 else ''}"
         advice = Paragraphs([f"{first.advice} Settings: {first.setting}."])
         table = Table(first.rule, "", COLUMNS, [_row(finding) for finding in group])

@@ -18,7 +18,7 @@ from entrobench.evaluation.grading.grader import GRADER_VERSION
 from entrobench.evaluation.statistics.scores import RUN, problem_table, read_grades
 from entrobench.evaluation.tables.sweep import COLUMNS
 from entrobench.evaluation.tables.wide_table import run_costs
-from entrobench.files import replacing
+from entrobench.files import write_whole
 from entrobench.results import StudyFolder
 from entrobench.run_config import MATHEMATICS
 from entrobench.studies import derived
@@ -71,8 +71,7 @@ def tune(study: Study, folder: Path, data: Path) -> dict[str, Any]:
     sweep.to_csv(place.sweep, index=False, float_format="%.6g")
     used = {(method, found["key"]): [found["value"]] for method, found in chosen.items()}
     write_sweep_figure(sweep, used, place.folder)
-    with replacing(place.tuned) as draft:
-        draft.write_text(json.dumps(tuning, indent=2) + "\n")
+    write_whole(place.tuned, json.dumps(tuning, indent=2) + "\n")
     return tuning
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from entrobench.errors import InputError, unknown
 from entrobench.files import write_whole
@@ -75,8 +75,5 @@ def _key(table: DataFrame) -> Series[str]:
 def _steps(study: Study) -> DataFrame:
     import pandas
 
-    frames = []
-    for run in study.runs:
-        key: dict[str, Any] = dict(zip(RUN, (run.model, run.dataset, run.method, run.seed), strict=True))
-        frames.append(pandas.read_parquet(run.files.steps).assign(**key))
+    frames = [pandas.read_parquet(run.files.steps).assign(**vars(run.files.key)) for run in study.runs]
     return pandas.concat(frames, ignore_index=True)

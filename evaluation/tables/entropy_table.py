@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrobench.evaluation.statistics.intervals import pooled_t
 from entrobench.evaluation.statistics.scores import RUN
-from entrobench.progress import COLLAPSED, EXPLODED, entropy_events
+from entrobench.progress import DROPPED, SURGED, entropy_events
 from entrobench.studies.headline import baseline_of
 
 from .entries import difference_entry, key_entries, number_entry, seeds_entry
@@ -61,12 +61,12 @@ def entropy_table(rows: Sequence[Mapping[Any, Any]], costs: DataFrame) -> Table:
 
 
 def events_sentence(curves: DataFrame) -> str:
-    """Which runs' entropy collapsed or exploded, and when; `curves` holds a row per step of each run."""
-    places: dict[str, list[str]] = {"collapse": [], "explosion": []}
+    """Which runs' entropy dropped or surged at a step, and when; `curves` holds a row per step of each run."""
+    places: dict[str, list[str]] = {"drop": [], "surge": []}
     for run, own in curves.sort_values("step").groupby(RUN, sort=False):
         for kind, step, _ in entropy_events(own["step"].tolist(), own["entropy_t1"].tolist()):
             places[kind].append(f"{'/'.join(map(str, run))} at step {step}")
-    limits = {"collapse": f"below {100 * COLLAPSED:g} % of step 1", "explosion": f"above {EXPLODED:g} times step 1"}
+    limits = {"drop": f"below {100 * DROPPED:g} % of step 1", "surge": f"above {SURGED:g} times step 1"}
     said = [f"{kind} ({limits[kind]}) in {_listed(runs)}" for kind, runs in places.items()]
     return f"Events: {'; '.join(said)}."
 

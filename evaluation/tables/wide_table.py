@@ -38,9 +38,8 @@ def run_costs(curves: DataFrame) -> DataFrame:
     costs = grouped.agg(
         steps=("step", "max"), updates=("updates", "mean"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
     )
-    clipped = ordered.reindex(columns=["clip_low", "clip_high"]).sum(
-        axis=1, min_count=1
-    )  # logs made elsewhere lack them
+    both = ordered.reindex(columns=["clip_low", "clip_high"])  # logs made elsewhere lack them
+    clipped = both.sum(axis=1, min_count=1)
     costs["clipped"] = clipped.groupby([ordered[name] for name in RUN]).mean()
     if "plateau" in ordered:
         costs["plateau"] = grouped["plateau"].max()

@@ -49,6 +49,10 @@ class CoinVerdict:
     correct: bool
     outcome: str
 
+    @property
+    def reward(self) -> float:
+        return float(self.correct)
+
 
 def coin(response: str, gold: str, finished: bool, key: str, problem: str) -> CoinVerdict:
     """Right for half of the answers, whatever they say; the same wherever it is asked."""

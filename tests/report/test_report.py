@@ -13,11 +13,14 @@ import pandas
 import pytest
 from synthetic_results import make_study, write_audit
 
-from entrobench.diagnosis.diagnose import Finding
+from entrobench.diagnosis.diagnose import HEALTHY, Finding
 from entrobench.errors import InputError
 from entrobench.evaluation.figures import study_figures
 from entrobench.evaluation.report.compare import compare
 from entrobench.evaluation.report.diagnosis_section import diagnosis_blocks
+from entrobench.evaluation.report.page import blocks
+from entrobench.evaluation.report.page.blocks import Section
+from entrobench.evaluation.report.page.render import render
 from entrobench.evaluation.report.study_page import write_report
 
 HOSTILE = "<script>alert('x')</script>&\"'"
@@ -256,4 +259,20 @@ def test_the_diagnosis_stands_with_its_advice_and_the_runs_behind_it() -> None:
         ["a/b/aent/seed0", "7", "0.01 of 0.3"],
         ["a/b/aent/seed1", "–", "0.01 of 0.3"],
     ]
-    assert diagnosis_blocks([])[0].kind == "paragraphs"
+
+
+def test_the_diagnosis_is_shown_with_settings_and_hostile_names_inert() -> None:
+    finding = Finding(
+        HOSTILE, "cut off", "Answers are cut off", 7, HOSTILE, "Give room.", "trainer.max_response_tokens"
+    )
+    shown = diagnosis_page([finding])
+    assert shown.tags.count("script") == 1, "the page's own"
+    assert shown.text.count(HOSTILE) == 2
+    assert "Settings: trainer.max_response_tokens." in shown.text
+    assert HEALTHY in diagnosis_page([]).text
+
+
+def diagnosis_page(findings: list[Finding]) -> Page:
+    """A report that holds nothing but a diagnosis."""
+    section = Section("diagnosis", "Did anything go wrong?", diagnosis_blocks(findings))
+    return Page(render(blocks.Page("small", "", [], ["No method shown better."], [section], "results/small")))

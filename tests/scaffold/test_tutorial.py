@@ -1,4 +1,4 @@
-"""The tutorial's section on one's own problems and study runs as it is written; what is wrong is refused in a line."""
+"""The tutorial's sections on one's own problems, study and reward run as written; faults are refused in a line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from entrobench.errors import InputError
 from entrobench.evaluation.benchmarks import task_files
+from entrobench.evaluation.grading.rewards import reward_function
 from entrobench.scaffold.new_dataset import new_dataset
 from entrobench.scaffold.new_study import new_study
 from entrobench.studies.study import load_study
@@ -58,6 +59,31 @@ def test_the_section_runs_as_written() -> None:
     assert len(study.runs) == 2 * 5
     spec = study.datasets["mine"].spec
     assert spec["splits"]["test"]["rows"] == 10
+
+
+@pytest.mark.usefixtures("own")
+def test_the_reward_works_as_written() -> None:
+    section = (ROOT / "config/TUTORIAL.md").read_text().partition("## 7. ")[2].partition("## 8. ")[0]
+    code, place = (
+        re.search(r"```python\n(.*?)```", section, re.DOTALL),
+        re.search(r"`(config/studies/\S+\.py)`", section),
+    )
+    said = re.search(r"`(trainer: \{.*?\})`", section)
+    assert code
+    assert place
+    assert said
+    Path(place[1]).write_text(code[1])
+    path = new_study("first", ["grpo"], "chain-tiny", "chain2", "chain2", 1)
+    path.write_text(re.sub("(?m)^trainer: .*$", said[1], path.read_text()))
+    trainer = load_study("first").runs[0].config.trainer
+    assert trainer.reward == "config/studies/short.py:right_and_short"
+    reward = reward_function(trainer.reward)
+    earned = [reward(text, "4", True).reward for text in ("\\boxed{4}", "so " * 20 + "\\boxed{4}", "\\boxed{5}")]
+    assert earned == [1.1, 1.0, 0.0]
+    assert reward("\\boxed{4}", "4", False).reward == 0.0
+    shown = re.search(r"right_and_short, line (\d+): ZeroDivisionError", section)
+    assert shown
+    assert int(shown[1]) <= code[1].count("\n"), "the line that the error shows is one of the file"
 
 
 def test_bad_rows_names_and_places_are_refused_and_nothing_is_written(own: Path) -> None:

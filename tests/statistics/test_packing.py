@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,9 +27,10 @@ PACK = StudyFolder(RESULTS.reference("fake").pack)
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """A finished study of real methods whose files lie where a study's do."""
     monkeypatch.chdir(tmp_path)
+    method_infos.cache_clear()  # it names sources as seen from the working directory
     made = make_study(tmp_path, {"grpo": 0.5, "aent": 0.6}, benchmarks=["chain2"], problems=6)
     for run in made.runs:
         run.files = RunFolder(run.folder)
@@ -37,7 +39,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         record["method"]["source_sha256"] = provenance.sha256_file(method_infos()[run.method].source)
         run.files.provenance.write_text(json.dumps(record))
     made.run = {run.key: run for run in made.runs}.__getitem__
-    return made
+    yield made
+    method_infos.cache_clear()
 
 
 def test_packed_runs_compare_like_trained_ones(study: SimpleNamespace) -> None:

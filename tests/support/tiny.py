@@ -105,6 +105,10 @@ class Judged:
     correct: bool
     outcome: str
 
+    @property
+    def reward(self) -> float:
+        return float(self.correct)
+
 
 def coin_reward(response: str, gold: str, finished: bool, key: str, problem: str) -> Judged:
     """Right for about two responses in five, whatever they say: untrained models need mixed groups."""

@@ -68,11 +68,11 @@ def test_the_note_says_where_runs_have_fewer_steps_than_it_averages() -> None:
     assert "last 10 steps (of all of a run that has fewer)" in table.note
 
 
-def test_collapse_and_explosion_are_named_with_run_and_step() -> None:
+def test_a_drop_and_a_surge_are_named_with_run_and_step() -> None:
     said = events_sentence(curves_of({("grpo", 0): [1.0, 0.04, 0.03], ("aent", 1): [1.0, 3.5, 4.0, 0.01]}))
     assert said == (
-        "Events: collapse (below 5 % of step 1) in 2 runs: m/d/grpo/0 at step 2, m/d/aent/1 at step 4; "
-        "explosion (above 3 times step 1) in 1 run: m/d/aent/1 at step 2."
+        "Events: drop (below 5 % of step 1) in 2 runs: m/d/grpo/0 at step 2, m/d/aent/1 at step 4; "
+        "surge (above 3 times step 1) in 1 run: m/d/aent/1 at step 2."
     )
     assert events_sentence(curves_of({("grpo", 0): [1.0, 0.5]})).count("in no run") == 2
     many = events_sentence(curves_of({("grpo", seed): [1.0, 0.0] for seed in range(9)}))

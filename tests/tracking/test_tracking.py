@@ -14,7 +14,17 @@ from typing import Any
 
 import pandas
 import pytest
-from tracked import content, expected_histories, histories, make_run, make_study, query, shown_name, write_run
+from tracked import (
+    content,
+    expected_histories,
+    histories,
+    make_run,
+    make_study,
+    query,
+    shown_name,
+    write_run,
+    write_study,
+)
 
 from entrobench.errors import InputError
 from entrobench.tracking import experiments
@@ -227,12 +237,37 @@ def test_a_killed_import_neither_locks_nor_doubles(database: Path, study_folder:
     assert histories(database) == expected_histories(study_folder, make_study())
 
 
-def test_imports_side_by_side_into_a_fresh_database_do_not_double(tmp_path: Path, study_folder: Path) -> None:
-    database = tmp_path / "fresh/mlflow.db"
-    jobs = [start_import("small", study_folder, database) for _ in range(2)]
-    assert [(job.wait(), job.communicate()[1].decode())[0] for job in jobs] == [0, 0]
-    assert query(database, "select count(*) from runs") == [(8,)]
-    assert histories(database) == expected_histories(study_folder, make_study())
+WRITERS = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import mlflow
+from tracked import make_study
+from entrobench.tracking import experiments
+writers = []
+for name in sys.argv[3:]:
+    if not (writer := os.fork()):
+        experiments.track(make_study(name), Path(sys.argv[1]) / name, Path(sys.argv[2]))
+        os._exit(0)
+    writers.append(writer)
+sys.exit(sum(os.waitpid(writer, 0)[1] != 0 for writer in writers))
+"""
+
+
+def test_four_writers_at_once_into_a_fresh_database_lose_nothing_and_double_nothing(
+    tmp_path: Path, study_folder: Path
+) -> None:
+    """Two of them import the same study."""
+    database, results = tmp_path / "fresh/mlflow.db", study_folder.parent
+    for name in ("one", "two"):
+        (results / name).mkdir()
+        write_study(results / name, make_study(name))
+    script = WRITERS.format(tests=str(Path(__file__).parents[1] / "support"))
+    names = ["small", "one", "small", "two"]
+    subprocess.run([sys.executable, "-c", script, str(results), str(database), *names], check=True)
+    assert query(database, "select count(*) from runs") == [(3 * 8,)]
+    once = expected_histories(study_folder, make_study())
+    assert histories(database) == {key: sorted(3 * points) for key, points in once.items()}
 
 
 def test_an_unfinished_run_and_missing_scores_are_no_obstacle(database: Path, study_folder: Path) -> None:

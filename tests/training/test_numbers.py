@@ -140,12 +140,12 @@ def test_a_loss_that_overflows_only_as_a_sum_is_told(make_trainer: Any, use_meth
     assert torch.equal(weights(trainer), before)
 
 
-def test_collapse_and_explosion_are_told_once_and_are_no_errors(
+def test_a_drop_and_a_surge_of_entropy_are_told_once_and_are_no_errors(
     make_trainer: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert entropy_events([1, 2, 3, 4, 5], [1.0, 0.04, 0.03, 3.5, 4.0]) == [
-        ("collapse", 2, "0.04 nats per token, 4 % of step 1"),
-        ("explosion", 4, "3.5 nats per token, 350 % of step 1"),
+        ("drop", 2, "0.04 nats per token, 4 % of step 1"),
+        ("surge", 4, "3.5 nats per token, 350 % of step 1"),
     ]
     trainer = make_trainer(steps=4)
 
@@ -154,6 +154,6 @@ def test_collapse_and_explosion_are_told_once_and_are_no_errors(
 
     at_step(trainer, trainer, "_one_step", explode)
     trainer.run()
-    said = [line for line in capsys.readouterr().out.splitlines() if "entropy explosion" in line]
+    said = [line for line in capsys.readouterr().out.splitlines() if "entropy surge" in line]
     assert len(said) == 1
-    assert said[0].startswith(f"step {STEP}: entropy explosion: 99 nats per token")
+    assert said[0].startswith(f"step {STEP}: entropy surge: 99 nats per token")
