@@ -46,9 +46,18 @@ def measure(folder: Path) -> Costs:
     from entrobench.data.datasets import prepare
 
     recipe = yaml.safe_load((ROOT / "config" / "models" / "chain-qwen.yaml").read_text())
-    sizes = {"hidden_size": recipe["hidden_size"], "intermediate_size": recipe["intermediate_size"]}
-    heads = {"num_attention_heads": recipe["heads"], "num_key_value_heads": recipe["kv_heads"], "head_dim": None}
-    model = save_tiny(folder / "model", "qwen2", spread=0.05, num_hidden_layers=recipe["layers"], **sizes, **heads)
+    model = save_tiny(
+        folder / "model",
+        "qwen2",
+        spread=0.05,
+        hidden_size=recipe["hidden_size"],
+        intermediate_size=recipe["intermediate_size"],
+        num_hidden_layers=recipe["layers"],
+        num_attention_heads=recipe["heads"],
+        num_key_value_heads=recipe["kv_heads"],
+        head_dim=recipe["hidden_size"] // recipe["heads"],
+        tie_word_embeddings=recipe["tied"],
+    )
     prepare("chain2", yaml.safe_load((ROOT / "config" / "datasets" / "chain2.yaml").read_text()), folder / "data")
     places = (str(model), str(folder / "data"))
     whole = _seconds(folder / "whole", *places)
