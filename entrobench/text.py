@@ -21,6 +21,8 @@ def visible(text: str) -> str:
     >>> visible("1\u00a0\x1b[31m\n\u202e2")
     '1\xa0\\x1b[31m\n\\u202e2'
     """
+    if text.isprintable():  # most are
+        return text
     return "".join(c if c in "\n\t" or unicodedata.category(c) == "Zs" else printable(c) for c in text)
 
 

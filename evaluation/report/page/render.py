@@ -36,8 +36,8 @@ def render(page: Page) -> str:
     from markupsafe import Markup
 
     folder = Path(__file__).parent
-    spacing = {"trim_blocks": True, "lstrip_blocks": True}
-    environment = Environment(autoescape=True, finalize=_shown, loader=FileSystemLoader(folder), **spacing)
+    loader = FileSystemLoader(folder)
+    environment = Environment(autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True, loader=loader)
     environment.filters["drawing"] = Markup  # what `panels.inline` drew
     named = ["base", *page.methods]
     return environment.get_template("page.html").render(
