@@ -102,8 +102,9 @@ hashes:
 	mv requirements.new requirements.hashes
 	$(BIN)/python tests/support/licences.py > docs/licences.md
 
+# --strict: a package that the vulnerability service does not know, or does not answer for, is an error and no pass.
 audit:
-	pip-audit --no-deps --disable-pip --require-hashes -r requirements.hashes
+	pip-audit --strict --no-deps --disable-pip --require-hashes -r requirements.hashes
 
 PORT ?= 5000
 ui: $(READY)

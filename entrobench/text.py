@@ -1,7 +1,8 @@
-"""Text for a terminal: model text made safe (control characters are shown, not obeyed), and columns."""
+"""Text for people: model text made safe (control characters are shown, not obeyed), and columns of a terminal."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -12,6 +13,17 @@ def printable(text: str) -> str:
     '1\\x1b[31m\\u202e2\\n'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def visible(text: str) -> str:
+    r"""Escape as `printable` does, but leave line breaks, tabs and every kind of space: text of several lines.
+
+    >>> visible("1\u00a0\x1b[31m\n\u202e2")
+    '1\xa0\\x1b[31m\n\\u202e2'
+    """
+    if text.isprintable():  # most are
+        return text
+    return "".join(c if c in "\n\t" or unicodedata.category(c) == "Zs" else printable(c) for c in text)
 
 
 def excerpt(text: str, width: int) -> str:

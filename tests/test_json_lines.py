@@ -10,7 +10,7 @@ import pytest
 
 from entrobench.data.rows import Columns, problem_id, row_of
 from entrobench.errors import InputError
-from entrobench.json_lines import decode_lines, json_lines, parse_json
+from entrobench.json_lines import NotJson, decode_lines, json_lines, parse_json
 
 GOOD = b'{"problem": "1 + 1", "answer": "2"}\n'
 
@@ -30,6 +30,8 @@ GOOD = b'{"problem": "1 + 1", "answer": "2"}\n'
         (GOOD + b'{"answer": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "row 2: nested deeper than 100 levels"),
         (GOOD + b'{"problem": "half \\ud800"}\n', "row 2: problem: holds half a character"),
         (GOOD + b'{"answer": ["1", "\\udc00"]}\n', "row 2: answer: holds half a character"),
+        (GOOD + b'{"answer": [{"inner": "\\udc00"}]}\n', "row 2: answer: inner: holds half a character"),
+        (GOOD + b'{"\\ud800": 1}\n', "row 2: a key: holds half a character"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -47,6 +49,12 @@ def test_whole_characters_of_two_escapes_are_read() -> None:
 
 def test_brackets_inside_of_texts_are_no_nesting() -> None:
     assert parse_json(json.dumps({"a": "[]" * 500}), "here") == {"a": "[]" * 500}
+
+
+def test_a_text_without_end_is_read_in_one_pass() -> None:
+    """Each of its escaped quotes could begin another text: tried one by one, these would take minutes."""
+    with pytest.raises(NotJson):
+        parse_json('{"a": [' + "[]," * 100 + '"' + '\\"' * 50_000, "here")
 
 
 def test_only_a_newline_ends_a_line() -> None:

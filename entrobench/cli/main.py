@@ -17,6 +17,7 @@ import typer.core
 from entrobench.errors import InputError
 from entrobench.files import is_full, room_left
 from entrobench.results import RESULTS
+from entrobench.text import visible
 
 from . import (
     answers,
@@ -118,7 +119,7 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)  # it may quote a file of anybody
         raise SystemExit(2) from None
     except OSError as error:
         if not is_full(error):

@@ -57,10 +57,11 @@ def import_run(
     from entrobench.foreign.imported import import_run
     from entrobench.results import RESULTS
     from entrobench.run_keys import RunKey
+    from entrobench.text import visible
 
     if answers and len(logs) > 1:
         raise InputError("entrobench import-run: --answers belong to one LOG; import the runs one by one")
     for number, log in enumerate(logs):
         key = RunKey(model, dataset, method, seed + number)
-        print(import_run(RESULTS.study(study), key, log, answers or [], replace).text)
+        print(visible(import_run(RESULTS.study(study), key, log, answers or [], replace).text))
     print(f"next: entrobench compare {study}; entrobench report {study}; entrobench track {study}")

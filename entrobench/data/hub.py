@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -12,7 +11,7 @@ from typing import Any
 from entrobench.config import parse, setting
 from entrobench.errors import InputError, first_line, nearest
 from entrobench.evaluation.grading.reading.boxes import boxes
-from entrobench.json_lines import json_lines
+from entrobench.json_lines import json_lines, read_json
 
 from .fetch import UNKNOWN, Source, check_source, fetch
 from .rows import Columns, Row, row_of
@@ -114,8 +113,9 @@ def check_sizes(shape: Mapping[str, Any], window: int | None, config: Mapping[st
 
 def read_config(path: Path) -> dict[str, Any]:
     """The decoder's part of a config.json: families with several modalities keep it in `text_config`."""
-    config: dict[str, Any] = json.loads(path.read_text())
-    return config.get("text_config") or config
+    config = read_json(path)
+    inner = config.get("text_config")
+    return inner if isinstance(inner, dict) and inner else config
 
 
 def config_in(folder: Path) -> dict[str, Any]:
@@ -126,7 +126,9 @@ def config_in(folder: Path) -> dict[str, Any]:
 def window_in(folder: Path) -> int | None:
     """The longest sequence that a model folder allows, in tokens; None where its config.json does not say."""
     window = config_in(folder).get("max_position_embeddings")
-    return None if window is None else int(window)
+    if window is not None and not isinstance(window, int):
+        raise InputError(f"{folder}/config.json: max_position_embeddings must be a whole number, got {window!r:.60}")
+    return window
 
 
 def sizes_in(folder: Path) -> ModelSizes:
@@ -135,21 +137,22 @@ def sizes_in(folder: Path) -> ModelSizes:
 
 
 def sizes_of(stated: Mapping[str, Any], where: str = "config.json") -> ModelSizes:
-    """The sizes in a transformers config.json. Raises InputError where one is missing."""
+    """The sizes in a transformers config.json. Raises InputError where one is missing or no size."""
     for key in SIZES:
         if key not in stated:
             raise InputError(f"{where}: the key {key!r} is missing: this is no decoder of text as we know it")
-    return ModelSizes(
-        architecture=stated["model_type"],
-        hidden_size=stated["hidden_size"],
-        layers=stated["num_hidden_layers"],
-        heads=stated["num_attention_heads"],
-        kv_heads=stated.get("num_key_value_heads") or stated["num_attention_heads"],
-        intermediate_size=stated["intermediate_size"],
-        vocabulary=stated["vocab_size"],
-        tied=bool(stated.get("tie_word_embeddings", False)),
-        head_size=stated.get("head_dim") or 0,
-    )
+    sizes = {
+        "architecture": stated["model_type"],
+        "hidden_size": stated["hidden_size"],
+        "layers": stated["num_hidden_layers"],
+        "heads": stated["num_attention_heads"],
+        "kv_heads": stated.get("num_key_value_heads") or stated["num_attention_heads"],
+        "intermediate_size": stated["intermediate_size"],
+        "vocabulary": stated["vocab_size"],
+        "tied": bool(stated.get("tie_word_embeddings", False)),
+        "head_size": stated.get("head_dim") or 0,
+    }
+    return parse(ModelSizes, sizes, where)
 
 
 def read_splits(source: Source, splits: Mapping[str, HubSplit]) -> dict[str, list[Row]]:

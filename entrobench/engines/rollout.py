@@ -76,6 +76,7 @@ class NativeEngine:
         self.end_tokens = list(end_tokens)
         self.dtype = dtype
         self.batch_rows = batch_rows
+        self.window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.model = NativeModel(model, dtype)
 
     def load(self, model: Any) -> None:
@@ -90,9 +91,9 @@ class NativeEngine:
         """Sample n answers to each prompt; see `Engine`.
 
         `keys` names each prompt for its random numbers. Prompts of similar length share a batch of at most
-        `batch_rows` answers. Raises InputError for an empty prompt.
+        `batch_rows` answers. Raises InputError for an empty prompt, and for one too long for the model.
         """
-        refuse_empty(prompts)
+        refuse_unfit(prompts, sampling.max_tokens, self.window)
         completions: list[Completion] = [Completion([], [], "")] * (len(prompts) * n)
         rows = [(prompt, draw) for prompt in range(len(prompts)) for draw in range(n)]
         rows.sort(key=lambda row: len(prompts[row[0]]))
@@ -157,10 +158,19 @@ class NativeEngine:
         return _completions(tokens.tolist(), logps.tolist(), self.end_tokens)
 
 
-def refuse_empty(prompts: Sequence[Sequence[int]]) -> None:
-    """Raise InputError if one of the prompts has no token."""
+def refuse_unfit(prompts: Sequence[Sequence[int]], response: int, window: int | None) -> None:
+    """Raise InputError if a prompt has no token, or the longest and a whole response exceed the model's positions.
+
+    No engine would say so: positions that a model was not made for give other answers, or answers end there as if cut.
+    """
     if not all(prompts):
         raise InputError("rollout: an empty prompt cannot be continued; give the tokenizer a begin token")
+    longest = max(map(len, prompts), default=0)
+    if window is not None and longest + response > window:
+        said = f"a prompt of {longest} tokens and a response of up to {response}"
+        raise InputError(
+            f"rollout: {said} exceed the model's {window} positions (config.json: max_position_embeddings)"
+        )
 
 
 def sample(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> tuple[Tensor, Tensor]:

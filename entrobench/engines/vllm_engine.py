@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from entrobench.config import Hardware
+from entrobench.data.hub import window_in
 from entrobench.models.weights import weights_on_disk
 
-from .rollout import Completion, Sampling, refuse_empty
+from .rollout import Completion, Sampling, refuse_unfit
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.3}  # ours, see config/README.md; nats per token
 NEUTRAL = {  # said with every request: what is left out is filled in from the model's generation_config.json
@@ -49,6 +50,7 @@ class VllmEngine:
         """
         self.end_tokens, self.device, self.scratch = list(end_tokens), device, scratch
         self.devices = hardware.engine_devices
+        self.window = longest or window_in(folder)
         self.tolerance = TOLERANCE[dtype]
         self.dtype = dtype
         self.sleeps = device.type == "cuda" and not hardware.engine_resident
@@ -85,7 +87,7 @@ class VllmEngine:
         """Sample n answers to each prompt; see `Engine`. Log-probabilities are left out where `sampling` truncates."""
         from vllm import SamplingParams
 
-        refuse_empty(prompts)
+        refuse_unfit(prompts, sampling.max_tokens, self.window)
         count = 1 if sampling.temperature == 0 else n  # the greedy answer is the same each time, and vLLM wants n = 1
         options = [
             SamplingParams(**vllm_options(sampling, self.end_tokens), n=count, seed=first_seed(seed, key))

@@ -22,7 +22,7 @@ from entrobench.errors import InputError
 from entrobench.models.weights import weights_on_disk
 from entrobench.provenance import VLLM
 
-from .rollout import Completion, Sampling, refuse_empty
+from .rollout import Completion, Sampling, refuse_unfit
 from .vllm_engine import TOLERANCE, first_seed, vllm_options
 
 ADDRESS = "ENTROBENCH_ENGINE_ADDRESS"  # this variable wins over hardware.engine_address
@@ -43,6 +43,7 @@ class VllmServer:
         shown = re.sub("//[^/@]*@", "//", self.address)  # without a password, which must not get into logs
         self.where = f"engine: vllm_server at {shown}"
         self.end_tokens, self.scratch, self.ranks = list(end_tokens), scratch, ranks
+        self.longest = longest
         self.dtype = self._check(longest)
         self.tolerance = TOLERANCE[self.dtype]
         self.model = self._ask("/v1/models")["data"][0]["id"]
@@ -63,7 +64,7 @@ class VllmServer:
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, keys: Sequence[str], seed: str
     ) -> list[Completion]:
         """Sample n answers to each prompt; see `Engine`. Log-probabilities are left out where `sampling` truncates."""
-        refuse_empty(prompts)
+        refuse_unfit(prompts, sampling.max_tokens, self.longest)
         count = 1 if sampling.temperature == 0 else n
         options = {"model": self.model, "n": count, "return_token_ids": True}
         options |= vllm_options(sampling, self.end_tokens)

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .messages import declare, read_message
+
 FLOAT, DOUBLE = 1, 2  # DataType of a tensor
 FIELDS = {  # message -> field -> (number, kind, repeated)
     "Event": {"wall_time": (1, "double", False), "step": (2, "int64", False), "summary": (5, "Summary", False)},
@@ -38,7 +40,7 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str]:
     message = _messages()["Event"]
     end = 0
     for record, end in _records(data):  # noqa: B007 the last end is asked below
-        event = message.FromString(record)
+        event = read_message(message, record, str(path))
         for value in event.summary.value:
             found = _scalar(value)
             if found is not None:
@@ -74,6 +76,4 @@ def _scalar(value: Any) -> float | None:
 
 @cache
 def _messages() -> dict[str, Any]:
-    from .messages import declare
-
     return declare("event", FIELDS)

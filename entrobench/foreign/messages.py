@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from entrobench.errors import InputError, first_line
+
 Fields = Mapping[str, Mapping[str, tuple[int, str, bool]]]  # message -> field -> (number, kind, repeated)
 
 
@@ -26,3 +28,13 @@ def declare(package: str, fields: Fields) -> dict[str, Any]:
     pool.Add(file)
     found = {name: pool.FindMessageTypeByName(f"{package}.{name}") for name in fields}
     return {name: message_factory.GetMessageClass(descriptor) for name, descriptor in found.items()}
+
+
+def read_message(message: Any, record: bytes, where: str) -> Any:
+    """The message in a record. Raises InputError where the record is damaged."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        return message.FromString(record)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{where}: a damaged record: {first_line(error)}") from None

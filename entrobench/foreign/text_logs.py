@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import ast
 import csv as csv_files
-import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from entrobench.errors import InputError
+from entrobench.json_lines import NotJson, parse_json
 
 BEGINNING = 65536  # bytes that a test looks at
 VERL = re.compile(r"\bstep:\s*(\d+)\s+-\s+(.*)")  # step:12 - actor/entropy:0.43 - ...
@@ -45,42 +48,51 @@ def trainer_state(path: Path) -> tuple[list[dict[str, Any]], str]:
     """The rows of log_history; a file that breaks off gives those that are whole."""
     text = _text(path)
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
-        return _whole_objects(text[text.index('"log_history"') :]), "the file breaks off"
+        content = parse_json(text, str(path))
+    except NotJson:
+        return _whole_objects(text[text.index('"log_history"') :], path), "the file breaks off"
+    if not isinstance(content.get("log_history"), list):
+        raise InputError(f"{path}: log_history is no list of logged lines")
     rows = [row for row in content["log_history"] if isinstance(row, dict)]
     done, planned = content.get("global_step"), content.get("max_steps")
     short = isinstance(done, int) and isinstance(planned, int) and 0 <= done < planned
     return rows, f"{done} of {planned} steps are done" if short else ""
 
 
-def _whole_objects(text: str) -> list[dict[str, Any]]:
-    """The flat objects of a JSON text that breaks off."""
-    return [json.loads(found) for found in re.findall(r"\{[^{}]*\}", text) if '"step"' in found]
+def _whole_objects(text: str, path: Path) -> list[dict[str, Any]]:
+    """The flat objects of a JSON text that breaks off; what only looks like one, inside of a text, is none."""
+    rows = []
+    for found in re.findall(r"\{[^{}]*\}", text):
+        with suppress(NotJson):
+            rows += [parse_json(found, str(path))] if '"step"' in found else []
+    return rows
 
 
 def is_json_lines(path: Path) -> bool:
-    """Whether the first line is a whole JSON object."""
+    """Whether the first line is a whole JSON object, be it one that is refused."""
+    first = _start(path).partition("\n")[0]
     try:
-        return isinstance(json.loads(_start(path).partition("\n")[0]), dict)
-    except json.JSONDecodeError:
+        parse_json(first, str(path))
+    except NotJson:
         return False
+    except InputError:
+        pass  # the reader says what is wrong, and where
+    return first.lstrip().startswith("{")
 
 
 def json_lines(path: Path) -> tuple[list[dict[str, Any]], str]:
     """One mapping a line, keys of nested ones joined by a slash; verl's file logger puts them below `data`."""
     rows, broken = [], ""
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+            row = parse_json(line, f"{path}: row {number}")
+        except NotJson:
             broken = f"line {number} is no whole JSON"
             continue
-        if isinstance(row, dict):
-            inner = row.pop("data", None)
-            rows.append(dict(_flat({**row, **inner} if isinstance(inner, dict) else row)))
+        inner = row.pop("data", None)
+        rows.append(dict(_flat({**row, **inner} if isinstance(inner, dict) else row)))
     return rows, broken
 
 
@@ -117,7 +129,7 @@ def _printed(text: str) -> dict[str, Any]:
     """A dict of literals; {} for anything else. Nothing is evaluated."""
     try:
         found = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that its documentation names
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -133,7 +145,10 @@ def csv(path: Path) -> tuple[list[dict[str, Any]], str]:
     text = _text(path)
     first = text.partition("\n")[0].strip()
     mark = max(",;\t", key=first.count)
-    lines = list(csv_files.reader(text.splitlines(), delimiter=mark))
+    try:
+        lines = list(csv_files.reader(text.splitlines(), delimiter=mark))
+    except csv_files.Error as error:
+        raise InputError(f"{path}: not readable as CSV: {error}") from None
     names = [_exported(name.strip().lstrip("\ufeff")) for name in lines[0]]
     rows, broken = [], _ending(text)
     for number, cells in enumerate(lines[1:], start=2):

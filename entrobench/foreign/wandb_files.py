@@ -5,12 +5,15 @@ Only the history is read (wandb_internal.proto: Record.history, its items and st
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from entrobench.json_lines import parse_value
+
+from .messages import declare, read_message
 
 IDENTITY = b":W&B"
 HEADER, BLOCK, RECORD = 7, 32768, 7  # bytes: of the file's head, of a block, of a record's head
@@ -38,10 +41,12 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str]:
         if record is None:
             whole = False
             break
-        history = message.FromString(record).history
+        history = read_message(message, record, str(path)).history
         if history.item:
+            where = f"{path}: step {history.step.num}"
             row = {
-                "/".join([item.key, *item.nested_key]).strip("/"): json.loads(item.value_json) for item in history.item
+                "/".join([item.key, *item.nested_key]).strip("/"): parse_value(item.value_json, where)
+                for item in history.item
             }
             rows.append({"_step": history.step.num, **row})
     return rows, "" if whole else "the file breaks off in a record"
@@ -73,6 +78,4 @@ def _records(data: bytes) -> Iterator[bytes | None]:
 
 @cache
 def _messages() -> dict[str, Any]:
-    from .messages import declare
-
     return declare("wandb", FIELDS)

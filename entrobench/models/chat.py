@@ -15,6 +15,7 @@ from typing import Any
 
 from entrobench.config import setting
 from entrobench.errors import InputError, unknown
+from entrobench.json_lines import read_json
 
 CLOCK = re.compile(r"strftime_now\s*\(")  # how templates ask for the date (Llama 3.1 and its like)
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
@@ -68,7 +69,7 @@ def drop_template(folder: Path) -> None:
         for path in folder.glob(place):
             path.unlink()
     config = folder / "tokenizer_config.json"
-    values = json.loads(config.read_text()) if config.exists() else {}
+    values = read_json(config) if config.exists() else {}
     if values.pop("chat_template", None):
         config.unlink()
         config.write_text(json.dumps(values, indent=2) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from entrobench.data.hub import sizes_in, window_in
 from entrobench.errors import InputError
+from entrobench.json_lines import read_json
 
 from .chat import chat_prompt, refuse_clock
 
@@ -109,10 +109,10 @@ def _check_vocabulary(tokenizer: Any, folder: Path) -> None:
     if last >= rows:
         raise InputError(f"{folder}: the tokenizer is another model's: its token {word!r} is number {last}, {stated}")
     file = folder / "generation_config.json"
-    ends = _listed(json.loads(file.read_text()).get("eos_token_id")) if file.exists() else []
+    ends = _listed(read_json(file).get("eos_token_id")) if file.exists() else []
     for end in ends:
-        if not 0 <= end < rows:
-            raise InputError(f"{file}: eos_token_id {end} is no token: {stated}")
+        if not isinstance(end, int) or not 0 <= end < rows:
+            raise InputError(f"{file}: eos_token_id {end!r} is no token: {stated}")
 
 
 def encode_prompt(tokenizer: Any, text: str) -> list[int]:
@@ -141,7 +141,7 @@ def end_tokens(config: Any, tokenizer: Any) -> list[int]:
 
 def _listed(tokens: int | list[int] | None) -> list[int]:
     """One token, several or none, as a list."""
-    return list(map(int, tokens)) if isinstance(tokens, list) else [] if tokens is None else [int(tokens)]
+    return tokens if isinstance(tokens, list) else [] if tokens is None else [tokens]
 
 
 def head(model: Any) -> tuple[Tensor, Tensor | None]:
@@ -192,4 +192,4 @@ def make_deterministic(device: torch.device) -> None:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         torch.use_deterministic_algorithms(True)
         # torch then fills every new tensor with NaN, in case it is read before it is written: a tenth of a small step
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

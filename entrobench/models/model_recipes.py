@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.data.hub import HubModel, ModelSizes, model_source, read_config, sizes_in, window_in
 from entrobench.errors import InputError, unknown
+from entrobench.json_lines import read_json
 
 from .chat import TEMPLATE_FILES, Chat
 from .content import content_sha256
@@ -183,7 +183,7 @@ def check_folder(folder: Path, where: str, chat: Chat) -> None:
         raise InputError(f"{where}: path: {folder} holds no weights (*.safetensors is missing)")
     if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
         raise InputError(f"{where}: path: {folder} is a model folder without tokenizer (tokenizer.json is missing)")
-    said = [json.loads((folder / name).read_text()) for name in TOKENIZER_FILES if (folder / name).exists()]
+    said = [read_json(folder / name) for name in TOKENIZER_FILES if (folder / name).exists()]
     if not any(values.get("eos_token") for values in said):
         cure = f"name the token that ends a reply as eos_token in {folder / TOKENIZER_FILES[0]}"
         raise InputError(f"{where}: path: the tokenizer has no end token; {cure}")

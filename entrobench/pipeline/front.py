@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from entrobench.results import StudyFolder
+from entrobench.text import printable, visible
 
 from .state import ANSWERING, DONE, FAILED, RUNNING, RunState, counted, in_words, progress_of, time_left
 
@@ -54,7 +55,7 @@ class Shown:
         if (state.key, state.state) in self.said:
             return ""
         self.said.add((state.key, state.state))
-        words = {ANSWERING: "trained", DONE: "done", FAILED: f"failed: {state.note}"}
+        words = {ANSWERING: "trained", DONE: "done", FAILED: f"failed: {printable(state.note)}"}
         return f"{state.key}: {words[state.state]}" if state.state in words else ""
 
     def _line(self, found: list[RunState]) -> str:
@@ -118,6 +119,6 @@ def _say_why(log: Path, out: TextIO, again: str) -> None:
     """The lines of Snakemake's output that say what is wrong, else its last ones."""
     lines = log.read_text(errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("error:")]
-    print("\n".join(dict.fromkeys(errors) or lines[-5:]), file=out)
+    print(visible("\n".join(dict.fromkeys(errors) or lines[-5:])), file=out)
     if not errors:
         print(f"the study stopped; `{again}` goes on from here (the whole log: {log})", file=out)

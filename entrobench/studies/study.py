@@ -17,7 +17,7 @@ from entrobench.distributed.launch import check_processes
 from entrobench.documents import CONFIG, check_schema, named_files, read_yaml
 from entrobench.engines.native_families import refuse_other_family
 from entrobench.errors import InputError, nearest, unknown
-from entrobench.evaluation.benchmarks.evaluation import evaluations, resolve_benchmarks, resolve_evaluation
+from entrobench.evaluation.benchmarks.evaluation import Evaluation, evaluations, resolve_benchmarks, resolve_evaluation
 from entrobench.models.model_recipes import stated_config, window_of_recipe
 from entrobench.results import NO_STUDY, RESULTS
 from entrobench.run_config import RunConfig, RunDataset, RunModel
@@ -107,6 +107,7 @@ def _study(content: Mapping[str, Any], included: list[Study], path: Path) -> Stu
     by_model = evaluations(content, [run.model for run in own], [study.evaluations for study in included], str(path))
     for name, evaluation in by_model.items():
         _check_family(found.model(name), evaluation.shared.engine, f"{path}: evaluation")
+        _check_answers(found.model(name), evaluation, path)
     graders, methods = _graders(content, included, path), {run.method: run.config.method for run in runs}
     headline = headline_of(content, methods, by_model, graders, str(path))
     if any(run.published for run in runs) and not headline.primary.startswith("avg@"):
@@ -212,6 +213,15 @@ def _check_window(model: Recipe, trainer: TrainerConfig, where: str) -> None:
     if longest > window:
         said = f"max_prompt_tokens {trainer.max_prompt_tokens} + max_response_tokens {trainer.max_response_tokens}"
         raise InputError(f"{where}: trainer: {said} is above the {window} tokens that {model.name} was made for")
+
+
+def _check_answers(model: Recipe, evaluation: Evaluation, path: Path) -> None:
+    """Refuse answers that leave a prompt no room among the model's positions; sampling refuses too little room."""
+    window = window_of_recipe(model.name, model.spec)
+    for benchmark, values in evaluation.by_benchmark.items():
+        if window is not None and values.max_tokens >= window:
+            said = f"max_tokens {values.max_tokens} of {benchmark} leaves no room for a prompt"
+            raise InputError(f"{path}: evaluation: {said} in the {window} tokens that {model.name} was made for")
 
 
 def _check_family(model: Recipe, engine: str, where: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrobench.errors import InputError
-from entrobench.files import write_whole
+from entrobench.files import synchronise, write_whole
 from entrobench.results import Results, StudyFolder
 
 from .database import server, writing
@@ -151,8 +151,24 @@ def _write_run(client: MlflowClient, experiment: str, entry: MlflowRun) -> None:
         client.log_artifact(run, str(path), below or None)
     for name, columns in entry.tables.items():
         client.log_table(run, columns, name)
+    _synchronise_artifacts(client.get_run(run))
     client.set_terminated(run, "FINISHED", end_time=entry.ended)
     client.set_tag(run, CONTENT, entry.content_hash)  # last: it says that the run is complete
+
+
+def _synchronise_artifacts(run: Any) -> None:
+    """Ask the disk to have a run's artifacts, before its tag says that it is complete; a server keeps its own."""
+    if not server():
+        folder = _artifacts_of(run)
+        for path in [*folder.rglob("*"), folder, *folder.parents[:3]] if folder.exists() else ():
+            synchronise(path)
+
+
+def _artifacts_of(run: Any) -> Path:
+    """The folder of a run's artifacts."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(run.info.artifact_uri))
 
 
 def log_params(client: MlflowClient, run: str, params: Mapping[str, str]) -> None:
@@ -176,13 +192,11 @@ def _delete_run(client: MlflowClient, run: Any) -> None:
     """Delete a run for good, with its artifacts; MLflow's own delete, which a server does, keeps every metric."""
     import shutil
 
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
     if server():
         client.delete_run(run.info.run_id)
         return
     client._tracking_client.store._hard_delete_run(run.info.run_id)  # what `mlflow gc` calls
-    shutil.rmtree(Path(local_file_uri_to_path(run.info.artifact_uri)).parent, ignore_errors=True)
+    shutil.rmtree(_artifacts_of(run).parent, ignore_errors=True)
 
 
 def _delete_imported(client: MlflowClient, name: str, database: Path) -> None:

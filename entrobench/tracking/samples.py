@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.results import GENERATIONS, AnswersFolder
+from entrobench.text import visible
 
 PROBLEMS = 8  # ours: of each benchmark; the same problems for every run, so that answers stand side by side
 LENGTH = 4000  # ours: characters of a long answer
@@ -30,11 +31,11 @@ def _of_benchmark(answers: AnswersFolder, file: Path) -> list[dict[str, Any]]:
     return [
         {
             "benchmark": name,
-            "problem": row.get("problem", ""),
-            "gold": row["gold"],
-            "answer": _cut(row["response"]),
+            "problem": _shown(row.get("problem", "")),
+            "gold": _shown(row["gold"]),
+            "answer": _shown(row["response"]),
             "verdict": grades[str(row["problem_id"])]["outcome"],
-            "reason": grades[str(row["problem_id"])]["reason"],
+            "reason": _shown(grades[str(row["problem_id"])]["reason"]),
         }
         for row in _first_draws(file)
         if str(row["problem_id"]) in grades
@@ -56,5 +57,7 @@ def _first_draws(file: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _cut(text: str) -> str:
+def _shown(text: str) -> str:
+    """A text of the model or the data, cut, with control characters and their like written out."""
+    text = visible(text)
     return text if len(text) <= LENGTH else f"{text[:LENGTH]} … ({len(text)} characters)"

@@ -73,7 +73,7 @@ def _table(kind: str, found: Series[float], means: DataFrame, base: Series[float
         change = float(own.mean() - base[key])
         rows.append(
             [
-                Entry(text if len(text) <= LONGEST else f"{text[:LONGEST]}…", value=text),
+                Entry(text if len(text) <= LONGEST else f"{text[:LONGEST]}…", value=text[:LONGEST]),
                 *(Entry(name, value=name) for name in key[:2]),
                 number_entry(base[key], ".2f"),
                 *numbers,

@@ -70,7 +70,8 @@ def _samples(place: Place, benchmark: str, chosen: Sequence[str]) -> Iterator[Sa
             continue
         first = next(rows[0] for _, rows in columns if rows)
         shown = [(method, _one_of_each(rows)) for method, rows in columns]
-        yield SampleProblem(place.title, str(first.get("problem", problem)), str(first["gold"]), shown)
+        texts = shortened(str(first.get("problem", problem))), shortened(str(first["gold"]))
+        yield SampleProblem(place.title, *texts, shown)
 
 
 def _graded(folder: AnswersFolder, benchmark: str, chosen: Sequence[str]) -> list[dict[str, Any]]:
@@ -101,7 +102,7 @@ def _one_of_each(rows: Sequence[dict[str, Any]]) -> list[Answer]:
 
 def _answer(row: dict[str, Any], share: str) -> Answer:
     read = row["extracted_prediction"]
-    found = f"read as {read}" if isinstance(read, str) and read else "nothing read"
+    found = f"read as {shortened(read)}" if isinstance(read, str) and read else "nothing read"
     cut = ", cut off" if row["truncated"] else ""
     details = f"{row['reason']}; {found}; {row['tokens']} tokens{cut}; {share}"
     return Answer(shortened(row["response"]), bool(row["correct"]), str(row["outcome"]), details)

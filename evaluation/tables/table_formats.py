@@ -1,4 +1,7 @@
-"""What a table is, and how it looks in the formats people read: Markdown, LaTeX (booktabs) and terminal text."""
+"""What a table is, and how it looks in the formats people read: Markdown, LaTeX (booktabs) and terminal text.
+
+An entry may hold text of a model: in every format it is shown, not obeyed.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from entrobench.text import visible
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 WIDTH = 160  # characters, of tables in a file
 PADDING = 3  # characters between two columns on the terminal
+_MARKUP = re.compile(r"<(?=[a-zA-Z/!?])")
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -53,7 +59,7 @@ def markdown(table: Table) -> str:
 
 
 def _markdown_row(texts: list[str]) -> str:
-    return "| " + " | ".join(text.replace("\n", " ") for text in texts) + " |"
+    return "| " + " | ".join(_MARKUP.sub(r"\\<", visible(text)).replace("\n", " ") for text in texts) + " |"
 
 
 def _markdown_entry(entry: Entry) -> str:
@@ -99,7 +105,7 @@ def _latex_entry(entry: Entry) -> str:
 
 def escape_latex(text: str) -> str:
     """Text with the characters that LaTeX treats as commands replaced."""
-    return re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match.group()], text)
+    return re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match.group()], visible(text))
 
 
 def show(tables: Sequence[Table]) -> None:
@@ -158,8 +164,8 @@ def terminal(table: Table) -> RichTable:
 
 
 def _styled(entry: Entry) -> tuple[str, str]:
-    return entry.text, "bold" if entry.bold else ""
+    return visible(entry.text), "bold" if entry.bold else ""
 
 
 def _below(entry: Entry) -> str:
-    return f"\n{entry.detail}" if entry.detail else ""
+    return f"\n{visible(entry.detail)}" if entry.detail else ""

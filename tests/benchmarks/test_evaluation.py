@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from entrobench.errors import InputError
+from entrobench.evaluation.benchmarks.evaluation import resolve_evaluation
 from entrobench.studies.runs import Study
 from entrobench.studies.study import load_study
 
@@ -30,10 +31,12 @@ def load(benchmarks: Any, **change: Any) -> Study:
 
 
 def test_the_papers_preset_is_what_its_scripts_say() -> None:
-    study = load(["chain2"], evaluation={"use": "paper_math", "pass_k": [1, 2]})
-    settings = study.evaluations["tiny"].shared
+    settings = resolve_evaluation({"use": "paper_math", "pass_k": [1, 2]}, "evaluation")
     assert (settings.samples, settings.temperature, settings.top_p, settings.top_k) == (4, 0.6, 0.95, 20)
     assert settings.max_tokens == 3072
+    study = load(
+        ["chain2"], evaluation={"use": "paper_math", "pass_k": [1, 2], "max_tokens": 9}
+    )  # tiny has 512 positions
     assert study.primary == "avg@4"
     other = (
         load(["chain2"], evaluation={"use": "paper_openr1", "pass_k": [1], "max_tokens": 9}).evaluations["tiny"].shared
@@ -73,12 +76,13 @@ def test_included_studies_bring_their_benchmarks() -> None:
 
 def test_included_studies_of_different_models_keep_their_sampling() -> None:
     shutil.copy("config/models/tiny.yaml", "config/models/other.yaml")
-    for name, model, preset in (("one", "tiny", "paper_math"), ("mine", "other", "paper_openr1")):
-        load({"chain2": {"problems": 8}}, models=[model], evaluation={"use": preset, "pass_k": [1]})
+    for name, model, longest in (("one", "tiny", 100), ("mine", "other", 200)):
+        values = {"use": "paper_math", "pass_k": [1], "max_tokens": longest}
+        load({"chain2": {"problems": 8}}, models=[model], evaluation=values)
         Path("config/studies/mine.yaml").rename(f"config/studies/{name}.yaml")
     Path("config/studies/all.yaml").write_text("include: [one, mine]\n")
     study = load_study("all")
-    assert {model: said.shared.max_tokens for model, said in study.evaluations.items()} == {"tiny": 3072, "other": 7168}
+    assert {model: said.shared.max_tokens for model, said in study.evaluations.items()} == {"tiny": 100, "other": 200}
     assert str(study.evaluation_file("other")) == "results/all/evaluation-other.json"
     assert study.metrics == ["avg@4", "maj@4", "pass@1"]
     Path("config/studies/all.yaml").write_text("include: [one, mine]\nevaluation: {samples: 2, pass_k: [1]}\n")

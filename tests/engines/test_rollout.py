@@ -289,6 +289,15 @@ def test_an_empty_prompt_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_what_does_not_fit_the_models_positions_is_one_line() -> None:
+    """Positions beyond them are computed all the same, and give other answers."""
+    made = engine(tiny_model(max_position_embeddings=16))
+    prompts = [[5] * 3, [6] * 10]
+    assert len(made.generate(prompts, 1, Sampling(max_tokens=6), ["a", "b"], "0")) == 2
+    with pytest.raises(InputError, match="a prompt of 10 tokens and a response of up to 7 exceed the model's 16 posit"):
+        made.generate(prompts, 1, Sampling(max_tokens=7), ["a", "b"], "0")
+
+
 @pytest.mark.parametrize("sampling", [Sampling(1.0), Sampling(0.0), Sampling(1.0, top_k=3), Sampling(0.7, top_p=0.9)])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_one_line(sampling: Sampling, bad: float) -> None:

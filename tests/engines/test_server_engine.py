@@ -88,6 +88,9 @@ def test_each_prompt_is_one_request_with_a_seed_of_its_own(server: Double, tmp_p
     assert bodies[0]["seed"] != bodies[1]["seed"]
     expected = {"model": "the-model", "n": 3, "temperature": 0.7, "top_p": 1.0, "top_k": -1, "max_tokens": 8}
     expected |= {"stop_token_ids": [END], "ignore_eos": True, "logprobs": 0, "return_token_ids": True}
+    # said outright: the model's generation_config.json would fill in what is left out
+    expected |= {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    expected |= {"min_tokens": 0, "logit_bias": None, "bad_words": None}
     assert expected.items() <= bodies[0].items()
     greedy = made.generate(prompts[:1], 3, Sampling(temperature=0), ["a"], "0")
     assert server.asked[-1][1]["n"] == 1
@@ -123,6 +126,8 @@ def test_bfloat16_is_allowed_more_than_float32(server: Double, tmp_path: Path) -
         ({"dtype": "torch.float16"}, "start it with --dtype bfloat16 or float32, not float16"),
         ({"logprobs_mode": "raw_logprobs"}, "start it with --logprobs-mode processed_logprobs"),
         ({"max_model_len": 63}, "start it with --max-model-len 64 or more"),
+        ({"generation_config": "auto"}, "start it with --generation-config vllm"),
+        ({"override_generation_config": {"min_p": 0.1}}, "start it with --generation-config vllm"),
     ],
 )
 def test_a_server_started_otherwise_is_one_line(

@@ -23,8 +23,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
+import costs  # noqa: E402
 import stages  # noqa: E402
-from hostile import answer, judge_all  # noqa: E402
+from hostile import answer, judge_all, unconfined  # noqa: E402
 from kills import KINDS, Ended, disturb, run  # noqa: E402
 from stages import Stage  # noqa: E402
 from tiny import save_data, save_tiny  # noqa: E402
@@ -35,8 +36,9 @@ from entrobench.tracking import experiments  # noqa: E402
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures of make faults -->", "<!-- end of the figures -->"
 ANSWERS = 10_000
-PARTS = ("training", "answering", "grading", "tracking", "study", "hostile")
-MISHAPS = 60  # 12 or more over each stage
+PARTS = ("training", "answering", "grading", "tracking", "study", "costs", "hostile")
+MISHAPS = 60  # over the four stages; a tenth as many over a whole study
+MOST_OVERHEAD, MOST_SECONDS = 0.02, 20.0  # of training, for checkpoints; to go on, beside the steps that are lost
 SHARES = {"training": 0.5, "answering": 0.15, "grading": 0.15, "tracking": 0.2}
 
 
@@ -99,12 +101,26 @@ def study(folder: Path, kills: int, draw: random.Random) -> tuple[str, bool]:
     return f"| Snakemake, a whole study | {kinds.total()} | {said} | {'equal' if equal else 'DIFFERENT'} |", equal
 
 
+def cost(folder: Path) -> tuple[str, bool]:
+    """What checkpoints and a kill cost a run of the quickstart's size; (line of figures, whether it is little)."""
+    found = costs.measure(folder)
+    begin = found.resume - found.interval
+    fine = found.equal and found.share < MOST_OVERHEAD and begin <= MOST_SECONDS
+    said = (
+        f"Checkpoints at the default interval take {found.share:.2%} of training (of the quickstart's size). "
+        f"A kill just before one costs {found.resume:.1f} s of CPU: {found.interval:.1f} s for the steps since the "
+        f"last, {begin:.1f} s to begin again"
+    )
+    return said, fine
+
+
 def hostile_text(count: int, seed: int) -> tuple[str, bool]:
-    """Grade adversarial answers by eight clients at once; (lines of figures, whether all went well)."""
+    """Grade adversarial answers by eight clients at once; (line of figures, whether all went well)."""
     draw, begun = random.Random(seed), time.monotonic()
     outcomes, memory, slowest = judge_all([answer(draw) for _ in range(count)])
     said = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
-    fine = outcomes.total() == count and not outcomes["error"] and not list(Path.cwd().glob("escaped*"))
+    escaped = [*unconfined(), *Path.cwd().glob("escaped*")]
+    fine = outcomes.total() == count and not outcomes["error"] and not escaped
     figures = f"largest worker {memory / 1e6:.0f} MB, slowest verdict {slowest:.1f} s of wall time"
     return f"{count} adversarial answers, 8 clients: {said}; {figures}; {time.monotonic() - begun:.0f} s", fine
 
@@ -131,12 +147,15 @@ def campaign(mishaps: int, seed: int, parts: Sequence[str]) -> tuple[list[str], 
     lines, all_fine, draw = [], True, random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
+        (Path(name) / "costs").mkdir()
         made = all_stages(Path(name))
         for part in parts:
             if part in made:
                 line, fine = stage_line(made[part], Path(name) / part, max(1, round(mishaps * SHARES[part])), draw)
             elif part == "study":
                 line, fine = study(Path(name) / "study", max(1, mishaps // 10), draw)
+            elif part == "costs":
+                line, fine = cost(Path(name) / part)
             else:
                 line, fine = hostile_text(ANSWERS * mishaps // MISHAPS, seed)
             lines.append(line)
@@ -151,7 +170,8 @@ def write_page(lines: Sequence[str]) -> None:
     head = ("| stage | mishaps | of which | outcome, bit for bit |", "|---|---|---|---|")
     text = PAGE.read_text(encoding="utf-8")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    figures = [*head, *lines[:-1], "", lines[-1], ""]
+    rows = [line for line in lines if line.startswith("|")]
+    figures = [*head, *rows, *(text for line in lines if line not in rows for text in ("", f"{line}.")), ""]
     PAGE.write_text("\n".join([before + BEGIN, "", *figures, END]) + after, encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 

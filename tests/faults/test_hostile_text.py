@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hostile import answer, judge_all
+from hostile import answer, judge_all, unconfined
 
 from entrobench.evaluation.grading.sandbox import MEMORY_BYTES
 
@@ -18,4 +18,5 @@ def test_adversarial_answers_by_eight_clients(tmp_path: Path, monkeypatch: pytes
     assert outcomes.total() == 200
     assert outcomes["error"] == 0
     assert 0 < memory < MEMORY_BYTES
+    assert unconfined() == []
     assert list(tmp_path.iterdir()) == [], "no answer wrote a file"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from kills import KINDS, Ended, disturb, lose_power, run
 from stages import Stage
 
 from entrobench.data.datasets import prepare
+from entrobench.files import synchronise
 
 Whole = tuple[Ended, Any]
 
@@ -107,3 +109,24 @@ def test_power_loss_drops_what_was_never_synchronised(tmp_path: Path) -> None:
         (root / "old").unlink(missing_ok=True)
     assert "old" in found
     assert found & {"", "n"}, "renamed, but empty or cut"
+
+
+def test_power_loss_takes_no_folder_for_a_file_that_had_its_number(tmp_path: Path) -> None:
+    """File systems give a number anew at once; a file that was synchronised by name alone came back as a folder."""
+    root = tmp_path / "root"
+
+    def work() -> None:
+        for number in range(20):
+            file, folder = root / f"file{number}", root / f"folder{number}"
+            file.write_text("text")
+            synchronise(root)
+            file.unlink()
+            folder.mkdir()
+            synchronise(folder)
+
+    for seed in range(4):
+        shadow = tmp_path / f"shadow{seed}"
+        assert run(work, root, shadow=shadow).status == 0
+        lose_power(root, shadow, random.Random(seed))
+        assert not [path for path in root.glob("file*") if path.is_dir()]
+        shutil.rmtree(root)

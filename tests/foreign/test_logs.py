@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,48 @@ def test_what_is_printed_is_never_evaluated(tmp_path: Path) -> None:
     log = read_log(path)
     assert [row["step"] for row in log.rows] == [2]
     assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize("end", [".jsonl", ".json"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("7" * 5000, "a whole number of 5000 digits"),
+        ("[" * 100_000 + "]" * 100_000, "nested deeper than 100 levels"),
+        ('"\\ud800"', "holds half a character"),
+    ],
+)
+def test_what_no_table_can_hold_is_one_line(tmp_path: Path, end: str, value: str, message: str) -> None:
+    row = f'{{"step": 1, "reward": 0.5, "note": {value}}}'
+    text = f"{json.dumps(trl(1))}\n{row}\n" if end == ".jsonl" else f'{{"log_history": [{row}]}}'
+    path = written(tmp_path / f"log{end}", text)
+    with pytest.raises(InputError, match=message) as refused:
+        read_log(path)
+    assert str(refused.value).startswith(f"{path}: row 2" if end == ".jsonl" else str(path))
+    assert "\n" not in str(refused.value)
+
+
+HOSTILE = (
+    *(b"[" * 3000, b"9" * 400, b'"\\ud800"', b"\x00", b"\xe2\x80\xa8", b"\xff\xfe", b"\x1b[2J"),
+    *(b"{", b'"', b"1e999", b"null"),
+)
+TEXTS = ("csv", "W&B export", "jsonl", "trainer_state", "verl jsonl", "verl console", "OpenRLHF console")
+
+
+@pytest.mark.parametrize("kind", [*TEXTS, "W&B offline", "TensorBoard"])
+def test_damaged_logs_are_read_or_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    """Bytes changed, taken out and put in at random places: never another error, never a number that is none."""
+    draw, content = random.Random(kind), make(kind, tmp_path).read_bytes()
+    for number in range(60):
+        at, end = sorted(draw.randrange(len(content)) for _ in range(2))
+        part = draw.choice((bytes([draw.randrange(256)]), b"", *HOSTILE))
+        damaged = content[:at] + part + content[draw.choice((at, at + 1, min(end, at + 40))) :]
+        path = tmp_path / f"damaged{number}"
+        path.write_bytes(damaged)
+        rows, refused = [], ""
+        try:
+            rows = read_log(path).rows
+        except InputError as error:
+            refused = str(error)
+        assert "\n" not in refused, damaged[at - 40 : at + 80]
+        assert all(isinstance(value, (int, float)) for row in rows for value in row.values())

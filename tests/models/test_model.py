@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 import torch
 from tiny import BEGIN, END, WORDS, run_config, save_tiny, tiny_model, tiny_tokenizer, tiny_trainer
 
+from entrobench.data.hub import sizes_in, window_in
 from entrobench.errors import InputError
+from entrobench.models.chat import Chat
 from entrobench.models.language_model import (
     encode_prompt,
     end_tokens,
@@ -23,6 +26,7 @@ from entrobench.models.language_model import (
     resolve_device,
     weights_sha256,
 )
+from entrobench.models.model_recipes import check_folder
 from entrobench.models.replies import decode
 
 
@@ -57,6 +61,43 @@ def test_folders_that_cannot_be_loaded_are_one_line(tmp_path: Path) -> None:
     (endless / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": None}))
     with pytest.raises(InputError, match="no end token"):
         load_tokenizer(endless)
+
+
+def read_model_folder(folder: Path) -> None:
+    """All that is read of a user's folder before its weights are."""
+    check_folder(folder, "config/models/mine.yaml", Chat(plain=True))
+    sizes_in(folder)
+    window_in(folder)
+    load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "\x00", '{"a": ' + "7" * 5000 + "}", '{"a": ' + "[" * 9999 + "]" * 9999 + "}"]
+)
+def test_damaged_files_of_a_model_are_one_line(tmp_path: Path, file: str, text: str) -> None:
+    folder = save_tiny(tmp_path / "model")
+    (folder / file).write_text(text)
+    with pytest.raises(InputError, match=re.escape(f"{folder / file}: ")) as refused:
+        read_model_folder(folder)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("config.json", "vocab_size", "many"),
+        ("config.json", "hidden_size", None),
+        ("config.json", "max_position_embeddings", [4]),
+        ("generation_config.json", "eos_token_id", "2"),
+        ("generation_config.json", "eos_token_id", [2, None]),
+    ],
+)
+def test_sizes_and_tokens_that_are_none_are_one_line(tmp_path: Path, file: str, key: str, value: object) -> None:
+    folder = save_tiny(tmp_path / "model")
+    (folder / file).write_text(json.dumps({**json.loads((folder / file).read_text()), key: value}))
+    with pytest.raises(InputError, match=re.escape(f"{folder / file}: ")):
+        read_model_folder(folder)
 
 
 def test_a_tokenizer_that_is_not_the_models_is_one_line_before_training_and_evaluation(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
+from tiny import Judged, coin_reward, run_config, save_tiny
 
+from entrobench.config import Hardware
 from entrobench.engines.rollout import Completion
+from entrobench.evaluation.benchmarks.generate import generate
 from entrobench.evaluation.benchmarks.lm_eval import Response, respond_until
 from entrobench.evaluation.grading.grader import grade
 from entrobench.evaluation.grading.rewards import reward_function
 from entrobench.models.replies import begun, decode, reply_text
+from entrobench.training.trainer import train
 
 WORDS = ("<s>", "</s>", "<think>", "</think>", "[THINK]", "[/THINK]", "Q", "5", "6", "Question:", "so", "\\boxed{6}")
 
@@ -85,3 +92,37 @@ def test_a_stop_string_inside_an_unfinished_thinking_part_ends_nothing(tokenizer
     response = respond_until(tokenizer, tokens("Q", "<think>"), reply, ("Question:",))
     assert (response.tokens, response.finish) == (3, "length")
     assert not grade(response.text, "5").correct
+
+
+@pytest.fixture
+def thinker(tmp_path: Path) -> Path:
+    """A model folder whose chat template opens the thinking part, as that of Qwen3-Thinking does."""
+    folder = save_tiny(tmp_path / "thinker")
+    words = folder / "tokenizer.json"
+    words.write_text(words.read_text().replace('"w42"', '"<think>"').replace('"w41"', '"</think>"'))
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }} <think>")
+    return folder
+
+
+def test_training_and_benchmarks_tell_the_grader_what_the_template_opened(
+    thinker: Path, tiny_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """From the chat template to the judge: no reply of this untrained model closes what the prompt opened."""
+    judged = []
+
+    def reward(response: str, gold: str, finished: bool, key: str, problem: str) -> Judged:
+        judged.append(response)
+        return coin_reward(response, gold, finished, key, problem)
+
+    train(run_config(steps=1), tmp_path / "run", thinker, tiny_folders[1], Hardware(device="cpu"), reward)
+    settings = {"samples": 4, "temperature": 1.0, "max_tokens": 8, "pass_k": [1], "problems": 6, "seed": 0}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "chain2").symlink_to(tiny_folders[1])
+    generate(thinker, settings | {"benchmarks": ["chain2"]}, tmp_path / "data", tmp_path / "run", device="cpu")
+    written = zstandard.decompress((tmp_path / "run" / "generations" / "chain2.jsonl.zst").read_bytes())
+    answers = [json.loads(line)["response"] for line in written.decode().splitlines()[1:]]
+    assert len(judged) == 16
+    assert len(answers) == 24
+    for reply in [*judged, *answers]:
+        assert reply.startswith("<think>")
+        assert "</think>" in reply or grade(reply, "1").outcome == "unparsable", reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_a_wrong_trainer_preset_names_file_key_and_nearest(text: str, use: str, 
     assert all(f"did you mean '{right}'?" in line for wrong, right in nearest.items() if f"'{wrong}'" in line)
 
 
+def their_model(folder: Path, change: Mapping[str, Any]) -> None:
+    """A recipe `theirs` of a model folder whose config.json says this."""
+    folder.mkdir()
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = {"model_type": "llama", "vocab_size": 9, **sizes, **change}
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("tokenizer.json", "model.safetensors"):
+        (folder / name).write_text("")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
+    Path("config/models/theirs.yaml").write_text(f"kind: folder\npath: {folder}\nchat: {{plain: true}}\n")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -64,18 +77,23 @@ def test_a_wrong_trainer_preset_names_file_key_and_nearest(text: str, use: str, 
 def test_a_model_that_the_engine_cannot_run_is_refused_before_any_job(
     change: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    config = {"model_type": "llama", "vocab_size": 9, **sizes, **change}
-    (folder / "config.json").write_text(json.dumps(config))
-    for name in ("tokenizer.json", "model.safetensors"):
-        (folder / name).write_text("")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
-    Path("config/models/theirs.yaml").write_text(f"kind: folder\npath: {folder}\nchat: {{plain: true}}\n")
+    their_model(tmp_path / "theirs", change)
     assert said in refused({**STUDY, "models": ["theirs"]})
     vllm = {"trainer": {"engine": "vllm_server"}, "evaluation": {"engine": "vllm"}}
     assert load({**STUDY, **vllm, "models": ["theirs"]}).runs
+
+
+def test_what_is_longer_than_the_models_window_is_refused_before_any_job(tmp_path: Path) -> None:
+    """The paper's second setting would exceed the 4,096 positions of Qwen2.5-Math."""
+    their_model(tmp_path / "theirs", {"max_position_embeddings": 4096})
+    study = {**STUDY, "models": ["theirs"], "trainer": {"max_prompt_tokens": 1024, "max_response_tokens": 3072}}
+    assert load(study | {"evaluation": {"max_tokens": 4000}}).runs
+    longer = {"trainer": {**study["trainer"], "max_response_tokens": 3073}}
+    assert "1024 + max_response_tokens 3073 is above the 4096 tokens that theirs was made for" in refused(
+        study | longer
+    )
+    line = refused(study | {"evaluation": {"max_tokens": 4096}})
+    assert "evaluation: max_tokens 4096 of chain2 leaves no room for a prompt in the 4096 tokens that theirs" in line
 
 
 @pytest.mark.parametrize("shape", [{"architecture": "mistral"}, {"architecture": "gemma2"}])

@@ -1,10 +1,12 @@
 """Ends a piece of work at a chosen file operation, with and without power loss, and compares what comes of it.
 
 The work runs in a forked child. Each operation on a file below `root` (open for writing, create, rename, delete, link,
-fsync) is a point; the child ends itself with SIGKILL there, before or after the operation, wherever it is in the code.
+fsync) is a point; there the child ends itself with SIGKILL, before or after the operation, wherever it is in the code,
+or is given no more memory from then on.
 
 Power loss drops what was never synchronised: a file's content counts as written when it was synced after its last
 change, a name in a folder when the folder was. All else may be there, empty, cut, or gone: a seeded draw decides.
+SQLite synchronises by itself, in C, where nothing here sees it: its files stay as they are, which is what it promises.
 """
 
 from __future__ import annotations
@@ -22,15 +24,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.utime")
+SQLITE = (".db", ".db-journal", ".db-wal", ".db-shm")
 Work = Callable[[], object]
+Strike = Callable[[], None]
 
 
 class Points:
-    """Counts the points of a process and ends it at the one with this number; records what is synchronised."""
+    """Counts the points of a process and strikes at the one with this number; records what is synchronised."""
 
-    def __init__(self, root: Path, end_at: int | None, shadow: Path | None, how: signal.Signals) -> None:
-        self.root, self.end_at, self.shadow, self.how = str(root.resolve()), end_at, shadow, how
+    def __init__(self, root: Path, end_at: int | None, shadow: Path | None, strike: Strike) -> None:
+        self.root, self.end_at, self.shadow, self.strike = str(root.resolve()), end_at, shadow, strike
         self.count = 0
+        self.held: dict[int, int] = {}  # number of a file or folder -> a descriptor, so that no new one gets its number
         self.busy = False
         self.fsync = os.fsync
 
@@ -57,7 +62,7 @@ class Points:
     def _point(self) -> None:
         self.count += 1
         if self.count == self.end_at:
-            os.kill(os.getpid(), self.how)
+            self.strike()
 
     def _synchronised(self, descriptor: Any) -> None:
         number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
@@ -70,18 +75,39 @@ class Points:
             self.busy = False
         self._point()
 
-    @staticmethod
-    def _record(path: Path, shadow: Path) -> None:
+    def _record(self, path: Path, shadow: Path) -> None:
         """Keep what the disk now has for certain: a file's content, a folder's names; never of a reused number."""
         number = path.stat().st_ino
-        if path.is_dir():
-            names = {entry.name: entry.inode() for entry in os.scandir(path)}
-            (shadow / f"folder-{number}.json").write_text(json.dumps(names))
+        if not path.is_dir():
+            shutil.copyfile(path, shadow / f"file-{number}")
+            self._hold(path, number, shadow)
             return
-        shutil.copyfile(path, shadow / f"file-{number}")
-        keeper = shadow / f"keeper-{number}"
-        if not keeper.exists():
-            os.link(path, keeper)  # as long as it lives, no new file gets its number
+        names = {entry.name: entry.inode() for entry in os.scandir(path)}
+        (shadow / f"folder-{number}.json").write_text(json.dumps(names))
+        for name, known in {**names, ".": number}.items():
+            self._hold(path / name, known, shadow)
+
+    def _hold(self, path: Path, number: int, shadow: Path) -> None:
+        if number not in self.held:
+            self.held[number] = os.open(path, os.O_RDONLY)
+            if path.is_file():
+                os.link(path, shadow / f"keeper-{number}")
+
+
+def kill() -> None:
+    """What the kernel's out-of-memory killer does, and an impatient user."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminate() -> None:
+    """What a cluster does before it kills."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def starve() -> None:
+    """No more memory than the process has now: what asks for more fails, wherever in the code that is."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used, used))
 
 
 @dataclass(frozen=True)
@@ -98,10 +124,10 @@ def run(
     root: Path,
     end_at: int | None = None,
     shadow: Path | None = None,
-    how: signal.Signals = signal.SIGKILL,
+    strike: Strike = kill,
     prepare: Work = lambda: None,
 ) -> Ended:
-    """Do the work in a forked child, after `prepare`, and end it at the point with the number `end_at`."""
+    """Do the work in a forked child, after `prepare`, and strike at the point with the number `end_at`."""
     root.mkdir(parents=True, exist_ok=True)
     if shadow is not None:
         shadow.mkdir(exist_ok=True)
@@ -109,7 +135,7 @@ def run(
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _in_child(work, Points(root, end_at, shadow, how), writing, prepare)
+        _in_child(work, Points(root, end_at, shadow, strike), writing, prepare)
     os.close(writing)
     with os.fdopen(reading) as said:
         count = said.read()
@@ -169,7 +195,9 @@ def _rebuild(
     for name in sorted({*present, *synced}):
         options = [names[name] for names in (synced, present) if name in names]
         gone = name not in synced or name not in present  # the change of the name may or may not have arrived
-        if synced.get(name) == present.get(name) or not gone or draw.random() < 0.5:
+        if name.endswith(SQLITE):
+            chosen |= {name: present[name]} if name in present else {}
+        elif synced.get(name) == present.get(name) or not gone or draw.random() < 0.5:
             chosen[name] = synced[name] if synced.get(name) == present.get(name) else draw.choice(options)
     for name, inode in chosen.items():
         place = next((path for path in (now / name,) if path.exists() and path.stat().st_ino == inode), None)
@@ -184,7 +212,7 @@ def _rebuild(
 def _write(known: tuple[Path, Path | None], target: Path, draw: random.Random) -> None:
     now, synced = known
     content = now.read_bytes()
-    if synced is not None and synced.read_bytes() == content:
+    if target.name.endswith(SQLITE) or (synced is not None and synced.read_bytes() == content):
         target.write_bytes(content)
         return
     options = [b"", content[: len(content) // 2], content]
@@ -199,7 +227,8 @@ class Disturbance:
     ended: Ended
 
 
-KINDS = ("kill at a file operation", "kill at a moment", "power loss", "SIGTERM", "full disk")
+STRIKES = {"kill at a file operation": kill, "SIGTERM": terminate, "out of memory": starve}
+KINDS = (*STRIKES, "kill at a moment", "power loss", "full disk")
 
 
 def disturb(work: Work, root: Path, whole: Ended, kind: str, draw: random.Random) -> Disturbance:
@@ -218,5 +247,5 @@ def disturb(work: Work, root: Path, whole: Ended, kind: str, draw: random.Random
         limit = draw.randint(0, 40_000)  # bytes of one file: the system's own refusal stands in for a full disk
         ended = run(work, root, prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     else:
-        ended = run(work, root, point, how=signal.SIGTERM if kind == "SIGTERM" else signal.SIGKILL)
+        ended = run(work, root, point, strike=STRIKES[kind])
     return Disturbance(kind, ended)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,10 +21,20 @@ from tracked import content, histories, make_study, query, write_study
 from entrobench.config import Hardware
 from entrobench.evaluation.benchmarks.generate import generate
 from entrobench.evaluation.grading.grade_files import grade_file
+from entrobench.files import replacing
 from entrobench.tracking import experiments
 from entrobench.training.trainer import train
 
-CLOCK = ("time", "seconds", "seconds_device", "seconds_rollout", "seconds_reward", "seconds_old", "seconds_update")
+CLOCK = (
+    "time",
+    "device_hours",
+    "seconds",
+    "seconds_device",
+    "seconds_rollout",
+    "seconds_reward",
+    "seconds_old",
+    "seconds_update",
+)
 EVALUATION: dict[str, Any] = {
     **{"samples": 2, "temperature": 1.0, "max_tokens": 6, "pass_k": [1], "problems": 6, "seed": 7},
     "benchmarks": ["chain2", "chain2-validation"],
@@ -62,8 +74,6 @@ def training(model: Path, data: Path, steps: int = 6) -> Stage:
         return table(folder / "steps.parquet"), names, {str(p.relative_to(folder)): p.read_bytes() for p in weights}
 
     def tidy(folder: Path) -> None:
-        import shutil
-
         for name in ("steps.parquet", "provenance.json"):
             (folder / name).unlink(missing_ok=True)
         for name in ("final", "snapshots"):
@@ -100,10 +110,11 @@ def tracking(empty_database: Path) -> Stage:
     def work(folder: Path) -> None:
         database = folder / "mlflow.db"
         if not database.exists():
-            database.write_bytes(empty_database.read_bytes())
-        if not (folder / "small" / "report.html").exists():
-            (folder / "small").mkdir(exist_ok=True)
-            write_study(folder / "small", study)
+            with replacing(database) as draft:
+                draft.write_bytes(empty_database.read_bytes())
+        shutil.rmtree(folder / "small", ignore_errors=True)  # what other stages have made, anew
+        (folder / "small").mkdir()
+        write_study(folder / "small", study)
         experiments.track(study, folder / "small", database)
 
     def outcome(folder: Path) -> Any:
@@ -113,7 +124,7 @@ def tracking(empty_database: Path) -> Stage:
         own = ("mlflow.user", "content_hash")  # the hash of files covers where they lie
         tags = sorted((names[run], key, value) for key, value, run in tables["tags"] if key not in own)
         params = sorted((names[run], key, value) for key, value, run in tables["params"])
-        artifacts = sorted(p.name for p in (folder / "mlflow-artifacts").rglob("*") if p.is_file())
+        artifacts = sorted((p.name, p.read_bytes()) for p in (folder / "mlflow-artifacts").rglob("*") if p.is_file())
         return histories(database), sorted(names.values()), tags, params, artifacts
 
     return Stage("tracking", work, outcome)
@@ -158,14 +169,18 @@ def _leads_to(link: Path, folder: Path) -> bool:
 
 
 def study_outcome(folder: Path) -> Any:
-    """All numbers of a finished study: weights, steps, answers, grades, scores, and MLflow's content."""
+    """All numbers of a finished study but those of clocks: weights, steps, answers, grades, scores, and MLflow's."""
     results = folder / "results"
     bits = {
         str(path.relative_to(results)): path.read_bytes()
-        for pattern in ("*.safetensors", "*.zst", "table.*", "config.json")
+        for pattern in ("*.safetensors", "*.zst", "statistics.json", "config.json")
         for path in sorted(results.rglob(pattern))
     }
     tables = {str(path.relative_to(results)): table(path) for path in sorted(results.rglob("*.parquet"))}
+    for path in sorted(results.rglob("table.csv")):
+        with path.open(newline="") as file:
+            rows = [{name: cell for name, cell in row.items() if name not in CLOCK} for row in csv.DictReader(file)]
+        tables[str(path.relative_to(results))] = {"rows": rows}
     metrics = {
         key: [value for _, value, _ in points]
         for key, points in histories(results / "mlflow.db").items()

@@ -130,7 +130,7 @@ def test_seed_decides_every_bit(make_trainer: Any) -> None:
 def test_no_memory_is_read_before_it_is_written(make_trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or else the NaN with which torch fills new memory, where it is told to, would change the bits."""
     plain, filled = (make_trainer("aent", where=name, values=AENT) for name in ("plain", "filled"))
-    assert not torch.utils.deterministic.fill_uninitialized_memory
+    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     plain.run()
     monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     filled.run()

@@ -8,6 +8,7 @@ from entrobench.errors import InputError
 from entrobench.results import EVALUATION, RESULTS
 from entrobench.run_keys import RUN, SUBJECT
 from entrobench.studies.workflow import Workflow, load_workflow
+from entrobench.text import visible
 
 # jobs find the entrobench of this environment, activated or not
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
@@ -22,7 +23,7 @@ try:
     else:
         WORKFLOW = load_workflow(config)
 except InputError as error:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {visible(str(error))}", file=sys.stderr)
     raise SystemExit(2)
 
 STUDY = WORKFLOW.study

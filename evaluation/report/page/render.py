@@ -1,12 +1,18 @@
-"""A page as text: style, script and drawings are inside it, and Jinja escapes every value that is put in."""
+"""A page as text: style, script and drawings are inside it, and Jinja escapes every value that is put in.
+
+What no reader could see, or what would move the text around it (control characters, bidirectional marks, halves of
+characters), is written out, for answers of models stand on the page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from entrobench.evaluation.figures.figure_style import CROWDED, PALETTE, colour, marker
 from entrobench.evaluation.figures.panels import VARIABLES
+from entrobench.text import visible
 
 from .blocks import Page
 
@@ -30,7 +36,8 @@ def render(page: Page) -> str:
     from markupsafe import Markup
 
     folder = Path(__file__).parent
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=FileSystemLoader(folder))
+    loader = FileSystemLoader(folder)
+    environment = Environment(autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True, loader=loader)
     environment.filters["drawing"] = Markup  # what `panels.inline` drew
     named = ["base", *page.methods]
     return environment.get_template("page.html").render(
@@ -42,6 +49,11 @@ def render(page: Page) -> str:
         style=Markup(_palette() + (folder / "style.css").read_text()),
         script=Markup((folder / "script.js").read_text()),
     )
+
+
+def _shown(value: Any) -> Any:
+    """A value as it is put in; Markup is the page's own."""
+    return visible(value) if type(value) is str else value
 
 
 def _palette() -> str:
