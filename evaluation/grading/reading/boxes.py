@@ -22,7 +22,9 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _MINUS_BEFORE = re.compile(r"[=:$({\s]-\Z")
-_FACTOR_AFTER = re.compile(r"\s*(?:\\sqrt\s*\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\circ|\\text)[^{}]*\}|\d))")
+_FACTOR_AFTER = re.compile(
+    r"\s*(?:\\sqrt\s*\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\(?:circ|prime|text))[^{}]*\}|\d))"
+)
 _LATE_WORDS = 200  # characters after the last box, ours: a longer text goes on working
 _ARGUING = word_set("so no not thus hence therefore but final answer wait actually is be because alternatively")
 

@@ -12,19 +12,23 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .boxes import BOX, end_of_boxes, last_boxed, window
-from .prose import (
+from .scanning import shorten_spaces
+from .statements import (
+    BOUNDED,
     DOMAIN,
     GROUPED_WORDS,
     LATIN_WORD,
     NOT_PROSE,
     SENTENCE_END,
+    is_meant,
     is_prose,
+    is_supposed,
+    is_taken_back,
     last_number,
     number_of,
     plain_words,
+    states,
 )
-from .scanning import shorten_spaces
-from .statements import BOUNDED, is_meant, is_supposed, is_taken_back, states
 from .thinking import spoken
 
 _JSON_ANSWER = re.compile(
