@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from .scanning import word_set
 from .statements import is_taken_back
@@ -12,6 +13,7 @@ BOX = re.compile(
     r"(?:\\(?:boxed|fbox|framebox(?:\[[^\[\]]*\]){0,2})(?![a-zA-Z])|(?<![\\a-zA-Z])boxed(?=\{))"
     r"\s*(\{|[^\s{\\]|\s[^\s{\\])"
 )
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _OPEN_BEFORE = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\Z")
 # Between two boxes of one answer: a comma, "and", "or", layout, a name with "=", at most three words beside "and".
 _LAYOUT = re.compile(r"\\(?:text|quad|qquad|mathrm|left|right|[,;: ()\[\]])|[${}~*()\s.]|\\\\")
@@ -36,7 +38,8 @@ def window(text: str) -> str:
     return text[start:] if box < 0 or box >= start else text[box : box + LONGEST_REPLY]
 
 
-def boxes(text: str) -> list[tuple[int, int, str]]:
+@lru_cache(maxsize=4)  # extraction asks several times about one reply
+def boxes(text: str) -> tuple[tuple[int, int, str], ...]:
     """Return (start, end, content) of every closed outermost box, in order."""
     found: list[tuple[int, int, str]] = []
     place = 0
@@ -46,19 +49,19 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
         if match[1] != "{":
             found.append((match.start(), place, match[1].strip()))
             continue
-        ends = ends if ends is not None else _closing_braces(text)
+        ends = ends if ends is not None else _closing_braces(text, place - 1)
         if place - 1 in ends:
             end = ends[place - 1]
             found.append((match.start(), end + 1, text[place:end]))
             place = end + 1
-    return found
+    return tuple(found)
 
 
-def _closing_braces(text: str) -> dict[int, int]:
-    """Map each { to its }; one pass, so that a reply of nothing but braces stays linear."""
+def _closing_braces(text: str, start: int) -> dict[int, int]:
+    """Map each { from here on to its }; one pass, so that a reply of nothing but braces stays linear."""
     ends: dict[int, int] = {}
     opened: list[int] = []
-    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+    for match in _BRACES.finditer(text, start):
         if match[0] == "{":
             opened.append(match.start())
         elif match[0] == "}" and opened:

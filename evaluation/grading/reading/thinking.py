@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _NAMES = (
     r"(?:seed:|antml:)?(?:think|thinking|thoughts?|thought_process|reasoning|reflection|scratchpad|inner_monologue"
@@ -16,6 +17,7 @@ _CLOSING = (
     rf"(?:<|&lt;)\s*/\s*{_NAMES}\s*(?:>|&gt;)|\[/think(?:ing)?\]|◁/think▷|<\|(?:end_of_thought|/think|end_think|end_thinking)\|>|<\|im_start\|>\s*answer\b"
     r"|<\|channel\|>\s*final[^<]*<\|message\|>|<unused95>"
 )
+_TAG_START = re.compile(r"[<&\[◁]")  # of all tags: looking for one character is ten times faster
 _TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
 _LEFT_OPEN = re.compile(rf"(?:{_OPENING})\s*\Z", re.IGNORECASE)
 # Tags, or parts of them, that tokenizers declare special, so that decoding drops them.
@@ -47,11 +49,20 @@ def spoken(text: str, prompt_opens_thinking: bool = False) -> str | None:
     return None if thinking and not whole.strip() else whole
 
 
+def _tags(text: str) -> Iterator[re.Match[str]]:
+    """All tags, in order."""
+    end = 0
+    for start in _TAG_START.finditer(text):
+        if start.start() >= end and (tag := _TAG.match(text, start.start())) is not None:
+            end = tag.end()
+            yield tag
+
+
 def spoken_parts(text: str, prompt_opens_thinking: bool = False) -> list[tuple[int, int]]:
     """(start, end) of what `spoken` joins, in order; the last one ends with the text unless it ends while thinking."""
     parts: list[tuple[int, int]] = []
     thinking, place = prompt_opens_thinking, 0
-    for tag in _TAG.finditer(text):
+    for tag in _tags(text):
         if tag["closing"] is not None:
             if not thinking:
                 parts.clear()
