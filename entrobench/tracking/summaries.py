@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from entrobench.config import canonical_hash
+from entrobench.evaluation.benchmarks.task_files import carriers
 from entrobench.evaluation.statistics.analysis import comparison
 from entrobench.provenance import sha256_file
 from entrobench.results import StudyFolder
@@ -98,9 +99,9 @@ def _base_score(scores: Scores, metric: str) -> float | None:
 
 
 def score_mean(found: Mapping[tuple[str, str], float], metric: str) -> float | None:
-    """The unweighted mean over benchmarks of one run's metric; None where it has none."""
-    values = [value for (_, name), value in found.items() if name == metric]
-    return fmean(values) if values else None
+    """The mean of one run's metric over the benchmarks that the headline averages; None where it has none."""
+    own = {benchmark: value for (benchmark, name), value in found.items() if name == metric}
+    return fmean(own[benchmark] for benchmark in carriers(own)) if own else None
 
 
 def study_run(

@@ -82,5 +82,5 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], statistics: Mapping[str
         label.set_color(colour(row["method"], methods))
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=3)  # the axis is narrow beside its numbers
     axes.set_xlabel(f"difference in {metric} to {statistics['baseline']}")

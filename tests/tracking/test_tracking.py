@@ -29,6 +29,7 @@ from tracked import (
 from entrobench.errors import InputError
 from entrobench.tracking import experiments
 from entrobench.tracking.projection import mlflow_runs
+from entrobench.tracking.summaries import score_mean
 from entrobench.tracking.views import links
 
 
@@ -90,6 +91,13 @@ def test_a_run_per_method_says_what_the_headline_says_and_no_other_run_has_an_in
         "Holm p": 0.3,
         "verdict": "too few seeds",
     }
+
+
+def test_a_score_is_the_mean_over_the_benchmarks_that_the_report_averages() -> None:
+    """Not over those that ask a task again, at another temperature: MLflow once showed such a mean beside the report's."""
+    found = {("chain2", "avg@8"): 0.5, ("chain2@t1", "avg@8"): 0.1, ("chain3", "avg@8"): 0.7, ("chain3", "pass@4"): 0.9}
+    assert score_mean(found, "avg@8") == pytest.approx(0.6)
+    assert score_mean(found, "maj@8") is None
 
 
 def test_the_experiment_opens_on_saved_views_of_what_is_there(database: Path, study_folder: Path) -> None:
