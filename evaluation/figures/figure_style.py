@@ -163,7 +163,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], leading: bool
     """
     axes.autoscale_view()  # the limits are otherwise set when the figure is drawn
     heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, y)))[1] for y, _, _ in ends]
-    gap = min(0.2 / (axes.figure.bbox.height / axes.figure.dpi), 1 / len(ends))
+    gap = min(0.16 / (axes.bbox.height / axes.figure.dpi), 1 / len(ends))  # inches: a line of text
     for height, end, (_, name, text_colour) in zip(spread(heights, gap), heights, ends, strict=True):
         look: dict[str, Any] = {"color": text_colour, "transform": axes.transAxes, "label": name}
         axes.text(1.05, height, name, va="center", fontsize="small", **look)

@@ -199,6 +199,20 @@ def many_methods(curves: pandas.DataFrame, number: int) -> pandas.DataFrame:
     return pandas.concat([own.assign(method=name) for name in names], ignore_index=True)
 
 
+def test_names_at_the_ends_of_lines_do_not_overlap_in_stacked_panels(tmp_path: Path) -> None:
+    """Equal lines under four names, a panel per cell: the room between names is that of the panel, not the figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    curves = many_methods(results(tmp_path)[0], 4)
+    figure = curve_figure(pandas.concat([curves, curves.assign(model="other")]), ENTROPY)
+    FigureCanvasAgg(figure).draw()
+    assert len(figure.axes) == 4
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+        assert len(boxes) == 4
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 def test_many_methods_get_a_panel_each_on_common_axes(tmp_path: Path) -> None:
     curves, _ = results(tmp_path)
     crowd = many_methods(curves, CROWDED + 1)
