@@ -98,7 +98,12 @@ def count(made: Any, monkeypatch: pytest.MonkeyPatch) -> Counted:
 
 @pytest.mark.parametrize(
     ("size", "setting"),
-    [("1M", "whole"), ("10M", "whole"), ("24M", "whole"), *(("1M", name) for name in SETTINGS if name != "whole")],
+    [
+        ("1M", "whole"),
+        ("10M", "whole"),
+        pytest.param("24M", "whole", marks=pytest.mark.slow),
+        *(("1M", name) for name in SETTINGS if name != "whole"),
+    ],
 )
 def test_every_phase_of_a_step_against_counted_bytes(
     size: str, setting: str, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

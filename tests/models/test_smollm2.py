@@ -77,6 +77,7 @@ def test_scores_equal_those_of_lm_evals_own_model(folder: Path, tmp_path: Path) 
     assert len({text for text, _ in theirs}) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(oracle.WARNING)
 def test_loss_and_gradient_of_a_grpo_step_equal_trls(folder: Path, tmp_path: Path) -> None:
     """On word problems in the chat template, with ratios on both sides of the clip and answers of unequal length."""

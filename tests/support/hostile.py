@@ -121,13 +121,14 @@ def judge_all(answers: Sequence[str], clients: int = 8, seed: int = 0) -> tuple[
 
 
 def unconfined() -> list[str]:
-    """What living workers have that none may have: a process of their own, a socket, leave to write a file."""
+    """What living workers have that none may have: a process or a socket of their own, leave to write a file."""
     found = []
-    for worker in shared_pool()._idle:
+    for worker in (one for one in shared_pool()._idle if one.ready):  # another is just starting, and has seen no text
         place = Path(f"/proc/{worker.process.pid}")
         if (place / "task" / place.name / "children").read_text():
             found.append(f"{place}: a process")
-        if any(str(link.readlink()).startswith("socket:") for link in (place / "fd").iterdir()):
+        targets = {str(link.readlink()) for link in (place / "fd").iterdir()}
+        if sum(target.startswith("socket:") for target in targets) > 1:  # one is its end of the pair with its parent
             found.append(f"{place}: a socket")
         if "Max file size             0 " not in (place / "limits").read_text():
             found.append(f"{place}: leave to write")

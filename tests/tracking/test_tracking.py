@@ -94,7 +94,7 @@ def test_a_run_per_method_says_what_the_headline_says_and_no_other_run_has_an_in
 
 
 def test_a_score_is_the_mean_over_the_benchmarks_that_the_report_averages() -> None:
-    """Not over those that ask a task again, at another temperature: MLflow once showed such a mean beside the report's."""
+    """Not over those that ask a task again, at another temperature: MLflow once showed such a mean."""
     found = {("chain2", "avg@8"): 0.5, ("chain2@t1", "avg@8"): 0.1, ("chain3", "avg@8"): 0.7, ("chain3", "pass@4"): 0.9}
     assert score_mean(found, "avg@8") == pytest.approx(0.6)
     assert score_mean(found, "maj@8") is None

@@ -212,7 +212,7 @@ def test_what_a_run_leaves(tiny_folders: Folders, tmp_path: Path) -> None:
         assert row["updates"] == 2
     provenance = json.loads((tmp_path / "provenance.json").read_text())
     keys = (
-        "package_version git_commit git_dirty mathematics method lock_sha256 config_hash model dataset hardware "
+        "package_version git_commit git_dirty mathematics method reward lock_sha256 config_hash model dataset hardware "
         "versions seed started seconds cpu_seconds peak_memory_bytes reused_from"
     )
     assert set(keys.split()) == set(provenance)
