@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         port = free.getsockname()[1]
     module = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     options = ["--model", folder, "--host", "127.0.0.1", "--port", port, "--dtype", "float32", "--enforce-eager"]
-    options += ["--max-model-len", LONGEST, "--logprobs-mode", "processed_logprobs"]
+    options += ["--max-model-len", LONGEST, "--logprobs-mode", "processed_logprobs", "--generation-config", "vllm"]
     options += ["--distributed-executor-backend", "uni"]  # one process less to start
     variables = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     variables |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
