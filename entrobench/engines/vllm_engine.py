@@ -24,7 +24,7 @@ NEUTRAL = {  # said with every request: what is left out is filled in from the m
     "frequency_penalty": 0.0,
     "min_tokens": 0,
     "logit_bias": None,
-    "bad_words": None,
+    "bad_words": [],
 }
 CPU_CACHE = 1 << 30  # ours: bytes of keys and values on a CPU; on a GPU `memory` decides
 

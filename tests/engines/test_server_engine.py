@@ -90,7 +90,7 @@ def test_each_prompt_is_one_request_with_a_seed_of_its_own(server: Double, tmp_p
     expected |= {"stop_token_ids": [END], "ignore_eos": True, "logprobs": 0, "return_token_ids": True}
     # said outright: the model's generation_config.json would fill in what is left out
     expected |= {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
-    expected |= {"min_tokens": 0, "logit_bias": None, "bad_words": None}
+    expected |= {"min_tokens": 0, "logit_bias": None, "bad_words": []}
     assert expected.items() <= bodies[0].items()
     greedy = made.generate(prompts[:1], 3, Sampling(temperature=0), ["a"], "0")
     assert server.asked[-1][1]["n"] == 1
