@@ -114,6 +114,18 @@ def judge_answer(answer: str, gold: str, rule: str, start: float, seconds: float
 
 
 def _decide(prediction: str, gold: str, seconds: float) -> tuple[str, str]:
+    decided = _decide_without_worker(prediction, gold)
+    if decided is None:
+        mine, wanted = normalize(prediction), normalize(gold)
+        bare = without_choice_label(mine), without_choice_label(wanted)
+        one_label = (bare[0] == mine) != (bare[1] == wanted)
+        decided = _ask_worker(*(bare if one_label else (mine, wanted)), seconds)
+        _cache.put(gold, prediction, decided)
+    return decided
+
+
+def _decide_without_worker(prediction: str, gold: str) -> tuple[str, str] | None:
+    """Decide what a known verdict, the text or exact numbers decide; None leaves it to a worker."""
     if not prediction.strip():
         return "unparsable", "no answer"
     if not gold.strip():
@@ -123,26 +135,16 @@ def _decide(prediction: str, gold: str, seconds: float) -> tuple[str, str]:
         return known
     try:
         decided = decide_fast(prediction, gold)
-        if decided is None:
-            mine, wanted = normalize(prediction), normalize(gold)
-            bare = without_choice_label(mine), without_choice_label(wanted)
-            one_label = (bare[0] == mine) != (bare[1] == wanted)
-            decided = _ask_worker(*(bare if one_label else (mine, wanted)), seconds)
     except Unreadable as unreadable:
         decided = ("unparsable", str(unreadable))
-    _cache.put(gold, prediction, decided)
+    if decided is not None:
+        _cache.put(gold, prediction, decided)
     return decided
 
 
 def needs_worker(prediction: str, gold: str) -> bool:
-    """Say whether `grade` will ask a worker: it knows no verdict, and neither text nor exact numbers decide."""
-    answer, wanted = extract(prediction).answer, extract_gold(gold).answer
-    if not answer.strip() or not wanted.strip() or _cache.get(wanted, answer) is not None:
-        return False
-    try:
-        return decide_fast(answer, wanted) is None
-    except Unreadable:
-        return False
+    """Say whether `grade` will ask a worker; what needs none is decided here, and `grade` then knows it."""
+    return _decide_without_worker(extract(prediction).answer, extract_gold(gold).answer) is None
 
 
 def remember(verdict: Verdict) -> None:

@@ -58,10 +58,11 @@ def named_values_equal(prediction: str, gold: str, equal: Callable[[str, str], b
         return all(equal(mine[name], other[name]) for name in mine) if mine.keys() == other.keys() else None
     named = mine if mine is not None else other
     bare = gold if mine is not None else prediction
-    if named is None or len(plain := _tuple(bare) or _listed(bare, named)) != len(named):
+    ordered = _tuple(bare)
+    if named is None or len(plain := ordered or _listed(bare, named)) != len(named):
         return None
     in_order = sorted(named, key=str.casefold)
-    orders = [in_order] if _tuple(bare) else [in_order, list(named)]
+    orders = [in_order] if ordered else [in_order, list(named)]
     lists = ([named[name] for name in order] for order in orders)
     sides = ((values, plain) if mine is not None else (plain, values) for values in lists)
     return any(all(equal(one, two) for one, two in zip(*side, strict=True)) for side in sides)

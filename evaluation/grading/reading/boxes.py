@@ -27,7 +27,7 @@ _MINUS_BEFORE = re.compile(r"[=:$({\s]-\Z")
 _FACTOR_AFTER = re.compile(
     r"\s*(?:\\sqrt\s*\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\(?:circ|prime|text))[^{}]*\}|\d))"
 )
-_LATE_WORDS = 200  # characters after the last box, ours: a longer text goes on working
+_LATE_WORDS = 200  # characters after the last box, ours: what stands later goes on working
 _ARGUING = word_set("so no not thus hence therefore but final answer wait actually is be because alternatively")
 
 
@@ -103,9 +103,8 @@ def _is_retracted(text: str, start: int, end: int) -> bool:
     later = [box for box in BOX.finditer(text, end) if box[1] == "{"]
     if later or _OPEN_BEFORE.search(text, 0, start) is not None:
         return True
-    return _DENIED.search(text, max(0, start - 40), start) is not None or is_taken_back(
-        text[end : end + _LATE_WORDS + 1][:_LATE_WORDS]
-    )
+    denied = _DENIED.search(text, max(0, start - 40), start) is not None
+    return denied or is_taken_back(text[end : end + _LATE_WORDS])
 
 
 def _belong_together(between: str) -> bool:
