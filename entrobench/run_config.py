@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ class RunConfig:
         """
         return f"{self.model.name}/{self.dataset.name}/{self.seed}"
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """SHA-256 (hex) of the values."""
+        """SHA-256 (hex) of the values; worked out once, for Snakemake asks for it whenever a job ends."""
         return canonical_hash(stored(self))
 
 

@@ -125,11 +125,6 @@ class Workflow:
     def runs(self) -> dict[str, Run]:
         return {run.key: run for run in self.study.runs}
 
-    @cached_property
-    def hashes(self) -> dict[str, str]:
-        """The hash of each run's config; Snakemake asks for those of all waiting runs whenever a job ends."""
-        return {run.key: run.config.hash for run in self.study.runs}
-
     @property
     def files(self) -> StudyFolder:
         """Where the study's files are."""

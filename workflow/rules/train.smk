@@ -9,7 +9,7 @@ rule lock:
     output:
         FILES.run("{run}").config,
     params:
-        hash=lambda wildcards: WORKFLOW.hashes[wildcards.run],
+        hash=lambda wildcards: WORKFLOW.runs[wildcards.run].config.hash,
         mathematics=WORKFLOW.mathematics,
     log:
         FILES.log("lock/{run}"),
