@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import FrameSummary, extract_tb
 
 
 class InputError(Exception):
@@ -33,3 +35,18 @@ def first_line(error: BaseException) -> str:
     'no footer'
     """
     return str(error).strip().partition("\n")[0]
+
+
+def in_one_line(error: BaseException) -> str:
+    """The kind of an exception and what it says, on one line.
+
+    >>> in_one_line(ValueError("two\\nlines"))
+    'ValueError: two lines'
+    """
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def deepest_line(error: BaseException, files: Collection[Path]) -> FrameSummary | None:
+    """The deepest line of one of these files that an exception went through; None where it went through none."""
+    frames = reversed(extract_tb(error.__traceback__))
+    return next((frame for frame in frames if Path(frame.filename) in files), None)

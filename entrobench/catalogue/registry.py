@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.api import Method
-from entrobench.errors import InputError, unknown
+from entrobench.errors import InputError, in_one_line, unknown
 from entrobench.provenance import distribution_of
 
 GROUP = "entrobench.methods"  # of entry points, and the package of the built-in methods
@@ -72,7 +72,7 @@ def load_method(name: str, where: str = "entrobench methods") -> type[Method]:
     try:
         loaded = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # a plug-in is other people's code and may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = in_one_line(error)
         raise InputError(f"{where}: method {name!r} ({info.source}) cannot be imported: {reason}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise InputError(f"{where}: method {name!r}: {info.target} is not a subclass of entrobench.api.Method")

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from entrobench.api import Method, MiniBatch, Progress, StepBatch, StepSummary, TokenBatch, TrainerConfig
 from entrobench.entropy.logits import TokenStat, is_own
-from entrobench.errors import InputError
+from entrobench.errors import InputError, deepest_line, in_one_line
 
 
 class HookError(InputError):
@@ -36,16 +37,15 @@ def inside(method_class: type[Method], hook: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # a method is its author's code and may raise anything
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise HookError(f"{hook} raised {said} at {_place(method_class, error)}") from error
+        raise HookError(f"{hook} raised {in_one_line(error)} at {_place(method_class, error)}") from error
 
 
 def _place(method_class: type[Method], error: Exception) -> str:
     """The deepest line in the method's own files that an exception went through, as file:line."""
-    frames = traceback.extract_tb(error.__traceback__)
     bases = (base for base in method_class.__mro__ if base not in (Method, object))
-    files = {getattr(sys.modules.get(base.__module__), "__file__", None) for base in bases}
-    frame = ([frame for frame in frames if frame.filename in files] or list(frames))[-1]
+    files = (getattr(sys.modules.get(base.__module__), "__file__", None) for base in bases)
+    own = deepest_line(error, {Path(file) for file in files if file})
+    frame = own or traceback.extract_tb(error.__traceback__)[-1]
     return f"{frame.filename}:{frame.lineno}"
 
 

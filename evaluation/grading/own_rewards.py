@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from entrobench.errors import InputError, nearest, unknown
+from entrobench.errors import InputError, deepest_line, in_one_line, nearest, unknown
 from entrobench.provenance import distribution_of, sha256_file
 
 GROUP = "entrobench.rewards"  # of entry points
@@ -64,7 +63,7 @@ class OwnReward:
         try:
             value = self.function(**{name: given[name] for name in self.wanted})
         except Exception as error:  # it is the user's code and may raise anything
-            raise InputError(f"{self._place(error)}: {_text(error)} (gold answer {gold[:40]!r})") from error
+            raise InputError(f"{self._place(error)}: {in_one_line(error)} (gold answer {gold[:40]!r})") from error
         if not isinstance(value, Real) or not math.isfinite(value):
             raise InputError(
                 f"{self._place()}: returned {value!r:.60}, not a finite number (gold answer {gold[:40]!r})"
@@ -73,9 +72,8 @@ class OwnReward:
 
     def _place(self, error: Exception | None = None) -> str:
         """File, function and the line of the file at which it raised, or at which the function begins."""
-        return (
-            f"{self.source}: {self.function.__name__}, line {_line(self.source, error) or _first_line(self.function)}"
-        )
+        line = _line(self.source, error) if error else None
+        return f"{self.source}: {self.function.__name__}, line {line or _first_line(self.function)}"
 
 
 def own_reward(name: str, folder: Path, where: str, built_in: Iterable[str]) -> OwnReward:
@@ -152,7 +150,7 @@ def _imported(load: Callable[[], Any], source: Path, where: str) -> Any:
     except Exception as error:  # it is the user's code and may raise anything
         line = error.lineno if isinstance(error, SyntaxError) else _line(source, error)
         place = f"{source}, line {line}" if line else str(source)
-        raise InputError(f"{where}: reward: {place}: cannot be imported: {_text(error)}") from error
+        raise InputError(f"{where}: reward: {place}: cannot be imported: {in_one_line(error)}") from error
 
 
 def _wanted(function: Callable[..., Any], where: str) -> tuple[str, ...]:
@@ -167,15 +165,11 @@ def _wanted(function: Callable[..., Any], where: str) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _line(source: Path, error: Exception | None) -> int | None:
+def _line(source: Path, error: Exception) -> int | None:
     """The line of a file at which an error arose, or passed through."""
-    frames = traceback.extract_tb(error.__traceback__) if error else []
-    return next((frame.lineno for frame in reversed(frames) if Path(frame.filename) == source.resolve()), None)
+    found = deepest_line(error, {source.resolve()})
+    return found.lineno if found else None
 
 
 def _first_line(function: Callable[..., Any]) -> int:
     return inspect.unwrap(function).__code__.co_firstlineno
-
-
-def _text(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
