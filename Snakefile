@@ -1,4 +1,5 @@
 # A whole study: `snakemake` (the quickstart), or `snakemake --config study=NAME` with a name in config/studies or a path.
+from entrobench.cli.warm import offer
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -51,6 +52,8 @@ onstart:
     limiter = workflow.scheduler.job_rate_limiter
     if limiter is not None and (limiter.max_jobs, limiter.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
+    if workflow.local_exec:
+        offer()  # jobs on this machine share a process that has torch imported
 
 
 onsuccess:

@@ -117,7 +117,7 @@ def options(
 def main() -> None:
     """Run the command line; bad input ends with one line and status 2."""
     try:
-        app()
+        app(prog_name="entrobench")
     except InputError as error:
         print(f"error: {visible(str(error))}", file=sys.stderr)  # it may quote a file of anybody
         raise SystemExit(2) from None
