@@ -1,10 +1,11 @@
 """Jobs of a study begin in a process that has torch and transformers imported: they would cost most of a short job.
 
-While a study runs on this machine, `entrobench train`, `generate` and `base-model` hand their command to a server, which
-forks: the copy has the libraries, and the command's own files, arguments and status. The first job starts the server;
-it ends with the study. It holds none of our code, so a job runs the files as they are. Environment and folder belong to
-a server's name: another environment gets another server. A job that is killed takes its copy with it, and signals reach
-the copy. Linux only; elsewhere, or where no study runs, every command starts afresh.
+While a study runs on this machine, `entrobench train`, `generate` and `base-model` hand their command to a server,
+which forks: the copy has the libraries, and the command's own files, arguments and status. The first job starts the
+server; it ends with the study. It holds none of our code, so a job runs the files as they are. Environment and folder
+belong to a server's name: another environment gets another server. A job that is killed takes its copy with it, and
+signals reach the copy. Only on Linux without a GPU, for CUDA and forks do not mix; elsewhere, or where no study runs,
+every command starts afresh.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from typing import NoReturn
 OFFER = "ENTROBENCH_WARM"  # environment variable: "<process id of the study>:<folder of the sockets>"
 COMMANDS = ("train", "generate", "base-model")
 LIBRARIES = ("transformers.models.llama.modeling_llama", "transformers.models.qwen2.modeling_qwen2")
+GPU = Path("/dev/nvidiactl")
 LONGEST = 65_536  # bytes of a command
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def offer() -> None:
     """Let the jobs that this process starts share servers, which end with it."""
-    if not hasattr(os, "pidfd_open"):
+    if not hasattr(os, "pidfd_open") or GPU.exists():
         return
     folder = tempfile.mkdtemp(prefix="entrobench-")  # for this user alone
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

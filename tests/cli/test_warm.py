@@ -15,7 +15,13 @@ import pytest
 
 from entrobench.cli.warm import OFFER
 
-STUDY = "import entrobench.cli.warm as warm, os; warm.offer(); print(os.environ[warm.OFFER], flush=True); input()"
+STUDY = (  # on any machine
+    "import os, entrobench.cli.warm as warm\n"
+    "warm.GPU = warm.Path('none')\n"
+    "warm.offer()\n"
+    "print(os.environ[warm.OFFER], flush=True)\n"
+    "input()"
+)
 JOB = (  # without libraries a server is there at once; `status --watch` runs until it is stopped
     "import sys, entrobench.cli.warm as warm\n"
     "warm.LIBRARIES, warm.COMMANDS = (), (*warm.COMMANDS, 'status')\n"
