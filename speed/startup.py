@@ -16,8 +16,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
+from itertools import count, repeat
 from pathlib import Path
 from statistics import median
 
@@ -38,14 +38,13 @@ def main() -> None:
         [f"entrobench {name}", f"{seconds(lambda name=name: [command, name]):.2f}", "1"]
         for name in ("--help", "methods")
     ]
-    libraries = seconds(lambda: [sys.executable, "-c", LIBRARIES])
+    libraries = seconds(repeat([sys.executable, "-c", LIBRARIES]))
     lines.append(["torch and transformers' model code alone", f"{libraries:.2f}", ""])
     with tempfile.TemporaryDirectory() as folder:
-        runs = run_folders(Path(folder))
-        train = lambda: [command, "train", str(next(runs)), "--device", "cpu"]  # noqa: E731
-        lines.append(["a training job alone", f"{seconds(train):.2f}", ""])
+        jobs = ([command, "train", str(run), "--device", "cpu"] for run in run_folders(Path(folder)))
+        lines.append(["a training job alone", f"{seconds(jobs):.2f}", ""])
         warm.offer()
-        lines.append(["a training job in a study", f"{seconds(train, copied=True):.2f}", "3"])
+        lines.append(["a training job in a study", f"{seconds(jobs, copied=True):.2f}", "3"])
     print(describe_machine())
     print(table(["command", f"CPU seconds (median of {ROUNDS})", "at most"], lines))
 
@@ -64,12 +63,12 @@ def run_folders(folder: Path) -> Iterator[Path]:
         yield run
 
 
-def seconds(command: Callable[[], list[str]], copied: bool = False) -> float:
-    """Median CPU seconds of a command and its children; of a copy: with what its output says."""
+def seconds(commands: Iterator[list[str]], copied: bool = False) -> float:
+    """Median CPU seconds of the next commands and their children; of copies: with what their output says."""
     taken = []
     for _ in range(ROUNDS + 1):
         before = os.times()
-        done = subprocess.run(command(), check=True, capture_output=True, text=True)
+        done = subprocess.run(next(commands), check=True, capture_output=True, text=True)
         after = os.times()
         taken.append(after.children_user + after.children_system - before.children_user - before.children_system)
         if copied and (said := re.search(r"took ([\d.]+) CPU seconds", done.stdout)):

@@ -29,7 +29,6 @@ OFFER = "ENTROBENCH_WARM"  # environment variable: "<process id of the study>:<f
 COMMANDS = ("train", "generate", "base-model")
 LIBRARIES = ("transformers.models.llama.modeling_llama", "transformers.models.qwen2.modeling_qwen2")
 GPU = Path("/dev/nvidiactl")
-LONGEST = 65_536  # bytes of a command
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -76,8 +75,9 @@ def _start(name: Path, owner: str) -> None:
         listener.bind(str(name))
         listener.listen(64)
         command = [sys.executable, "-P", "-m", "entrobench.cli.warm_server", str(listener.fileno()), owner, *LIBRARIES]
-        given = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, "start_new_session": True}
-        subprocess.Popen(command, pass_fds=[listener.fileno()], **given)  # type: ignore[call-overload]
+        environment = {key: value for key, value in os.environ.items() if key != OFFER}
+        files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], start_new_session=True, **files)
 
 
 def _end_with(answer: bytes) -> NoReturn:

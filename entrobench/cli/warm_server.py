@@ -19,15 +19,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from .warm import LONGEST, OFFER
-
+LONGEST = 65_536  # bytes of a command
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 
 def main() -> None:
     """Serve until the study has ended; in a copy, run the command instead."""
     number, owner, *libraries = sys.argv[1:]
-    os.environ.pop(OFFER)
     for name in libraries:
         importlib.import_module(name)
     gc.collect()
