@@ -1,5 +1,5 @@
 # A whole study: `snakemake` (the quickstart), or `snakemake --config study=NAME` with a name in config/studies or a path.
-from entrobench.cli.warm import offer
+from entrobench.pipeline.warm import offer
 from snakemake.utils import min_version
 
 min_version("9.27")

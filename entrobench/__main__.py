@@ -2,12 +2,19 @@
 
 import sys
 
-from entrobench.cli.warm import hand_over
+from entrobench.pipeline import warm
 
 
 def main() -> None:
-    """Run the command line, in a warm process where a study offers one."""
-    hand_over(sys.argv[1:])
+    """Run the command line; while a study runs, in a copy of a process that has the libraries."""
+    if sys.argv[1:2] == [warm.SERVE]:
+        from entrobench.pipeline.warm_server import serve
+
+        if (arguments := serve(*sys.argv[2:])) is None:
+            return
+        sys.argv[1:] = arguments
+    else:
+        warm.hand_over(sys.argv[1:])
     from entrobench.cli.main import main as run
 
     run()

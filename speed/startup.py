@@ -2,7 +2,7 @@
 
 The job trains one step of two short answers: interpreter, imports, config, model, data, optimizer, checkpoint and
 weights. Alone it imports torch and transformers' model code, nearly all of its cost, which stands beside it; in a
-study it is a copy of a process that has them (`entrobench.cli.warm`), whose start the first job pays. Each command runs
+study it is a copy of a process that has them (`entrobench.pipeline.warm`), whose start the first job pays. Each command runs
 as its own process and is charged with its children's CPU seconds, user and system, which other load stretches less than
 the clock, the copy with what it says that it took; the first run of each only fills the disk's cache.
 """
@@ -23,7 +23,7 @@ from statistics import median
 
 from shared.measure import describe_machine, folders, one_thread, table
 
-from entrobench.cli import warm
+from entrobench.pipeline import warm
 from entrobench.studies.study import load_study
 
 ROUNDS = 5
@@ -35,8 +35,7 @@ def main() -> None:
     one_thread()
     command = str(Path(sys.executable).with_name("entrobench"))
     lines = [
-        [f"entrobench {name}", f"{seconds(lambda name=name: [command, name]):.2f}", "1"]
-        for name in ("--help", "methods")
+        [f"entrobench {words}", f"{seconds(repeat([command, words])):.2f}", "1"] for words in ("--help", "methods")
     ]
     libraries = seconds(repeat([sys.executable, "-c", LIBRARIES]))
     lines.append(["torch and transformers' model code alone", f"{libraries:.2f}", ""])

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NoReturn
 
 OFFER = "ENTROBENCH_WARM"  # environment variable: "<process id of the study>:<folder of the sockets>"
+SERVE = "warm-server"  # in the place of a command: be the server
 COMMANDS = ("train", "generate", "base-model")
 LIBRARIES = ("transformers.models.llama.modeling_llama", "transformers.models.qwen2.modeling_qwen2")
 GPU = Path("/dev/nvidiactl")
@@ -74,10 +75,17 @@ def _start(name: Path, owner: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, name.with_suffix(".log").open("w") as log:
         listener.bind(str(name))
         listener.listen(64)
-        command = [sys.executable, "-P", "-m", "entrobench.cli.warm_server", str(listener.fileno()), owner, *LIBRARIES]
+        command = [sys.executable, "-P", "-m", "entrobench", SERVE, str(listener.fileno()), owner, *LIBRARIES]
         environment = {key: value for key, value in os.environ.items() if key != OFFER}
-        files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-        subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], start_new_session=True, **files)
+        subprocess.Popen(
+            command,
+            env=environment,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def _end_with(answer: bytes) -> NoReturn:

@@ -1,8 +1,4 @@
-"""The server behind `warm`: imports libraries once, then becomes a copy of itself for every command it gets.
-
-Started by the first job: python -P -m entrobench.cli.warm_server SOCKET OWNER LIBRARY …, with the number of a listening
-socket and the process id of the study.
-"""
+"""The server behind `warm`: imports libraries once, then becomes a copy of itself for every command it gets."""
 
 from __future__ import annotations
 
@@ -15,7 +11,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -23,19 +18,16 @@ LONGEST = 65_536  # bytes of a command
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 
-def main() -> None:
-    """Serve until the study has ended; in a copy, run the command instead."""
-    number, owner, *libraries = sys.argv[1:]
+def serve(listener: str, owner: str, *libraries: str) -> Sequence[str] | None:
+    """Serve until a study has ended: None. In a copy, return at once, with the arguments of the command it shall run.
+
+    `listener` is the number of a listening socket, `owner` the process id of the study.
+    """
     for name in libraries:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # the copies share these pages: nobody looks through them for garbage
-    arguments = Server(socket.socket(fileno=int(number)), int(owner)).serve()
-    if arguments is not None:
-        from .main import main as run
-
-        sys.argv = ["entrobench", *arguments]
-        run()
+    return Server(socket.socket(fileno=int(listener)), int(owner)).serve()
 
 
 class Server:
@@ -110,7 +102,3 @@ class Server:
         with contextlib.suppress(BrokenPipeError):  # the job is gone
             connection.send(str(status).encode())
         connection.close()
-
-
-if __name__ == "__main__":
-    main()

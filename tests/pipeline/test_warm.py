@@ -13,17 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from entrobench.cli.warm import OFFER
+from entrobench.pipeline.warm import OFFER
 
 STUDY = (  # on any machine
-    "import os, entrobench.cli.warm as warm\n"
+    "import os, entrobench.pipeline.warm as warm\n"
     "warm.GPU = warm.Path('none')\n"
     "warm.offer()\n"
     "print(os.environ[warm.OFFER], flush=True)\n"
     "input()"
 )
 JOB = (  # without libraries a server is there at once; `status --watch` runs until it is stopped
-    "import sys, entrobench.cli.warm as warm\n"
+    "import sys, entrobench.pipeline.warm as warm\n"
     "warm.LIBRARIES, warm.COMMANDS = (), (*warm.COMMANDS, 'status')\n"
     "warm.hand_over(sys.argv[1:])\n"
     "print('afresh')"
@@ -55,7 +55,7 @@ def job(offered: str, *arguments: str, **environment: str) -> subprocess.Popen[s
 
 def servers(study: subprocess.Popen[str]) -> list[psutil.Process]:
     """The servers of a study, without their copies."""
-    mine = ["entrobench.cli.warm_server", str(study.pid)]
+    mine = ["warm-server", str(study.pid)]
     found = [process for process in psutil.process_iter(["cmdline"]) if set(mine) <= set(process.info["cmdline"] or [])]
     return [process for process in found if process.parent() not in found]
 
