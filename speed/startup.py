@@ -2,9 +2,10 @@
 
 The job trains one step of two short answers: interpreter, imports, config, model, data, optimizer, checkpoint and
 weights. Alone it imports torch and transformers' model code, nearly all of its cost, which stands beside it; in a
-study it is a copy of a process that has them (`entrobench.pipeline.warm`), whose start the first job pays. Each command runs
-as its own process and is charged with its children's CPU seconds, user and system, which other load stretches less than
-the clock, the copy with what it says that it took; the first run of each only fills the disk's cache.
+study it is a copy of a process that has them (`entrobench.pipeline.warm`), whose start the first job pays. Each
+command runs as its own process and is charged with its children's CPU seconds, user and system, which other load
+stretches less than the clock, the copy with what it says that it took; the first run of each only fills the disk's
+cache.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""How far a study is, and what `make study` shows while it runs."""
+"""How far a study is, what `make study` shows while it runs, and the warm process that its jobs are copies of."""
