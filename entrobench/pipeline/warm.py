@@ -4,8 +4,8 @@ While a study runs on this machine, `entrobench train`, `generate` and `base-mod
 which forks: the copy has the libraries, and the command's own files, arguments and status. The first job starts the
 server; it ends with the study. It holds none of our code, so a job runs the files as they are. Environment and folder
 belong to a server's name: another environment gets another server. A job that is killed takes its copy with it, and
-signals reach the copy. Only on Linux without a GPU, for CUDA and forks do not mix; elsewhere, or where no study runs,
-every command starts afresh.
+signals reach the copy. Only on Linux without a GPU, for CUDA and forks do not mix; elsewhere, where no study runs, or
+where `ENTROBENCH_WARM` is empty, every command starts afresh.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def offer() -> None:
     """Let the jobs that this process starts share servers, which end with it."""
-    if not hasattr(os, "pidfd_open") or GPU.exists():
+    if OFFER in os.environ or not hasattr(os, "pidfd_open") or GPU.exists():
         return
     folder = tempfile.mkdtemp(prefix="entrobench-")  # for this user alone
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

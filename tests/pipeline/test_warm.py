@@ -98,6 +98,12 @@ def test_other_commands_and_other_times_start_afresh(offered: str) -> None:
     assert job("1:/no/such/folder", *MISSING).communicate()[0] == "afresh\n"
 
 
+def test_an_empty_variable_turns_it_off() -> None:
+    environment = {**os.environ, OFFER: ""}
+    done = subprocess.run([sys.executable, "-c", STUDY], env=environment, input="\n", capture_output=True, text=True)
+    assert done.stdout == "\n"
+
+
 def test_a_killed_job_takes_its_copy_with_it(study: subprocess.Popen[str], offered: str) -> None:
     running, copy = watching(study, offered)
     running.kill()
