@@ -59,7 +59,7 @@ def test_weights_that_stay_stale_stop_the_run(folders: tuple[Path, Path], tmp_pa
     done = subprocess.run(command, cwd=tmp_path, env=without, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     *_, line = done.stderr.splitlines()
-    assert line.startswith("error: engine: vllm: at step 2 its log-probabilities lie ")
+    assert "step 2: engine: vllm: at step 2 its log-probabilities lie " in line
     assert "it holds others, or computes otherwise; training stops here, evidence in" in line
     assert (run / "checkpoints" / "step000001" / "state.json").exists()
 
