@@ -11,6 +11,7 @@ where `ENTROBENCH_WARM` is empty, every command starts afresh.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -35,11 +36,20 @@ HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def offer() -> None:
     """Let the jobs that this process starts share servers, which end with it."""
-    if OFFER in os.environ or not hasattr(os, "pidfd_open") or GPU.exists():
+    if OFFER in os.environ or GPU.exists() or not _watches_processes():
         return
     folder = tempfile.mkdtemp(prefix="entrobench-")  # for this user alone
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[OFFER] = f"{os.getpid()}:{folder}"
+
+
+def _watches_processes() -> bool:
+    """Whether this system says when a process ends: Linux does, some sandboxes do not."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def hand_over(arguments: Sequence[str]) -> None:
@@ -48,10 +58,21 @@ def hand_over(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] not in COMMANDS or not Path(folder or "/dev/null").is_dir():
         return
     connection = _connect(Path(folder), owner)
-    socket.send_fds(connection, [json.dumps(arguments).encode()], [0, 1, 2])
+    with contextlib.suppress(BrokenPipeError):
+        socket.send_fds(connection, [json.dumps(arguments).encode()], [0, 1, 2])
+    if not _heard(connection):  # the server could not begin: out of memory, or a library that cannot be imported
+        return
     for number in HANDED_ON:
         signal.signal(number, lambda number, _: connection.send(bytes([number])))
-    _end_with(connection.recv(16))
+    _end_with(_heard(connection))
+
+
+def _heard(connection: socket.socket) -> bytes:
+    """What the server says; nothing where it has ended."""
+    try:
+        return connection.recv(16)
+    except ConnectionResetError:
+        return b""
 
 
 def _connect(folder: Path, owner: str) -> socket.socket:

@@ -71,6 +71,8 @@ class Server:
         for file in files:
             os.close(file)
         end = os.pidfd_open(copy)
+        with contextlib.suppress(BrokenPipeError):  # the job is gone, which `_signal` hears next
+            connection.send(b"begun")
         self.waiting.modify(connection, selectors.EVENT_READ, partial(self._signal, connection, copy))
         self.waiting.register(end, selectors.EVENT_READ, partial(self._answer, connection, copy, end))
         return None

@@ -22,6 +22,7 @@ STUDY = (  # on any machine
     "print(os.environ[warm.OFFER], flush=True)\n"
     "input()"
 )
+BROKEN = "import sys, entrobench.pipeline.warm as warm; warm.LIBRARIES = ('no.such',); warm.hand_over(sys.argv[1:])"
 JOB = (  # without libraries a server is there at once; `status --watch` runs until it is stopped
     "import sys, entrobench.pipeline.warm as warm\n"
     "warm.LIBRARIES, warm.COMMANDS = (), (*warm.COMMANDS, 'status')\n"
@@ -102,6 +103,15 @@ def test_an_empty_variable_turns_it_off() -> None:
     environment = {**os.environ, OFFER: ""}
     done = subprocess.run([sys.executable, "-c", STUDY], env=environment, input="\n", capture_output=True, text=True)
     assert done.stdout == "\n"
+
+
+def test_a_command_starts_afresh_where_the_server_cannot_begin(offered: str) -> None:
+    command, environment = (
+        [sys.executable, "-c", f"{BROKEN}; print('afresh')", *MISSING],
+        {**os.environ, OFFER: offered},
+    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("afresh\n", "")
 
 
 def test_a_killed_job_takes_its_copy_with_it(study: subprocess.Popen[str], offered: str) -> None:
