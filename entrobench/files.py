@@ -36,10 +36,22 @@ def write_whole(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, such that the disk has their names."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        synchronise(place.parent)
+
+
 def put_in_place(draft: Path, final: Path) -> None:
-    """Move a finished folder of files to its place, and over what is there, once the disk has all of it."""
-    for path in [*draft.iterdir(), draft]:
-        synchronise(path)
+    """Move a finished folder of files to its place, and over what is there, once the disk has all of it.
+
+    Links lead to files that are not ours.
+    """
+    for path in [*draft.rglob("*"), draft]:
+        if not path.is_symlink():
+            synchronise(path)
     shutil.rmtree(final, ignore_errors=True)
     draft.rename(final)
     synchronise(final.parent)

@@ -19,7 +19,7 @@ from typing import Any
 
 from entrobench.config import canonical_hash, parse, setting
 from entrobench.errors import InputError, nearest, unknown
-from entrobench.files import replacing, write_whole
+from entrobench.files import make_folder, replacing, write_whole
 from entrobench.provenance import sha256_file
 from entrobench.results import DataFolder
 
@@ -261,7 +261,7 @@ def write_splits(
 ) -> dict[str, Any]:
     """Write the splits and, last, manifest.json with their counts and hashes; delete other splits in the folder."""
     files = DataFolder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for split in SPLITS:
         if split in splits:
             _write_parquet(splits[split], files.split(split))

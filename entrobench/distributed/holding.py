@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
-from entrobench.files import write_whole
+from entrobench.files import make_folder, write_whole
 
 BEAT = 5.0  # ours: seconds between two signs of life, which renew the file's time
 SILENCE = 60.0  # ours: twelve of them
@@ -31,7 +31,7 @@ def held(folder: Path) -> Iterator[Callable[[], None]]:
 
     Raises InputError where another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     own = folder / f"{MARK}{socket.gethostname()}-{os.getpid()}"
     write_whole(own, json.dumps(_myself()))
     stop = threading.Event()

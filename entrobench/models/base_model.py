@@ -12,6 +12,7 @@ from typing import Any
 from entrobench.config import parse
 from entrobench.data.hub import HubModel, fetch_model
 from entrobench.errors import InputError
+from entrobench.files import make_folder, put_in_place
 from entrobench.results import RESULTS, ModelFolder
 
 from .chat import Chat, drop_template, write_template
@@ -40,7 +41,8 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     recipe = check_spec(name, spec, where)
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    make_folder(folder.parent)
+    draft.mkdir()
     if isinstance(recipe, FolderModel):
         _link({path.name: path for path in folder_path(recipe).iterdir()}, draft)
         history: dict[str, Any] = {}
@@ -60,8 +62,7 @@ def make(name: str, spec: Mapping[str, Any], folder: Path, data_folders: Mapping
     if isinstance(recipe, FolderModel):
         about["content_sha256"] = content_sha256(folder_path(recipe))
     ModelFolder(draft).about.write_text(json.dumps(about, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    put_in_place(draft, folder)
 
 
 def _link(files: Mapping[str, Path], folder: Path) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from entrobench.distributed.sharding import full, like
 from entrobench.errors import InputError
-from entrobench.files import is_full, put_in_place, refuse_full, size
+from entrobench.files import is_full, make_folder, put_in_place, refuse_full, size
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.provenance import sha256_file
 from entrobench.results import Checkpoint, RunFolder
@@ -94,7 +94,8 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
     shutil.rmtree(draft, ignore_errors=True)
     needed = sum(value.nbytes for group in tensors.values() for value in group.values())
     try:
-        draft.mkdir(parents=True)
+        make_folder(folder)
+        draft.mkdir()
         refuse_full(folder, needed, f"the checkpoint of step {step}")
         _write(draft, tensors, state)
         put_in_place(draft, final)

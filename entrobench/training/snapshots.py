@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from entrobench.errors import InputError
+from entrobench.files import put_in_place
 from entrobench.results import RunFolder
 from entrobench.run_keys import step_name
 
@@ -57,7 +58,9 @@ class Snapshots:
         """
         if not self.every:
             return
-        shutil.rmtree(self.published, ignore_errors=True)
-        self.published.mkdir()
+        draft = self.published.with_name(f".{self.published.name}.part")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
         for step in snapshot_steps(end, self.every)[-self.last :]:
-            shutil.copytree(self.kept / step_name(step), self.published / step_name(step), copy_function=os.link)
+            shutil.copytree(self.kept / step_name(step), draft / step_name(step), copy_function=os.link)
+        put_in_place(draft, self.published)

@@ -23,7 +23,7 @@ from entrobench.config import PATIENCE, Hardware
 from entrobench.distributed.holding import held
 from entrobench.distributed.sharding import clip_gradients, sum_gradients
 from entrobench.errors import InputError
-from entrobench.files import put_in_place, write_whole
+from entrobench.files import make_folder, put_in_place, write_whole
 from entrobench.models.shared_prefix import shares_prompts
 from entrobench.models.weights import model_tensors, restore_model
 from entrobench.progress import StepProgress, entropy_events
@@ -255,6 +255,7 @@ class Trainer:
             return
         draft = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(draft, ignore_errors=True)
+        make_folder(folder.parent)
         self.parts.model.save_pretrained(draft, state_dict=tensors)
         self.parts.tokenizer.save_pretrained(draft)
         put_in_place(draft, folder)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from entrobench.config import EvaluationConfig, parse
 from entrobench.engines.choice import check_engine
 from entrobench.errors import InputError
-from entrobench.files import replacing
+from entrobench.files import make_folder, replacing
 from entrobench.results import AnswersFolder
 from entrobench.run_config import MATHEMATICS
 
@@ -174,7 +174,7 @@ def _records(requests: list[Instance], responses: list[Response], snapshot: int)
 def _write(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
     import zstandard
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     with replacing(path) as draft:
         draft.write_bytes(zstandard.compress(text.encode()))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
-from entrobench.files import replacing
+from entrobench.files import make_folder, replacing
 from entrobench.json_lines import decode_lines, parse_json
 from entrobench.results import GENERATIONS, AnswersFolder
 
@@ -164,6 +164,6 @@ def _write(rows: list[dict[str, Any]], output: Path) -> None:
         },
         metadata={b"grader_version": GRADER_VERSION.encode()},
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     with replacing(output) as draft:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), draft)

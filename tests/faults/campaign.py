@@ -66,13 +66,22 @@ def survive(stage: Stage, folder: Path, whole: Ended, count: int, draw: random.R
         for _ in range(draw.randint(1, 4)):
             mishap = disturb(lambda: stage.work(place), place, whole, draw.choice(KINDS), draw)  # noqa: B023
             kinds[mishap.kind] += mishap.ended.status != 0
+            if mishap.ended.status == 0:  # then nothing makes it again, and a power loss came after the end
+                equal &= _same(stage, place, expected, mishap.kind)
             stage.tidy(place)
         ended = run(lambda: stage.work(place), place)  # noqa: B023
-        found = stage.outcome(place) if ended.status == 0 else None
-        if found != expected:
-            print(f"{stage.name}: {place} differs (status {ended.status}): {_apart(found, expected)}", flush=True)
-            equal = False
+        equal &= ended.status == 0 and _same(stage, place, expected, "all mishaps")
+        if ended.status != 0:
+            print(f"{stage.name}: {place} does not go on: status {ended.status}", flush=True)
     return kinds, equal
+
+
+def _same(stage: Stage, place: Path, expected: Any, what: str) -> bool:
+    """Whether a stage's outcome is the expected one; says where it is not."""
+    found = stage.outcome(place)
+    if found != expected:
+        print(f"{stage.name}: {place} differs after {what}: {_apart(found, expected)}", flush=True)
+    return bool(found == expected)
 
 
 def study(folder: Path, kills: int, draw: random.Random) -> tuple[str, bool]:

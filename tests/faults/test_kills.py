@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 import stages
-from kills import KINDS, Ended, disturb, lose_power, run
+from kills import KINDS, Ended, Least, disturb, lose_power, run
 from stages import Stage
 
 from entrobench.data.datasets import prepare
 from entrobench.files import synchronise
 
-Whole = tuple[Ended, Any]
+Whole = tuple[Ended, Any, Any]
+STAGES = ("training", "answering", "grading", "tracking")
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +41,17 @@ def all_stages(
 
 @pytest.fixture(scope="module")
 def undisturbed(all_stages: dict[str, Stage], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Whole]:
-    """How a stage goes, and what comes of it, where nothing happens; each once."""
+    """How a stage goes, what comes of it, and what is left of that where power is lost right after; each once."""
     place = tmp_path_factory.mktemp("undisturbed")
 
     @cache
     def whole(name: str) -> Whole:
         folder, stage = place / name, all_stages[name]
-        ended = run(lambda: stage.work(folder), folder)
+        ended = run(lambda: stage.work(folder), folder, shadow=place / f"{name}.shadow")
         assert ended.status == 0
-        return ended, stage.outcome(folder)
+        outcome = stage.outcome(folder)
+        lose_power(folder, place / f"{name}.shadow", Least())
+        return ended, outcome, stage.outcome(folder)
 
     return whole
 
@@ -60,6 +63,7 @@ def undisturbed(all_stages: dict[str, Stage], tmp_path_factory: pytest.TempPathF
         ("training", "power loss", 1),
         ("training", "SIGTERM", 2),
         ("training", "full disk", 3),
+        ("training", "out of memory", 11),
         ("answering", "power loss", 4),
         ("grading", "kill at a file operation", 5),
         ("tracking", "kill at a moment", 6),
@@ -77,12 +81,19 @@ def test_a_stage_survives(
     assert kind in KINDS
     monkeypatch.chdir(tmp_path)
     stage, draw, folder = all_stages[name], random.Random(seed), tmp_path / "disturbed"
-    whole, expected = undisturbed(name)
+    whole, expected, _ = undisturbed(name)
     mishap = disturb(lambda: stage.work(folder), folder, whole, kind, draw)
     assert mishap.ended.status != 0, "it came too late"
     stage.tidy(folder)
     assert run(lambda: stage.work(folder), folder).status == 0
     assert stage.outcome(folder) == expected
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_has_ended_is_on_the_disk(undisturbed: Callable[[str], Whole], name: str) -> None:
+    """Nothing makes it again: Snakemake, and MLflow's tag, take it as done."""
+    _, expected, left = undisturbed(name)
+    assert left == expected
 
 
 def test_power_loss_drops_what_was_never_synchronised(tmp_path: Path) -> None:
@@ -109,6 +120,18 @@ def test_power_loss_drops_what_was_never_synchronised(tmp_path: Path) -> None:
         (root / "old").unlink(missing_ok=True)
     assert "old" in found
     assert found & {"", "n"}, "renamed, but empty or cut"
+
+
+def test_power_loss_leaves_what_an_earlier_process_wrote(tmp_path: Path) -> None:
+    """Else finished checkpoints came back empty, as if they had never been synchronised."""
+    root = tmp_path / "root"
+    (root / "checkpoint").mkdir(parents=True)
+    (root / "checkpoint" / "state").write_text("whole")
+    for seed in range(4):
+        shadow = tmp_path / f"shadow{seed}"
+        assert run(lambda: (root / "new").write_text("new"), root, shadow=shadow).status == 0
+        lose_power(root, shadow, random.Random(seed))
+        assert (root / "checkpoint" / "state").read_text() == "whole"
 
 
 def test_power_loss_takes_no_folder_for_a_file_that_had_its_number(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kills import Least, lose_power, run
 from tiny import save_tiny
 
 from entrobench.config import parse
@@ -191,6 +192,16 @@ def test_an_embedded_model_is_made_whole_and_the_same_again(tmp_path: Path, chai
     assert len(about["history"]["drill_loss"]) == len(about["history"]["supervised_loss"]) == 2
     assert about["history"]["supervised_loss"][1] < about["history"]["supervised_loss"][0]
     assert load_model(first).config.vocab_size == len(load_tokenizer(first)) == 128
+
+
+def test_a_made_model_is_on_the_disk(tmp_path: Path, chain_data: Path) -> None:
+    """Snakemake takes the folder as done: after a power loss its weights were empty, or zeros."""
+    recipe, root = {**SMALL, "drill_steps": 1, "supervised_steps": 1}, tmp_path / "models"
+    ended = run(lambda: make("small", recipe, root / "small", {"chain2": chain_data}), root, shadow=tmp_path / "shadow")
+    made = {path.name: path.read_bytes() for path in (root / "small").iterdir()}
+    lose_power(root, tmp_path / "shadow", Least())
+    assert ended.status == 0
+    assert {path.name: path.read_bytes() for path in (root / "small").iterdir()} == made
 
 
 def test_drills_have_loss_on_true_results_only(chain_data: Path, tmp_path: Path) -> None:

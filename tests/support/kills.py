@@ -5,12 +5,14 @@ fsync) is a point; there the child ends itself with SIGKILL, before or after the
 or is given no more memory from then on.
 
 Power loss drops what was never synchronised: a file's content counts as written when it was synced after its last
-change, a name in a folder when the folder was. All else may be there, empty, cut, or gone: a seeded draw decides.
+change, a name in a folder when the folder was. All else may be there, empty, cut, or gone: a seeded draw decides. What
+lay there before the work began counts as written: an earlier process synchronised it, or the disk has had its time.
 SQLite synchronises by itself, in C, where nothing here sees it: its files stay as they are, which is what it promises.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -18,7 +20,7 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,6 +42,7 @@ class Points:
         self.fsync = os.fsync
 
     def listen(self) -> None:
+        self._keep([Path(self.root), *Path(self.root).rglob("*")])
         sys.addaudithook(self._audited)
         os.fsync = self._synchronised
 
@@ -69,11 +72,17 @@ class Points:
         path = os.readlink(f"/proc/self/fd/{number}")
         self._point()
         self.fsync(descriptor)
-        if self.shadow is not None and path.startswith(self.root):
-            self.busy = True
-            self._record(Path(path), self.shadow)
-            self.busy = False
+        self._keep([Path(path)] if path.startswith(self.root) else [])
         self._point()
+
+    def _keep(self, paths: Iterable[Path]) -> None:
+        """Keep what the disk has of these, where a power loss is to come."""
+        if self.shadow is None:
+            return
+        self.busy = True
+        for path in paths:
+            self._record(path, self.shadow)
+        self.busy = False
 
     def _record(self, path: Path, shadow: Path) -> None:
         """Keep what the disk now has for certain: a file's content, a folder's names; never of a reused number."""
@@ -105,9 +114,17 @@ def terminate() -> None:
 
 
 def starve() -> None:
-    """No more memory than the process has now: what asks for more fails, wherever in the code that is."""
+    """No more memory than the process has now: what asks for more fails, wherever in the code that is.
+
+    What the process has set free before is taken too: a tiny model would live on it.
+    """
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    allocate = ctypes.CDLL(None).malloc
+    allocate.restype, allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     resource.setrlimit(resource.RLIMIT_AS, (used, used))
+    for exponent in range(24, 9, -1):  # from 16 MB down to 1 kB
+        while allocate(1 << exponent):
+            pass
 
 
 @dataclass(frozen=True)
@@ -158,6 +175,16 @@ def _in_child(work: Work, points: Points, writing: int, prepare: Work) -> NoRetu
     finally:
         sys.stdout.flush()
         os._exit(status)
+
+
+class Least(random.Random):
+    """Draws what leaves the least of what a disk may have."""
+
+    def random(self) -> float:
+        return 1.0
+
+    def choice(self, options: Any) -> Any:
+        return options[0]
 
 
 def lose_power(root: Path, shadow: Path, draw: random.Random) -> None:
