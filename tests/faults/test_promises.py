@@ -1,0 +1,43 @@
+"""docs/reliability.md names tests that are there, and the figures of every part of `make faults`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import campaign
+import pytest
+
+PAGE = campaign.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_names_tests_that_are_there() -> None:
+    named = set(re.findall(r"`(tests/[\w/.]+|Makefile)`", PAGE))
+    assert len(named) > 30
+    assert not [name for name in named if not (campaign.ROOT / name).exists()]
+
+
+def test_the_page_holds_the_figures_of_every_part_and_all_are_equal() -> None:
+    figures = PAGE.partition(campaign.BEGIN)[2].partition(campaign.END)[0]
+    rows = {
+        row[0]: row for line in figures.splitlines() if len(row := [*map(str.strip, line.strip("|").split("|"))]) == 4
+    }
+    for name in (*campaign.SHARES, "Snakemake, a whole study"):
+        assert rows[name][3] == "equal"
+    assert sum(int(row[1]) for row in rows.values() if row[1].isdecimal()) >= 50
+    assert "10000 adversarial answers" in figures
+    assert "Checkpoints at the default interval take" in figures
+
+
+def test_figures_take_the_place_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(campaign, "PAGE", tmp_path / "page.md")
+    campaign.PAGE.write_text(f"before\n{campaign.BEGIN}\nold\n{campaign.END}\nafter\n")
+    campaign.write_page(["| training | 3 | 3 SIGTERM | equal |", "Ten answers"])
+    text = campaign.PAGE.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| training | 3 | 3 SIGTERM | equal |\n\nTen answers.\n" in text
+    assert capsys.readouterr().out.startswith("before")
