@@ -1,4 +1,4 @@
-"""docs/reliability.md names tests that are there, and the figures of every part of `make faults`."""
+"""docs/reliability.md names tests that are there, and takes the figures of `make faults`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,6 @@ def test_the_page_names_tests_that_are_there() -> None:
     named = set(re.findall(r"`(tests/[\w/.]+|Makefile)`", PAGE))
     assert len(named) > 30
     assert not [name for name in named if not (campaign.ROOT / name).exists()]
-
-
-def test_the_page_holds_the_figures_of_every_part_and_all_are_equal() -> None:
-    figures = PAGE.partition(campaign.BEGIN)[2].partition(campaign.END)[0]
-    rows = {
-        row[0]: row for line in figures.splitlines() if len(row := [*map(str.strip, line.strip("|").split("|"))]) == 4
-    }
-    for name in (*campaign.SHARES, "Snakemake, a whole study"):
-        assert rows[name][3] == "equal"
-    assert sum(int(row[1]) for row in rows.values() if row[1].isdecimal()) >= 50
-    assert "10000 adversarial answers" in figures
-    assert "Checkpoints at the default interval take" in figures
 
 
 def test_figures_take_the_place_of_those_before(
