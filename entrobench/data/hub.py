@@ -10,7 +10,7 @@ from typing import Any
 
 from entrobench.config import parse, setting
 from entrobench.errors import InputError, first_line, nearest
-from entrobench.evaluation.grading.reading.boxes import boxes
+from entrobench.evaluation.grading.replies.boxes import boxes
 from entrobench.json_lines import json_lines, read_json
 
 from .fetch import UNKNOWN, Source, check_source, fetch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from entrobench.evaluation.grading.reading.exact_numbers import read_number
-from entrobench.evaluation.grading.reading.extraction import Extraction, extract, extract_gold
+from entrobench.evaluation.grading.replies.extraction import Extraction, extract, extract_gold
 from entrobench.evaluation.grading.reading.normalization import Unreadable, normalize
 from entrobench.evaluation.grading.reading.units import is_known
 from entrobench.text import printable

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from entrobench.evaluation.grading.reading.extraction import extract, extract_gold
+from entrobench.evaluation.grading.replies.extraction import extract, extract_gold
 from entrobench.evaluation.grading.reading.normalization import (
     Unreadable,
     normalize,

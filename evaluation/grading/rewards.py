@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
-from entrobench.evaluation.grading.reading.boxes import boxes
+from entrobench.evaluation.grading.replies.boxes import boxes
 from entrobench.evaluation.grading.reading.thinking import spoken
 
 from .grader import Verdict, grade, judge_answer

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from entrobench.evaluation.grading.grader import OUTCOMES, Verdict, grade, is_correct, warm_up
-from entrobench.evaluation.grading.reading.extraction import extract
+from entrobench.evaluation.grading.replies.extraction import extract
 from entrobench.evaluation.grading.reading.normalization import normalize
 
 SAME = [

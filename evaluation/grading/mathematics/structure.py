@@ -213,8 +213,8 @@ def _compare_as_sets(prediction: str, gold: str) -> bool | None:
     if not any(sign in prediction + gold for sign in SET_SIGNS):
         return None
     unknowns = [_unknowns(text) for text in (prediction, gold)]
-    if all(unknowns) and unknowns[0] != unknowns[1]:
-        return None
+    if (all(unknowns) and unknowns[0] != unknowns[1]) or max(map(len, unknowns)) > 1:
+        return None  # a > 0, b < 0 says which letter is which
     algebra = [any(sign in text for sign in SET_ALGEBRA) for text in (prediction, gold)]
     both = [CONNECTIVE.sub(lambda word: f" \\l{word['text'] or word['plain']} ", text) for text in (prediction, gold)]
     try:

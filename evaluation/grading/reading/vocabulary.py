@@ -16,7 +16,7 @@ _FUNCTION_WORDS = word_set(
     "solution solutions exactly about approximately around roughly approx total overall exact correct required "
     "desired only numeric numerical simplified simplest form both ordered just where"
 )
-_QUANTITIES = word_set(
+QUANTITIES = word_set(
     "number amount area volume perimeter circumference length width height depth distance radius diameter angle "
     "measure sum difference product quotient ratio average mean median mode range probability expectation "
     "expected variance maximum minimum max min largest smallest greatest least highest lowest speed velocity "
@@ -77,7 +77,7 @@ def announces(words: str) -> bool:
     names = re.findall(r"[^\W\d_]+", words.casefold())
     if not names or len(names) > 12:
         return not names
-    if not all(name in _FUNCTION_WORDS or name in _QUANTITIES for name in names):
+    if not all(name in _FUNCTION_WORDS or name in QUANTITIES for name in names):
         return False
     return ended or names[-1] in _FUNCTION_WORDS - {"of", "for", "in", "and", "only", "at", "to"} or _is_a_name(names)
 

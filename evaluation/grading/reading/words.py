@@ -13,24 +13,16 @@ _SAME_WORDS |= dict.fromkeys(
     "infinitely many",
 )
 _LEADING = ("a", "an", "the", "all", "every")
+# "The winner is Evelyn", "So the function is even": a thing, "is", and the words of the answer.
+_STATEMENT = re.compile(
+    r"(?:(?:so|thus|hence|therefore)\b,?\s+)?(?:it|this|(?:the|this)\s+\w+(?:\s+of\s+the\s+\w+)?)\s+(?:is|are)\s+([^,.;]*)\.?", re.IGNORECASE
+)
 _YES_OR_NO = frozenset({"yes", "no", "true", "false"})
 _CHOICE_GOLD = re.compile(r"\(?\s*(?:\\text\s*\{)?\s*\(?\s*([A-Z])\s*\)?\s*\}?\s*\)?\.?")
 _LABELLED_GOLD = re.compile(r"(?:\(([A-Z])\)|([A-Z])[).])\s*[^\s)]")
 _STATED = re.compile(r"\(?([A-Z])\)?,?\s+(?:because|since|as|for|not|rather)\b")
 _CHOICE_LABEL = re.compile(
     r"(?:\\text(?:bf|rm)?\s*\{)?\s*(?:answer|option|choice)?\s*:?\s*(?:\(\s*([A-Z])\s*\)|\[\s*([A-Z])\s*\]|([A-Z])(?=\s*(?:[.:)}]|$)))",
-    re.IGNORECASE,
-)
-_FORMULA = re.compile(r"\\(?!text|mathrm|mathbf|operatorname|quad|[ ,;(){}\[\]])")
-_LETTER_IN_PROSE = re.compile(r"(?<![A-Za-z\\'])\(?([A-Z])\)?(?![A-Za-z0-9'^_*+=/{(])")
-_ASSERTED = re.compile(r"\)?\s+(?:is|must be)\s+(?:the\s+)?(?:right|correct|best|answer|true)\b")
-_DENIED = re.compile(
-    r"\)?\s+(?:is|are)\s+(?:wrong|incorrect|false|not|out)\b|(?:选项|项)?是?(?:错|不对|不正确|不成立|不可能)"
-)
-_NEGATION = re.compile(
-    r"(?:\bnot?n?|n't(?: be)?|不是|非|不(?:应|该|能)?选|排除|除了?|\bneither|\bnor"
-    r"|\brather than|\binstead of|\bexcept(?: for)?|\bexcluding|\b(?:all|any\w*|every\w*)\s+but)"
-    r"[\s}]*(?:option|answer|choice)?\s*\(?$",
     re.IGNORECASE,
 )
 
@@ -65,7 +57,7 @@ def texts_equal(prediction: str, gold: str) -> bool:
         return said[:1] == [second] and not _YES_OR_NO.intersection(said[1:])
     if not first:
         return False
-    stated = re.search(r"\b(?:is|are)\s+([^,.;]*)$", prediction)
+    stated = _STATEMENT.fullmatch(prediction.strip())
     return (
         first == second
         or (stated is not None and plain_words(stated[1]) == second)
@@ -94,7 +86,7 @@ def without_choice_label(answer: str) -> str:
 
 
 def choice_of_prediction(prediction: str) -> str | None:
-    """The one choice letter that a prediction settles on, or None: a leading label, else the only letter not denied."""
+    """The choice letter that a prediction is or begins with, as a label or before its reason; None where it does not."""
     text = prediction.strip().strip("*$ ")
     text = text[1:-1] if re.fullmatch(r"\[\[[A-Z]\]\]", text) else text
     stated = _STATED.match(text)
@@ -104,26 +96,4 @@ def choice_of_prediction(prediction: str) -> str | None:
     if label is not None:
         letter = (label[1] or label[2] or label[3]).upper()
         return letter if (label[1] or label[2] or label[3]).isupper() else None
-    if _FORMULA.search(text):  # \\Delta T is no choice
-        return None
-    letters: list[str] = []
-    denied = False
-    for match in _LETTER_IN_PROSE.finditer(text):
-        before = text[max(0, match.start() - 40) : match.start()]
-        if _ASSERTED.match(text, match.end()):
-            return match[1]
-        denied = bool(_NEGATION.search(before) or _DENIED.match(text, match.end())) or (
-            denied and re.search(r"(?:\bor|\band|,)\s*$", before) is not None
-        )
-        if not denied and not _is_english(match[1], text[match.end() :]):
-            letters.append(match[1])
-    return letters[0] if len(set(letters)) == 1 and _WORD.search(text) else None
-
-
-def _is_english(letter: str, after: str) -> bool:
-    """The article "A" and the pronoun "I" before a word are no choices."""
-    return (
-        letter in "AI"
-        and re.match(r"\s+[a-z]{2,}", after) is not None
-        and not re.match(r"\s+(?:is|because|as|since|not|non|and|or|but)\b", after)
-    )
+    return None

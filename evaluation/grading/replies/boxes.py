@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from .scanning import word_set
-from .statements import is_taken_back
+from entrobench.evaluation.grading.reading.scanning import word_set
+
+from .follow_ups import is_taken_back
 
 LONGEST_REPLY = 65_536  # characters from the end, ours
 BOX = re.compile(
@@ -23,6 +24,13 @@ _DENIED = re.compile(
     r"(?:\bnot(?:\s+equal\s+to)?|\bcannot\s+be|\bcan\s+not\s+be|\bnever|n't(?:\s+be)?|不是|不等于)[\s$*:(]*\Z",
     re.IGNORECASE,
 )
+# What supposes or bounds a box in its own clause, before and after it.
+_SUPPOSED = re.compile(
+    r"(?:(?:\A|[.!?;,]\s|\n)\W*(?:if|suppose|supposing|assume|assuming)\b[^.,;\n]*|\b(?:less|more|greater|fewer|smaller|larger)\s+than[\s$*:(]*)\Z",
+    re.IGNORECASE,
+)
+_CALLED_WRONG = re.compile(r"[\s$.*)]{0,4}(?:is|was)\b[^.,;\n]{0,40}\b(?:impossible|wrong|incorrect|false)\b(?!\s+(?:for|to)\b)", re.IGNORECASE)
+_FACTOR_BEFORE = re.compile(r"(?<![\w.,}^_{/])\d+\Z")
 _MINUS_BEFORE = re.compile(r"[=:$({\s]-\Z")
 _FACTOR_AFTER = re.compile(
     r"\s*(?:\\sqrt\s*\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\(?:circ|prime|text))[^{}]*\}|\d))"
@@ -94,6 +102,9 @@ def end_of_boxes(text: str) -> int:
 def _with_what_clings(text: str, start: int, end: int, content: str) -> str:
     """-\\boxed{5}, \\boxed{5}\\sqrt{2}: a sign, root, power or constant that the box left outside."""
     sign = "-" if _MINUS_BEFORE.search(text, max(0, start - 20), start) else ""
+    number = _FACTOR_BEFORE.search(text, max(0, start - 20), start)
+    if number is not None:
+        sign, content = f"{sign}{number[0]}", f"({content})"
     factor = _FACTOR_AFTER.match(text, end)
     return f"{sign}{content}{factor[0]}" if factor else f"{sign}{content}"
 
@@ -103,8 +114,9 @@ def _is_retracted(text: str, start: int, end: int) -> bool:
     later = [box for box in BOX.finditer(text, end) if box[1] == "{"]
     if later or _OPEN_BEFORE.search(text, 0, start) is not None:
         return True
-    denied = _DENIED.search(text, max(0, start - 40), start) is not None
-    return denied or is_taken_back(text[end : end + _LATE_WORDS])
+    before = text[max(0, start - 80) : start]
+    denied = _DENIED.search(before) or _SUPPOSED.search(before) or _CALLED_WRONG.match(text, end)
+    return denied is not None or is_taken_back(text[end : end + _LATE_WORDS])
 
 
 def _belong_together(between: str) -> bool:
