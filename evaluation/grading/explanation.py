@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from entrobench.evaluation.grading.reading.exact_numbers import read_number
-from entrobench.evaluation.grading.replies.extraction import Extraction, extract, extract_gold
 from entrobench.evaluation.grading.reading.normalization import Unreadable, normalize
 from entrobench.evaluation.grading.reading.units import is_known
+from entrobench.evaluation.grading.replies.extraction import Extraction, extract, extract_gold
 from entrobench.text import printable
 
 from .grader import GRADER_VERSION, SECONDS, grade, warm_up
@@ -17,12 +17,11 @@ _WHY = {
     "no closed box": "a box that never closes retracts all before it",
     "reply ends while thinking": "what is thought is no answer",
     "answer in JSON": 'the value of the key "answer"',
-    "stated answer": 'what follows the last "answer is", "Answer:" or ####',
-    "last statement": 'what the last sentence says after "is"',
-    "last formula": "the last formula that holds no sentence",
-    "last bold text": "no formula; the last bold text",
-    "last number": "no formula; the number that the last sentence ends on, unless it is denied or bounded",
-    "whole text": "no sentence round it: the text is the answer",
+    "final answer after the last box": 'a line "The final answer is $..$" after the last box',
+    "stated answer": 'what the last sentence calls the answer ("the answer is", "Answer:", ####)',
+    "last statement": "what the last sentence states, every word round the value known",
+    "last line": "a bare value on the last line",
+    "whole text": "no known form of a statement: the text is the answer",
 }
 
 

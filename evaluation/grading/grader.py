@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from entrobench.evaluation.grading.replies.extraction import extract, extract_gold
 from entrobench.evaluation.grading.reading.normalization import (
     Unreadable,
     normalize,
@@ -20,11 +19,12 @@ from entrobench.evaluation.grading.reading.normalization import (
     repair_escapes,
 )
 from entrobench.evaluation.grading.reading.words import choice_of_gold, choice_of_prediction, without_choice_label
+from entrobench.evaluation.grading.replies.extraction import extract, extract_gold
 
 from .reading.exact_numbers import numbers_equal, read_number
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
-GRADER_VERSION = "2.2.0"
+GRADER_VERSION = "2.3.0"
 SECONDS = 0.4  # of CPU time in the worker for one verdict, ours; its warm answers take .001 to .05
 MOST_CACHED = 200_000  # verdicts, ours
 

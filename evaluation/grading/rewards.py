@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from entrobench.errors import InputError
-from entrobench.evaluation.grading.replies.boxes import boxes
 from entrobench.evaluation.grading.reading.thinking import spoken
+from entrobench.evaluation.grading.replies.boxes import boxes
 
 from .grader import Verdict, grade, judge_answer
 from .own_rewards import Earned, own_reward

@@ -167,10 +167,14 @@ def test_different_answers_are_not(prediction: str, gold: str) -> None:
         ("<think>\\boxed{1}</think> It is \\boxed{2}", "2", "last box"),
         ("<think>\\boxed{1}", "", "reply ends while thinking"),
         ("We add them. The answer is 42. I hope it is correct.", "42", "stated answer"),
-        ("We see that the value must be $x=3$ here.", "x=3", "last formula"),
-        ("That makes a total of **73** apples for everyone.", "73", "last bold text"),
-        ("There are 5 + 4 and so he has 9 toys in the end", "9", "last number"),
+        ("We see that the value must be $x=3$ here.", "x=3", "last statement"),
+        ("That makes a total of **73** apples for everyone.", "73", "last statement"),
+        ("There are 5 + 4 and so he has 9 toys in the end", "9", "last statement"),
         ("\\frac{1}{2}", "\\frac{1}{2}", "whole text"),
+        ("First compute 6*7.\n42", "42", "last line"),
+        ("The answer is 42. Frobnicate it.", "The answer is 42. Frobnicate it.", "whole text"),
+        ("The answer frobnicates 42.", "The answer frobnicates 42.", "whole text"),
+        ("The total is 42 frobnicated by one.", "The total is 42 frobnicated by one.", "whole text"),
     ],
 )
 def test_extraction_names_its_rule(reply: str, answer: str, rule: str) -> None:

@@ -32,6 +32,7 @@ _BRACKETED = re.compile(
     r"(?P<before>.*[^\s,;(])\s*\((?P<rest>\s*[^()]*(?:\\in(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\le(?![a-zA-Z])|\\ne(?![a-zA-Z])|>|<|=)[^()]*)\)$",
     re.DOTALL,
 )
+_EXCEPTING = re.compile("unless|except|only")  # these turn what follows round: they stay with it
 _SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\equiv", "\\mid")
 _TEXT = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}")
 _POSITIVE = r"\s*[\^_]\s*\{?\s*(?:\+|>\s*0)\s*\}?"
@@ -59,7 +60,8 @@ _IN_WORDS = re.compile(
 _FROM_START = re.compile(
     r"[i-nN]\s*(?:\\ge\s*\{?[012]\}?|>\s*\{?[01]\}?)|\{?[012]\}?\s*\\le\s*[i-nN]|\{?[01]\}?\s*<\s*[i-nN]"
 )
-_EVERY_NAME = re.compile(rf"(?:all|any|every|each)?\s*(?:{_NAMES})")
+_LETTER = r"(?:\\[a-zA-Z]+|[a-zA-Z])(?:_\{?\w+\}?)?'*(?:\([a-z]\))?"
+_EVERY_NAME = re.compile(rf"(?:all|any|every|each)?\s*{_LETTER}(?:\s*(?:,|and|\\text\{{\s*and\s*\}})\s*{_LETTER})*")
 
 
 def split_condition(text: str) -> tuple[str, str]:
@@ -70,6 +72,8 @@ def split_condition(text: str) -> tuple[str, str]:
             continue
         before = found["before"].rstrip(" ,;")
         rest = found["rest"]
+        opening = "".join(_EXCEPTING.findall(found["text"] or found["plain"] or "")) if pattern is _QUALIFIER else ""
+        rest = f"{opening} {rest}" if opening else rest
         if pattern is _QUALIFIER and found["text"] is not None:
             rest = "\\text{" + rest
         if pattern is not _QUALIFIER and not _states_no_relation(before) and not _restricts(before, rest):

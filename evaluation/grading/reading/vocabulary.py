@@ -43,7 +43,9 @@ _PARTS_AND_OPERATIONS = word_set(
     "twentieths hundredths thousandths millionths tens hundreds thousands millions billions trillions dozens "
     "scores plus minus squares cubes powers roots multiples fractions percents percentages is was has does less "
     "more minuses negatives inverses reciprocals opposites doubles triples halfs ones twos threes fours fives "
-    "sixes sevens eights nines zeros zeroes always perhaps versus unless towards afterwards upwards downwards"
+    "sixes sevens eights nines zeros zeroes always perhaps versus unless towards afterwards upwards downwards "
+    "fails works appears violates contradicts exceeds lies remains equals follows precedes divides leaves goes comes "
+    "makes gives seems looks becomes needs wants happens occurs holds means stays satisfies breaks misses differs"
 )
 _IRREGULAR = word_set(
     "people persons children men women feet teeth mice geese fish sheep deer oxen dice cattle pence loaves"

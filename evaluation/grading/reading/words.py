@@ -15,7 +15,12 @@ _SAME_WORDS |= dict.fromkeys(
 _LEADING = ("a", "an", "the", "all", "every")
 # "The winner is Evelyn", "So the function is even": a thing, "is", and the words of the answer.
 _STATEMENT = re.compile(
-    r"(?:(?:so|thus|hence|therefore)\b,?\s+)?(?:it|this|(?:the|this)\s+\w+(?:\s+of\s+the\s+\w+)?)\s+(?:is|are)\s+([^,.;]*)\.?", re.IGNORECASE
+    r"(?:(?:so|thus|hence|therefore)\b,?\s+)?(?P<subject>it|this|(?:the|this)\s+\w+)(?:\s+of\s+the\s+\w+)?\s+(?:is"
+    r"|are)\s+(?P<said>[^,.;]*)\.?",
+    re.IGNORECASE,
+)
+_TRUE_THINGS = re.compile(
+    r"it|this|(?:the|this)\s+(?:statement|claim|proposition|assertion|conjecture|equation|answer)", re.IGNORECASE
 )
 _YES_OR_NO = frozenset({"yes", "no", "true", "false"})
 _CHOICE_GOLD = re.compile(r"\(?\s*(?:\\text\s*\{)?\s*\(?\s*([A-Z])\s*\)?\s*\}?\s*\)?\.?")
@@ -60,7 +65,11 @@ def texts_equal(prediction: str, gold: str) -> bool:
     stated = _STATEMENT.fullmatch(prediction.strip())
     return (
         first == second
-        or (stated is not None and plain_words(stated[1]) == second)
+        or (
+            stated is not None
+            and plain_words(stated["said"]) == second
+            and (second not in _YES_OR_NO or _TRUE_THINGS.fullmatch(stated["subject"]) is not None)
+        )
         or (second == "does not exist" and first.endswith(f" {second}"))
     )
 
@@ -86,7 +95,8 @@ def without_choice_label(answer: str) -> str:
 
 
 def choice_of_prediction(prediction: str) -> str | None:
-    """The choice letter that a prediction is or begins with, as a label or before its reason; None where it does not."""
+    """The choice letter that a prediction is or begins with, as a label or before its reason; None where it does "
+    "not."""
     text = prediction.strip().strip("*$ ")
     text = text[1:-1] if re.fullmatch(r"\[\[[A-Z]\]\]", text) else text
     stated = _STATED.match(text)

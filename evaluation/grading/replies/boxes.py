@@ -24,12 +24,22 @@ _DENIED = re.compile(
     r"(?:\bnot(?:\s+equal\s+to)?|\bcannot\s+be|\bcan\s+not\s+be|\bnever|n't(?:\s+be)?|不是|不等于)[\s$*:(]*\Z",
     re.IGNORECASE,
 )
-# What supposes or bounds a box in its own clause, before and after it.
+# What supposes, bounds or encloses a box, before it; what asks, refutes, drops or goes on with it, after it.
 _SUPPOSED = re.compile(
-    r"(?:(?:\A|[.!?;,]\s|\n)\W*(?:if|suppose|supposing|assume|assuming)\b[^.,;\n]*|\b(?:less|more|greater|fewer|smaller|larger)\s+than[\s$*:(]*)\Z",
+    r"(?:(?:\A|[.!?;,]\s|\n)\W*(?:if\s+(?:it|this|the\s+answer)|suppose|supposing|assume|assuming)\b[^.,;\n]*"
+    r"|\b(?:less|more|greater|fewer|smaller|larger)\s+than[\s$*:(]*"
+    r"|(?:[<>≠]|\\(?:neq?|[lg]t)(?![a-zA-Z]))[\s{]*|\\[dt]?frac\s*(?:\{[^{}]*\}\s*)?\{\s*|\\sqrt\s*(?:\[[^\[\]]*\])?\s*\{\s*"
+    r"|[\^_]\s*\{?\s*)\Z",
     re.IGNORECASE,
 )
-_CALLED_WRONG = re.compile(r"[\s$.*)]{0,4}(?:is|was)\b[^.,;\n]{0,40}\b(?:impossible|wrong|incorrect|false)\b(?!\s+(?:for|to)\b)", re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"[\s$*.)]{0,4}[?？]|\s*(?:[-+×·*/]|\\(?:cdot|times|div)(?![a-zA-Z]))\s*(?:\d|\\[dt]?frac|\\sqrt)"
+    r"|[\s$*]*,?\s+(?:and|but)\s+(?:then\s+)?(?:we\s+)?(?:discard|reject|exclude|drop|ignore)\b"
+)
+_CALLED_WRONG = re.compile(
+    r"[\s$.*)]{0,4}(?:is|was)\b[^.,;\n]{0,40}\b(?:impossible|wrong|incorrect|false)\b(?!\s+(?:for|to)\b)",
+    re.IGNORECASE,
+)
 _FACTOR_BEFORE = re.compile(r"(?<![\w.,}^_{/])\d+\Z")
 _MINUS_BEFORE = re.compile(r"[=:$({\s]-\Z")
 _FACTOR_AFTER = re.compile(
@@ -115,8 +125,11 @@ def _is_retracted(text: str, start: int, end: int) -> bool:
     if later or _OPEN_BEFORE.search(text, 0, start) is not None:
         return True
     before = text[max(0, start - 80) : start]
-    denied = _DENIED.search(before) or _SUPPOSED.search(before) or _CALLED_WRONG.match(text, end)
-    return denied is not None or is_taken_back(text[end : end + _LATE_WORDS])
+    if _DENIED.search(before) or _SUPPOSED.search(before):
+        return True
+    if _CALLED_WRONG.match(text, end) or _GOES_ON.match(text, end):
+        return True
+    return is_taken_back(text[end : end + _LATE_WORDS])
 
 
 def _belong_together(between: str) -> bool:

@@ -16,7 +16,7 @@ from entrobench.evaluation.grading.reading.thinking import spoken
 from .boxes import BOX, end_of_boxes, last_boxed, window
 from .follow_ups import explains, leaves_as_it_is
 from .other_languages import stated_elsewhere
-from .prose import is_prose
+from .prose import DOMAIN, is_prose
 from .sentences import Sentences, sentences_of
 from .statements import Statement, statement_of
 
@@ -32,7 +32,8 @@ _ROLE = re.compile(
     r"|<start_of_turn>\s*model|analysis(?=[A-Z])[\s\S]*assistantfinal)\s*"
 )
 _TAGGED = re.compile(
-    r"<(?P<name>final_?answer|answer|output|result|final|response|solution)>\s*(?P<said>(?:(?!<(?P=name)>).)*?)\s*</(?P=name)>",
+    r"<(?P<name>final_?answer|answer|output|result|final|response"
+    r"|solution)>\s*(?P<said>(?:(?!<(?P=name)>).)*?)\s*</(?P=name)>",
     re.DOTALL | re.IGNORECASE,
 )
 
@@ -40,6 +41,7 @@ _QUALIFIER = re.compile(r"\s*[,;]?\s*\b(?:where|for (?:all|any|every|some)|such 
 _LEADING_CHOICE = re.compile(
     r"\(?([A-H])\)?\s*(?:[-–—:]\s+(?!(?:not|no|wrong|incorrect|false|is)\b)[a-z]{2,}|,?\s*\b(?:because|since)\b)"
 )
+_CONNECTIVE = re.compile(r"^(?:therefore|thus|hence|so|then|finally)\b[,:]?\s*", re.IGNORECASE)
 _SINCE = re.compile(r"(?<=\$),?\s+(?:since|because)\b.*$", re.DOTALL)
 _GSM = re.compile(r"####\s*([^\n]*\S)[^\S\n]*(?:\Z|\n)")
 _CHOICE = re.compile(r"\(?[A-H]\)?")
@@ -51,7 +53,8 @@ _LABELLED = re.compile(r"(?:[^\W\d_]{2,}\s*:\s*[^,;:]+(?:[,;]\s*|\s+and\s+|$)){2
 
 
 _CHOICE_LINE = re.compile(
-    r"(?:^|\n)[*\s]*(?:final\s+|correct\s+)?(?:answer|option|choice)\s*(?:is|:)*\s*[*\s]*\(?([A-H])\)?[*.\s]*(?=\n|$)",
+    r"(?:^|\n)[*\s]*(?:final\s+|correct\s+)?(?:answer|option|choice)\s*(?:is|:)*\s*[*\s]*\(?([A-H])\)?[*.\s]*(?=\n"
+    r"|$)",
     re.IGNORECASE,
 )
 
@@ -145,25 +148,37 @@ def _stated(text: str) -> Extraction:
             return Extraction(sentences.restored(elsewhere), "last statement")
         if leaves_as_it_is(sentence):
             continue
-        if not is_prose(sentences.restored(sentence)) and len(sentences.texts) > 1:
+        if _is_last_line(sentence, sentences):
             return Extraction(sentences.restored(sentence), "last line")
         break
     return Extraction(text, "whole text")
 
 
+def _is_last_line(sentence: str, sentences: Sentences) -> bool:
+    """A bare value on the last line, after prose; one of several such lines is no answer."""
+    before = sentences.texts[sentences.texts.index(sentence) - 1]
+    return not is_prose(sentences.restored(sentence)) and before != sentence and is_prose(sentences.restored(before))
+
+
 def _short(text: str, sentences: Sentences) -> Extraction:
     """A text of few words is the answer, but for what stands round a formula or a choice letter."""
-    stated = statement_of(sentences.texts[0]) if len(sentences.texts) == 1 else None
-    if stated is not None and (sentences.formulas or _CHOICE.fullmatch(stated.value)):
+    if len(sentences.texts) != 1 or DOMAIN.match(text):
+        return Extraction(text, "whole text")
+    letter = stated_elsewhere(text)
+    if _CHOICE.fullmatch(letter):
+        return Extraction(letter, "last statement")
+    stated = statement_of(sentences.texts[0])
+    alone = stated is not None and stated.value == sentences.texts[0].strip(" .")
+    if stated is not None and not alone and (sentences.formulas or _CHOICE.fullmatch(stated.value)):
         return _restored(stated, sentences)
-    return Extraction(_SINCE.sub("", text) or text, "whole text")
+    bare = _CONNECTIVE.sub("", text)
+    return Extraction(_SINCE.sub("", bare) or text, "whole text")
 
 
 def _stated_after_mark(line: str) -> Extraction:
     """What a line "#### .." says, which GSM8K's solutions end with."""
     stated = statement_of(sentences_of(line).texts[0]) if is_prose(line) else None
     return Extraction(stated.value if stated is not None and "\ue000" not in stated.value else line, "stated answer")
-
 
 
 def _restored(stated: Statement, sentences: Sentences) -> Extraction:

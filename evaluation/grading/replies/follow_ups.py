@@ -17,7 +17,8 @@ _EXPLAINS = _any_of(
 )
 _LEAVES = _any_of(
     r"verifying|checking|to (?:check|verify|see)",
-    r"(?:this|that|it) (?:is (?:because|since|the (?:final )?answer|correct|our)|checks|matches|agrees|works|confirms|satisfies|makes sense|completes|follows)",
+    r"(?:this|that|it) (?:is (?:because|since|the (?:final )?answer|correct|our)|checks|matches|agrees|works"
+    r"|confirms|satisfies|makes sense|completes|follows)",
     r"(?:because|since|as|where|here|for example|for instance|in other words)\b",
     r"i hope|let me know|hope this|feel free|good luck|please let|if you (?:have|need|want)|q\.?e\.?d|done|thank|■|□",
     r"(?:all|the) (?:other|others|rest)|(?:option|choice)?\s*\(?[A-H]\)? (?:is|are) (?:wrong|incorrect|false|not)",
@@ -25,7 +26,8 @@ _LEAVES = _any_of(
     before=r"\A[\W\d]*",
 )
 _WRONG = (
-    r"(?:wrong|incorrect|impossible(?!\s+(?:for|to))|invalid|false|extraneous|absurd|nonsense|a\s+(?:mistake|contradiction)"
+    r"(?:wrong|incorrect|impossible(?!\s+(?:for|to))|invalid|false|extraneous|absurd|nonsense|a\s+(?:mistake"
+    r"|contradiction)"
     r"|(?:not|n't)\s+(?:right|correct|possible|valid|allowed|true|it|an?\s+(?:answer|solution)))\b"
 )
 _WITHDRAWN = (
@@ -38,7 +40,7 @@ _TAKEN_BACK = _any_of(
     rf"\b(?:answer|result|value)\s+(?:is|was)\s+{_WRONG}|^\W*(?:a\s+)?contradiction\b|\A否",
     r"\b(?:is|was|remains)\s+unknown\b|\bno\s+(?:answer|idea|clue)\b|\bg[ai]ve\s+up\b|\b(?:not\s+|un)sure\b",
     r"\b(?:could|can)(?:\s?not|n't|'t)\s+(?:find|solve|determine|tell)",
-    r"\A[\s$.,;:—-]*(?:no\b|wait\b|oops|scratch that|correction\b|sorry)",
+    r"\A[\s$.,;:—-]*(?:no\b|wait\b|hold on|hmm|on second thought|oops|scratch that|correction\b|sorry)",
 )
 _ASIDE = re.compile(
     r"\n\s*\((?=[A-Z])"

@@ -1,4 +1,4 @@
-"""Final statements: words before the value, the value, words after it, all of them known; anything else states nothing."""
+"""Final statements: words before the value, the value, words after it, all known; anything else states nothing."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from . import wording
 from .sentences import FORMULA
 from .values import values_of
 
-LONGEST_SENTENCE = 1_500  # characters, ours: what is longer states nothing
+LONGEST_SENTENCE = 600  # characters, ours: what is longer states nothing
 MOST_VALUES = 8  # of a sentence, from its end, ours
 _CONNECTIVES = re.compile(rf"\W*(?:{wording.CONNECTIVE})*\s*", re.IGNORECASE)
+_HEADED = re.compile(rf"\W*{wording.ANSWER}\s*:\s*", re.IGNORECASE)
 _CLAUSE = re.compile(r",\s+|:\s+|\s+(?=(?:there\s+(?:is|are|were|will be)|but)\b)", re.IGNORECASE)
-_WORDS = re.compile(r"\s*-?((?:[^\W\d_][^\W\d_'’.-]*(?:[-/][^\W\d_]+)*(?:[²³]|\^\{?[23]\}?)?\.?(?:\s+|(?=[,.;:!)]|\Z))){1,6})")
+_WORDS = re.compile(
+    r"\s*-?((?:[^\W\d_][^\W\d_'’.-]*(?:[-/][^\W\d_]+)*(?:[²³]|\^\{?[23]\}?)?\.?(?:\s+|(?=[,.;:!)]|\Z))){1,6})"
+)
 _MORE = re.compile(r"\s+(?:more|additional|extra|other|such)\b")
 _END = re.compile(r"[\s!)*\"”]*\.?[\s!)*\"”]*")
 _POWER = str.maketrans({"²": "^2", "³": "^3"})
 # Before the name of a thing: these count, scale or compare.
 _NO_ADJECTIVE = word_set(
-    "dozen hundred thousand million billion trillion half score percent plus minus times squared cubed over under fewer "
-    "more less than and or but if not mod modulo to is are was were short away off above below beyond per of in on at with "
+    "dozen hundred thousand million billion trillion half score percent plus minus times squared cubed over under "
+    "fewer "
+    "more less than and or but if not mod modulo to is are was were short away off above below beyond per of in on "
+    "at with "
     "for from by the a an when unless except until before after as that which who"
 )
 
@@ -37,12 +42,12 @@ class Statement:
     choice: str = ""
 
 
-_STRENGTH = ("answer", "", "choice", "thing", "equation")
+_STRENGTH = ("answer", "gets", "", "name", "choice", "thing", "equation")
 
 
 @dataclass(frozen=True)
 class _Lead:
-    needs: str  # what stands in wording.LEADS
+    needs: str  # as in wording.LEADS
     clause: str
 
 
@@ -81,18 +86,19 @@ def _lead(before: str) -> _Lead | None:
 
 def _prepares(before: str, is_concluded: bool) -> bool:
     """Whether the clauses before the last one only lead up to it."""
-    connectives = _CONNECTIVES.fullmatch(before)
-    if connectives is not None or wording.PREPARES.fullmatch(before):
+    if any(opening.fullmatch(before) for opening in (_CONNECTIVES, _HEADED, wording.PREPARES)):
         return True
     return is_concluded and not wording.CONDITIONAL.match(before)
 
 
 def _tail(after: str, lead: _Lead, value: str) -> tuple[str, str] | None:
     """(unit, letter) behind a value, None where a word there is not known."""
-    unit, place = _counted(after)
+    unit, place = ("", 0) if _LETTER.fullmatch(value) else _counted(after, lead.needs in ("gets", "thing"))
+    if lead.needs == "name" and place:
+        return None
     if lead.needs == "choice" and not (_LETTER.fullmatch(value) and wording.PREDICATE.match(after)):
         return None
-    if lead.needs == "thing" and not place and not re.search(r"[$€£¥%]", value) and not re.fullmatch(FORMULA, value):
+    if lead.needs == "thing" and not place and not re.search(r"[$€£¥%]", value):
         return None
     choice = ""
     pieces = [wording.CONTRAST, wording.ASIDE, wording.AFTERTHOUGHT, wording.PREDICATE, _PHRASE, wording.MATCHING]
@@ -101,7 +107,8 @@ def _tail(after: str, lead: _Lead, value: str) -> tuple[str, str] | None:
     while True:
         if _END.fullmatch(after, place) or wording.REASON.fullmatch(after, place):
             return unit, choice
-        found = next((match for piece in pieces if (match := piece.match(after, place)) and match.end() > place), None)
+        matches = (piece.match(after, place) for piece in pieces)
+        found = next((match for match in matches if match is not None and match.end() > place), None)
         if found is None:
             return None
         choice = found.groupdict().get("letter") or choice
@@ -112,9 +119,9 @@ _LETTER = re.compile(r"\(?[A-H]\)?")
 _PHRASE = re.compile(rf"\s*,?\s*{wording.PHRASE}(?![\w'’-])", re.IGNORECASE)
 
 
-def _counted(after: str) -> tuple[str, int]:
+def _counted(after: str, may_be_more: bool) -> tuple[str, int]:
     """The unit after a value ("" where only things are counted) and where its words end, 0 where there are none."""
-    more = _MORE.match(after)
+    more = _MORE.match(after) if may_be_more else None
     match = _WORDS.match(after, more.end() if more else 0)
     if match is None:
         return "", more.end() if more else 0
@@ -122,7 +129,9 @@ def _counted(after: str) -> tuple[str, int]:
     for end in reversed(ends):
         words = match[1][:end].rstrip(".,;")
         value, unit = split_unit(f"1 {words.translate(_POWER)}")
-        if words.split()[-1].casefold() not in _NO_ADJECTIVE and (value == "1" or _is_thing(words)):
+        if words.split()[-1].casefold() in _NO_ADJECTIVE:
+            continue
+        if value == "1" or _is_thing(words):
             return (words if value == "1" and is_known(unit) else ""), match.start(1) + len(words)
     return "", more.end() if more else 0
 
@@ -135,7 +144,10 @@ def _is_thing(words: str) -> bool:
     return len(described) <= 2 and all(re.fullmatch(r"[a-z]{3,}(?:-[a-z]+)?", word) for word in described)
 
 
-_CALLED = re.compile(rf"{wording.ANSWER}\s*(?:\([^()]*\)\s*)?(?:{wording.COPULA}\s*|[=:】]\s*)(?:{wording.COPULA}\s*|[=:]\s*)*", re.IGNORECASE)
+_CALLED = re.compile(
+    rf"{wording.ANSWER}\s*(?:\([^()]*\)\s*)?(?:{wording.COPULA}\s*|[=:】]\s*)(?:{wording.COPULA}\s*|[=:]\s*)*",
+    re.IGNORECASE,
+)
 _REASON_AFTER = re.compile(r"\.?,?\s+\(?(?:because|since|as (?:the|it|we))\b.*$", re.DOTALL)
 
 

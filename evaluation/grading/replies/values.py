@@ -10,17 +10,24 @@ _LETTER_BEFORE = r"[^\W\u0590-\uffef]"  # of scripts that put spaces between wor
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+|,\d{1,2}(?!\d))?(?:[:/]\d+)*"
 _CURRENCY = r"(?:US)?\\?[$€£¥₹]\s?"
 _TOKEN = re.compile(
-    rf"(?P<operand>{FORMULA}|(?:{_CURRENCY})?(?:\d+\s+\d+/\d+|{_NUMBER}|\.\d+)(?:\s(?:hundred|thousand|million|billion|trillion|dozen)\b)?(?:\s?(?:\\?%|€|\$(?!\d)|£|¥))?"
-    rf"|(?:sqrt|sin|cos|tan|log|ln|exp|pi)(?![a-zA-Z])|\\[a-zA-Z]+(?:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})*|[π∞√ℝℤℕ∅θ]|[½⅓¼¾⅔⅛]"
+    rf"(?P<operand>{FORMULA}|(?:{_CURRENCY})?(?:\d+\s+\d+/\d+|{_NUMBER}|\.\d+)(?:\s(?:hundred|thousand|million"
+    rf"|billion|trillion|dozen)\b)?(?:\s?(?:\\?%|€|\$(?!\d)|£|¥))?"
+    rf"|(?:sqrt|sin|cos|tan|log|ln|exp|pi)(?![a-zA-Z])"
+    rf"|\\[a-zA-Z]+(?:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})*|[π∞√ℝℤℕ∅θ]|[½⅓¼¾⅔⅛]"
     rf"|(?P<letter>[a-zA-Z](?:_?\d)?(?!{_LETTER_BEFORE}|['’])))"
-    r"|(?P<operator>\*\*|(?:to|out of)(?=\s+\d)|[-+−*/×·÷^=<>≤≥≠≈±∓∪∩|⁄∈])|(?P<comma>,|,?\s+(?:and|or)\b)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<suffix>[!°²³⁰-⁹'])"
+    r"|(?P<operator>\*\*|(?:to|out of)(?=\s+\d)|[-+−*/×·÷^=<>≤≥≠≈±∓∪∩|⁄∈])|(?P<comma>,|,?\s+(?:and|or)\b)"
+    r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<suffix>[!°²³⁰-⁹'])"
 )
 _START = re.compile(
-    rf"{FORMULA}|(?<!{_LETTER_BEFORE})(?<!\.)(?:[-+−±]\s?)?(?:{_CURRENCY})?\.?\d|[√π∞½⅓¼¾⅔]|(?<![\w\\])\\[a-zA-Z]+\s*\{{"
+    rf"{FORMULA}|(?<!{_LETTER_BEFORE})(?<!\.)(?:[-+−±]\s?)?(?:{_CURRENCY})?\.?\d|[√π∞½⅓¼¾⅔]"
+    rf"|(?<![\w\\])\\[a-zA-Z]+\s*\{{"
     rf"|(?<!{_LETTER_BEFORE})(?<!['’])[a-zA-Z](?:_?\d)?\s*[=≤≥<>](?!=)|(?<![\w)])[(\[{{](?=[^()\[\]]*[\d,])"
-    rf"|(?<!{_LETTER_BEFORE})(?<!['’])\(?[A-H]\)?(?![\w'’(])"
+    rf"|(?<!{_LETTER_BEFORE})(?<!['’+*/^=<>−-])\(?[A-H]\)?(?!{_LETTER_BEFORE}|[\d'’(])"
 )
-_CHOICE = re.compile(r"\(?[A-H]\)?(?![\w'’(=])(?!\s*[-=+*/^<>])(?P<label>[.:]?\s+(?=[\d$\\\ue000-\uf8ff-]))?")
+_CHOICE = re.compile(
+    rf"\(?[A-H]\)?(?!{_LETTER_BEFORE}|[\d'’(=])(?!\s*[-=+*/^<>])"
+    rf"(?P<label>[.:]?\s+(?=[\d$\\-]|{FORMULA}))?"
+)
 MOST_TOKENS = 400  # of one value, ours
 
 
@@ -94,4 +101,8 @@ def _has_a_sign_after(token: re.Match[str]) -> bool:
 
 def _value_follows(token: re.Match[str]) -> bool:
     following = token.string[token.end() : token.end() + 12]
-    return re.match(rf"\s*(?:and\s+|or\s+)?(?:{FORMULA}|[-−]?[$€£]?\d|[(\[]\s?[-\d]|[a-zA-Z](?:_?\d)?\s?=|\\|√|[-]?π|[A-H](?!\w))", following) is not None
+    starts = (
+        rf"\s*(?:and\s+|or\s+)?(?:{FORMULA}|[-−]?[$€£]?\d"
+        r"|[(\[]\s?[-\d]|[a-zA-Z](?:_?\d)?\s?=|\\|√|[-]?π|[A-H](?!\w))"
+    )
+    return re.match(starts, following) is not None
