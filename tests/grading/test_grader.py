@@ -182,6 +182,29 @@ def test_extraction_names_its_rule(reply: str, answer: str, rule: str) -> None:
     assert (found.answer, found.rule) == (answer, rule)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "The answer is 42.",
+        "Therefore the total area is 42.",
+        "We get 42 in total.",
+        "Final answer: 42 meters.",
+        "So there are exactly 42 of them.",
+        "Hence x equals 42 as required.",
+        "The correct choice is 42.",
+        "Each child gets 42.",
+    ],
+)
+def test_an_unknown_word_in_a_known_statement_earns_nothing(statement: str) -> None:
+    """Between any two words of it, for a word that nobody knows may deny or alter the value."""
+    assert grade(statement, "42").correct
+    words = statement.split()
+    for gap in range(1, len(words)):
+        unknown = " ".join([*words[:gap], "blorfed", *words[gap:]])
+        assert not grade(unknown, "42").correct, unknown
+    assert not grade(f"{statement} Blorf it by one.", "42").correct
+
+
 def test_strict_box_takes_nothing_else() -> None:
     assert grade("The answer is 4", "4").correct
     verdict = grade("The answer is 4", "4", strict_box=True)

@@ -41,9 +41,9 @@ _ARTICLE = r"(?:la|le|les|l['’]|el|los|las|il|lo|i|gli|o|os|as|a|die|der|das)"
 _NAME = (
     r"(?:réponse(?: finale)?|respuesta(?: final)?|resposta(?: final)?|risposta(?: finale)?|antwort|endergebnis"
     r"|ergebnis|résultat|resultado|risultato"
-    r"|probabilité|probabilidad|wahrscheinlichkeit|total|gesamtzahl|somme|suma|soma|somma|summe|valeur|valor|valore"
+    r"|probabilité|probabilidad|wahrscheinlichkeit|gesamtzahl|somme|suma|soma|somma|summe|valeur|valor|valore"
     r"|wert|nombre|número|numero"
-    r"|anzahl|aire|área|area|fläche|solution|solución|lösung|prix|precio|preis|prezzo)"
+    r"|anzahl|aire|área|area|fläche|solución|lösung|prix|precio|preis|prezzo)"
 )
 _SO = (
     r"(?:(?:donc|ainsi|alors|par conséquent|en conclusion|finalement|por lo tanto|por tanto|entonces|así"
@@ -58,8 +58,8 @@ _LEADS = (
     rf"{_SO}{_ARTICLE}?\s*{_NAME}\b(?:\s+(?:de|du|des|d['’]|del|do|da|di|que|pour|für|von"
     rf"|der)\b[^:;]*?)?\s*(?:{_VERB}|:|=)",
     rf"{_SO}(?:{_VERB}\s+)?{_ARTICLE}\s*{_NAME}(?:\s*:|)",
-    rf"{_SO}(?:il|elle|on|nous|ils|elles|él|ella|ellos|lui|lei|ele|ela|er|sie|es|[A-ZÉ][\w-]+)\s*{_VERB}",
-    rf"(?:{_NAME}|soucis|réponse|respuesta)\s*:\s*(?:[A-ZÉ][\w-]+\s+{_VERB})?",
+    rf"{_SO}(?:il|elle|on|nous|ils|elles|él|ella|ellos|lui|lei|ele|ela|er|sie|es|(?-i:[A-ZÉ])[a-zà-ÿ-]+)\s+{_VERB}(?!\w)",
+    rf"(?:{_NAME}|soucis|réponse|respuesta)\s*:\s*(?:(?-i:[A-ZÉ])[a-zà-ÿ-]+\s+{_VERB})?",
     rf"{_SO}(?:ответ|всего|получаем|получается|останется|осталось)\b\s*[:—=-]?",
     rf"{_SO}(?:ответ|сумма|число|количество|площадь|вероятность|значение)\b[^,;:]*?\s*(?:равн[ыоа]?|равен|составляет"
     rf"|—|:|=)",
@@ -67,9 +67,13 @@ _LEADS = (
     r"[\u0900-\u0dff\s,।|:*\[\]=]+(?:अब|कुल|में|है|=|:)",
     r"[\uac00-\ud7af\s,]*(?:답|정답|답은|정답은|합은|값은|는|은)",
 )
-_BEFORE = tuple(re.compile(rf"\W*{lead}{_ADVERB}\W{{0,2}}", re.IGNORECASE) for lead in _LEADS)
+_BEFORE = tuple(re.compile(rf"[\s¿¡\"'«(]*{lead}{_ADVERB}[\s:\"'«(]{{0,2}}", re.IGNORECASE) for lead in _LEADS)
 _CONTRAST = re.compile(r",?\s+(?:et\s+)?(?:non|no|nicht|pas)\s+(?:\(?[A-H]\)?|\d+)[\s.]*\Z")
-_THING = r"[^\W\d_]+(?:['’][^\W\d_]+)?"
+_MULTIPLE = (  # dozens, thousands, halves, squares, times
+    r"(?:douz\w*|docen\w*|dozz\w*|dutzend\w*|dizaines?|centaines?|mill\w*|mil|tausend\w*|moiti\w*|tiers|quarts?|halb\w*"
+    r"|\w*drittel|viertel|carr\w*|hoch|cuadrad\w*|quadrat\w*|fois|mal|veces|volte|vezes|prozent|por|pour)"
+)
+_THING = rf"(?!{_MULTIPLE}\b)[^\W\d_]+(?:['’][^\W\d_]+)?"
 _AFTER = re.compile(
     rf"\s*(?:(?:{_THING}|[$€£])?(?:\s+(?:de|d['’]|à|del|di|da|von|in|en|por|par|für"
     rf"|pro)\s*{_THING}(?:\s+(?:d['’])?\s*(?:ici\s+)?[\w'’]+){{0,3}}){{0,4}})?[\s.!]*",

@@ -14,8 +14,9 @@ from .values import values_of
 
 LONGEST_SENTENCE = 600  # characters, ours: what is longer states nothing
 MOST_VALUES = 8  # of a sentence, from its end, ours
-_CONNECTIVES = re.compile(rf"\W*(?:{wording.CONNECTIVE})*\s*", re.IGNORECASE)
-_HEADED = re.compile(rf"\W*{wording.ANSWER}\s*:\s*", re.IGNORECASE)
+_EDGE = r"[\s\"'“”‘’«»()【】•·:,.]*"  # a sign of mathematics is none
+_CONNECTIVES = re.compile(rf"{_EDGE}(?:{wording.CONNECTIVE})*\s*", re.IGNORECASE)
+_HEADED = re.compile(rf"{_EDGE}{wording.ANSWER}\s*:\s*", re.IGNORECASE)
 _CLAUSE = re.compile(r",\s+|:\s+|\s+(?=(?:there\s+(?:is|are|were|will be)|but)\b)", re.IGNORECASE)
 _WORDS = re.compile(
     r"\s*-?((?:[^\W\d_][^\W\d_'’.-]*(?:[-/][^\W\d_]+)*(?:[²³]|\^\{?[23]\}?)?\.?(?:\s+|(?=[,.;:!)]|\Z))){1,6})"
@@ -80,6 +81,7 @@ def _lead(before: str) -> _Lead | None:
         clause = before[connectives.end() if connectives else start :]
         found = {needs for needs, lead in wording.LEADS if lead.fullmatch(clause)}
         if found and _prepares(before[:start], starts[start]):
+            found |= {"answer"} if _HEADED.fullmatch(before, 0, start) else set()
             return _Lead(min(found, key=_STRENGTH.index), clause)
     return None
 
@@ -93,7 +95,7 @@ def _prepares(before: str, is_concluded: bool) -> bool:
 
 def _tail(after: str, lead: _Lead, value: str) -> tuple[str, str] | None:
     """(unit, letter) behind a value, None where a word there is not known."""
-    unit, place = ("", 0) if _LETTER.fullmatch(value) else _counted(after, lead.needs in ("gets", "thing"))
+    unit, place = ("", 0) if _LETTER.fullmatch(value) else _counted(after, lead.needs)
     if lead.needs == "name" and place:
         return None
     if lead.needs == "choice" and not (_LETTER.fullmatch(value) and wording.PREDICATE.match(after)):
@@ -119,9 +121,9 @@ _LETTER = re.compile(r"\(?[A-H]\)?")
 _PHRASE = re.compile(rf"\s*,?\s*{wording.PHRASE}(?![\w'’-])", re.IGNORECASE)
 
 
-def _counted(after: str, may_be_more: bool) -> tuple[str, int]:
+def _counted(after: str, lead: str) -> tuple[str, int]:
     """The unit after a value ("" where only things are counted) and where its words end, 0 where there are none."""
-    more = _MORE.match(after) if may_be_more else None
+    more = _MORE.match(after) if lead in ("gets", "thing") else None
     match = _WORDS.match(after, more.end() if more else 0)
     if match is None:
         return "", more.end() if more else 0
@@ -131,7 +133,7 @@ def _counted(after: str, may_be_more: bool) -> tuple[str, int]:
         value, unit = split_unit(f"1 {words.translate(_POWER)}")
         if words.split()[-1].casefold() in _NO_ADJECTIVE:
             continue
-        if value == "1" or _is_thing(words):
+        if value == "1" or (lead != "answer" and _is_thing(words)):
             return (words if value == "1" and is_known(unit) else ""), match.start(1) + len(words)
     return "", more.end() if more else 0
 

@@ -13,7 +13,7 @@ _TOKEN = re.compile(
     rf"(?P<operand>{FORMULA}|(?:{_CURRENCY})?(?:\d+\s+\d+/\d+|{_NUMBER}|\.\d+)(?:\s(?:hundred|thousand|million"
     rf"|billion|trillion|dozen)\b)?(?:\s?(?:\\?%|€|\$(?!\d)|£|¥))?"
     rf"|(?:sqrt|sin|cos|tan|log|ln|exp|pi)(?![a-zA-Z])"
-    rf"|\\[a-zA-Z]+(?:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})*|[π∞√ℝℤℕ∅θ]|[½⅓¼¾⅔⅛]"
+    rf"|\\[a-zA-Z]+(?:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})*|√\s?(?:\d+|[a-zA-Z]|\([^()]*\))|[π∞ℝℤℕ∅θ]|[½⅓¼¾⅔⅛]"
     rf"|(?P<letter>[a-zA-Z](?:_?\d)?(?!{_LETTER_BEFORE}|['’])))"
     r"|(?P<operator>\*\*|(?:to|out of)(?=\s+\d)|[-+−*/×·÷^=<>≤≥≠≈±∓∪∩|⁄∈])|(?P<comma>,|,?\s+(?:and|or)\b)"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<suffix>[!°²³⁰-⁹'])"
@@ -22,7 +22,7 @@ _START = re.compile(
     rf"{FORMULA}|(?<!{_LETTER_BEFORE})(?<!\.)(?:[-+−±]\s?)?(?:{_CURRENCY})?\.?\d|[√π∞½⅓¼¾⅔]"
     rf"|(?<![\w\\])\\[a-zA-Z]+\s*\{{"
     rf"|(?<!{_LETTER_BEFORE})(?<!['’])[a-zA-Z](?:_?\d)?\s*[=≤≥<>](?!=)|(?<![\w)])[(\[{{](?=[^()\[\]]*[\d,])"
-    rf"|(?<!{_LETTER_BEFORE})(?<!['’+*/^=<>−-])\(?[A-H]\)?(?!{_LETTER_BEFORE}|[\d'’(])"
+    rf"|(?<!{_LETTER_BEFORE})(?<!['’+*/^=<>−_-])\(?[A-H]\)?(?!{_LETTER_BEFORE}|[\d'’(])"
 )
 _CHOICE = re.compile(
     rf"\(?[A-H]\)?(?!{_LETTER_BEFORE}|[\d'’(=])(?!\s*[-=+*/^<>])"

@@ -163,11 +163,12 @@ _LEADS = (
     ("gets", rf"(?:he|she|they|it|we|you|(?:each|every)\s+{WORD}|{_NOBODY}(?-i:[A-Z])[a-z]+)\s+{_GETS}"),
     ("", rf"{_ACTOR}\s+{_ACTIVE}\s+{_SUM_OF}"),
     ("thing", rf"{_ACTOR}\s+{_ACTIVE}"),
+    ("thing", rf"{_NOBODY}(?-i:[A-Z])[a-z]+\s+is(?:\s+now)?"),
     ("", rf"(?:{HEAD}|solution|ans\.?)(?:\s+{HEAD})?\s*[.:=]"),
     ("name", r"(?:the\s+)?(?:numbers?|point|pair|values?|letter|option|choice)"),
     ("", r"(?:both|either|just|about|exactly)?"),
 )
-LEADS = tuple((needs, re.compile(rf"{pattern}{HEDGE_FREE}\s*", re.IGNORECASE)) for needs, pattern in _LEADS)
+LEADS = tuple((needs, re.compile(rf"{pattern}{HEDGE_FREE}\s*(?:[≈~]\s*)?", re.IGNORECASE)) for needs, pattern in _LEADS)
 # What may open a clause that only prepares the statement after its comma.
 PREPARES = re.compile(
     rf"(?:{CONNECTIVE})*(?:since|because|as (?:the|we|it|there|each|he|she|they|this|both|all|[a-z]\b|{FORMULA})|by"
