@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from entrobench.evaluation.grading.grader import OUTCOMES, Verdict, grade, is_correct, warm_up
-from entrobench.evaluation.grading.replies.extraction import extract
 from entrobench.evaluation.grading.reading.normalization import normalize
+from entrobench.evaluation.grading.replies.extraction import extract
 
 SAME = [
     ("1/2", "\\frac12"),

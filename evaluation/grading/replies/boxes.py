@@ -28,7 +28,7 @@ _DENIED = re.compile(
 _SUPPOSED = re.compile(
     r"(?:(?:\A|[.!?;,]\s|\n)\W*(?:if\s+(?:it|this|the\s+answer)|suppose|supposing|assume|assuming)\b[^.,;\n]*"
     r"|\b(?:less|more|greater|fewer|smaller|larger)\s+than[\s$*:(]*"
-    r"|(?:[<>≠]|\\(?:neq?|[lg]t)(?![a-zA-Z]))[\s{]*|\\[dt]?frac\s*(?:\{[^{}]*\}\s*)?\{\s*|\\sqrt\s*(?:\[[^\[\]]*\])?\s*\{\s*"
+    r"|(?:[<≠]|(?<![\w|/\"'=-])>|(?<=[^\w<][a-zA-Z])>|\\(?:neq?|[lg]t)(?![a-zA-Z]))[\s{]*|\\[dt]?frac\s*(?:\{[^{}]*\}\s*)?\{\s*|\\sqrt\s*(?:\[[^\[\]]*\])?\s*\{\s*"
     r"|[\^_]\s*\{?\s*)\Z",
     re.IGNORECASE,
 )
