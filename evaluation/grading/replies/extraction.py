@@ -140,24 +140,28 @@ def _stated(text: str) -> Extraction:
     for sentence in reversed(sentences.texts):
         if explains(sentence):
             continue
+        if _is_last_line(sentence, sentences):
+            return Extraction(sentences.restored(sentence), "last line")
         stated = statement_of(sentence)
         if stated is not None:
+            if stated.value == sentence.strip(" .") and len(sentences.texts) > 1:
+                break
             return _restored(stated, sentences)
         elsewhere = stated_elsewhere(sentence)
         if elsewhere:
             return Extraction(sentences.restored(elsewhere), "last statement")
         if leaves_as_it_is(sentence):
             continue
-        if _is_last_line(sentence, sentences):
-            return Extraction(sentences.restored(sentence), "last line")
         break
     return Extraction(text, "whole text")
 
 
 def _is_last_line(sentence: str, sentences: Sentences) -> bool:
-    """A bare value on the last line, after prose; one of several such lines is no answer."""
+    """A bare value on the last line, after prose or an equation; one of several such lines is no answer."""
     before = sentences.texts[sentences.texts.index(sentence) - 1]
-    return not is_prose(sentences.restored(sentence)) and before != sentence and is_prose(sentences.restored(before))
+    if before == sentence or is_prose(sentences.restored(sentence)) or leaves_as_it_is(sentence):
+        return False
+    return is_prose(sentences.restored(before)) or "=" in sentences.restored(before)
 
 
 def _short(text: str, sentences: Sentences) -> Extraction:

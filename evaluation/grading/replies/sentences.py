@@ -20,7 +20,9 @@ _MARKUP = re.compile(
 )
 _OPENED = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf)\s*\{([^{}]*)\}")
 # A line that goes on: a heading or "is:" before its value, a formula set on lines of its own.
-_GOES_ON = re.compile(rf"(?<=[:=\w,])[ \t]*\n\s*(?={FORMULA}|-?[\d.]+[^\n]{{0,20}}(?:\n|\Z)|\(?[A-H]\)?\s*(?:\n|\Z))")
+_GOES_ON = re.compile(
+    rf"(?:(?<=[:=,])|(?<=[^\W\d]))[ \t]*\n\s*(?={FORMULA}|-?[\d.]+[^\n]{{0,20}}(?:\n|\Z)|\(?[A-H]\)?\s*(?:\n|\Z))"
+)
 _ENDS = re.compile(
     r"(?<=[.!?])[)\"']*\s+(?=[^a-z])|(?<=[.!?])\s+(?=[a-z]{2})|(?<=[。！？।])\s*"
     r"|\n+|[ \t]+(?=(?:Therefore|Thus|Hence|So|Donc)\b|इसलिए)"
