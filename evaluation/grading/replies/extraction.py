@@ -19,6 +19,7 @@ from .other_languages import stated_elsewhere
 from .prose import DOMAIN, is_prose
 from .sentences import Sentences, sentences_of
 from .statements import Statement, statement_of
+from .values import values_of
 
 _JSON_ANSWER = re.compile(
     r"""^(?:```(?:json)?\s*)?\{[\s\S]*["'](?:final_?)?answer["']\s*:\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|-?\d+(?:\.\d+)?)\s*[,}][\s\S]*$""",
@@ -160,6 +161,8 @@ def _is_last_line(sentence: str, sentences: Sentences) -> bool:
     """A bare value on the last line, after prose or an equation; one of several such lines is no answer."""
     before = sentences.texts[sentences.texts.index(sentence) - 1]
     if before == sentence or is_prose(sentences.restored(sentence)) or leaves_as_it_is(sentence):
+        return False
+    if len(sentence.split()) > 1 and not values_of(sentence):
         return False
     return is_prose(sentences.restored(before)) or "=" in sentences.restored(before)
 
