@@ -94,7 +94,7 @@ def test_explain_says_what_cannot_be_read() -> None:
     ("prediction", "gold", "seconds", "expected"),
     [
         ("So \\boxed{7}.", "8", 0.4, ["the last box that closes", "decided    by last box: exact numbers", "wrong"]),
-        ("She gave the others away and has 3", "3", 0.4, ["the number that the last sentence ends on", "correct"]),
+        ("Therefore, she has 3 apples left.", "3", 0.4, ["what the last sentence states, every word", "correct"]),
         ("\\boxed{5 + }", "5", 0.4, ["no expression", "decided    by last box: not comparable", "unparsable"]),
         ("\\boxed{12}, or \\boxed{", "12", 0.4, ["never closes retracts", "no answer", "unparsable"]),
         ("\\sum_{k=1}^{900} \\sqrt{k}", "\\sqrt{2}", 0.001, ["0.001 s of CPU time used up", "timeout"]),
