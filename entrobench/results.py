@@ -323,6 +323,11 @@ class Results(LoggedFolder):
         """Where MLflow keeps tables, figures and report of a study."""
         return self.folder / "mlflow-artifacts" / study
 
+    @staticmethod
+    def above_artifacts(artifacts: Path) -> list[Path]:
+        """The folders around a run's artifacts in MLflow: the run's, the study's, that of all studies, results/."""
+        return list(artifacts.parents)[:4]
+
     @classmethod
     def of_database(cls, database: Path) -> Results:
         """The results that a database shows: those beside it."""

@@ -160,7 +160,7 @@ def _synchronise_artifacts(run: Any) -> None:
     """Ask the disk to have a run's artifacts, before its tag says that it is complete; a server keeps its own."""
     if not server():
         folder = _artifacts_of(run)
-        above = folder.parents[:4]  # results/mlflow-artifacts/<study>/<run>/artifacts: any of these may be new
+        above = Results.above_artifacts(folder)  # any of these may be new
         for path in [*folder.rglob("*"), folder, *above] if folder.exists() else ():
             synchronise(path)
 
