@@ -35,7 +35,9 @@ def add_verdicts(generations: Path, grades: Path, grader: str, progress: bool) -
         found = track(threads.map(lambda key: judge(*key), distinct), title, len(distinct), disable=not progress)
         verdicts = dict(zip(distinct, found, strict=True))
     table = pyarrow.parquet.read_table(grades)
-    table = table.append_column(f"{grader}_correct", pyarrow.array([verdicts[key].correct for key in keys]))
-    table = table.append_column(f"{grader}_outcome", pyarrow.array([verdicts[key].outcome for key in keys]))
+    added = {f"{grader}_{name}": [getattr(verdicts[key], name) for key in keys] for name in ("correct", "outcome")}
+    table = table.drop_columns([name for name in added if name in table.column_names])  # of another process, or earlier
+    for name, values in added.items():
+        table = table.append_column(name, pyarrow.array(values))
     with replacing(grades) as draft:
         pyarrow.parquet.write_table(table, draft)

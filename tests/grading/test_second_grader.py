@@ -93,6 +93,15 @@ def test_benchmarks_with_other_numbers_of_draws_share_a_name(tmp_path: Path) -> 
     assert scores["c", "avg@n"] == 1.0
 
 
+def test_verdicts_that_are_there_are_replaced(tmp_path: Path) -> None:
+    generations, grades = write_generations(tmp_path, ROWS), tmp_path / "grades/b.parquet"
+    grade_file(generations, grades, progress=False)
+    add_verdicts(generations, grades, "paper", progress=False)
+    once = pandas.read_parquet(grades)
+    add_verdicts(generations, grades, "paper", progress=False)
+    pandas.testing.assert_frame_equal(pandas.read_parquet(grades), once)
+
+
 def test_an_unknown_grader_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"entrobench grade --also: unknown grader 'papr' .*did you mean 'paper'"):
         add_verdicts(tmp_path / "g", tmp_path / "h", "papr", progress=False)
