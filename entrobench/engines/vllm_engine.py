@@ -17,9 +17,8 @@ from entrobench.models.weights import weights_on_disk
 from .rollout import Completion, Sampling, refuse_unfit
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.3}  # ours, see config/README.md; nats per token
-NEUTRAL: dict[
-    str, Any
-] = {  # said with every request: what is left out is filled in from the model's generation_config.json
+# Said with every request: what is left out is filled in from the model's generation_config.json.
+NEUTRAL: dict[str, Any] = {
     "min_p": 0.0,
     "repetition_penalty": 1.0,
     "presence_penalty": 0.0,

@@ -68,20 +68,20 @@ def survive(stage: Stage, folder: Path, whole: Ended, count: int, draw: random.R
             mishap = disturb(lambda: stage.work(place), place, whole, draw.choice(KINDS), draw)  # noqa: B023
             kinds[mishap.kind] += mishap.ended.status != 0
             if mishap.ended.status == 0:  # then nothing makes it again, and a power loss came after the end
-                equal &= _same(stage, place, expected, mishap.kind)
+                equal &= _same(stage.outcome(place), expected, f"{stage.name}: {place} after {mishap.kind}")
             stage.tidy(place)
         ended = run(lambda: stage.work(place), place)  # noqa: B023
-        equal &= ended.status == 0 and _same(stage, place, expected, "all mishaps")
+        what = f"{stage.name}: {place} after all mishaps"
+        equal &= ended.status == 0 and _same(stage.outcome(place), expected, what)
         if ended.status != 0:
             print(f"{stage.name}: {place} does not go on: status {ended.status}", flush=True)
     return kinds, equal
 
 
-def _same(stage: Stage, place: Path, expected: Any, what: str) -> bool:
-    """Whether a stage's outcome is the expected one; says where it is not."""
-    found = stage.outcome(place)
+def _same(found: Any, expected: Any, what: str) -> bool:
+    """Whether an outcome is the expected one; says where it is not."""
     if found != expected:
-        print(f"{stage.name}: {place} differs after {what}: {_apart(found, expected)}", flush=True)
+        print(f"{what} differs: {_apart(found, expected)}", flush=True)
     return bool(found == expected)
 
 
@@ -107,9 +107,7 @@ def study(folder: Path, kills: int, draw: random.Random) -> tuple[str, bool]:
         kinds[how.name] += 1
     equal &= stages.snakemake(folder / "killed", None, signal.SIGKILL, variables) == 0
     found, expected = (stages.study_outcome(folder / name) for name in ("killed", "whole"))
-    if found != expected:
-        print(f"a whole study: {_apart(found, expected)}")
-        equal = False
+    equal &= _same(found, expected, "a whole study, killed,")
     said = ", ".join(f"{count} {name}" for name, count in kinds.items())
     return f"| Snakemake, a whole study | {kinds.total()} | {said} | {'equal' if equal else 'DIFFERENT'} |", equal
 
