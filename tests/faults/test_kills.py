@@ -80,10 +80,15 @@ def test_a_stage_survives(
 ) -> None:
     assert kind in KINDS
     monkeypatch.chdir(tmp_path)
-    stage, draw, folder = all_stages[name], random.Random(seed), tmp_path / "disturbed"
+    stage, draw = all_stages[name], random.Random(seed)
     whole, expected, _ = undisturbed(name)
-    mishap = disturb(lambda: stage.work(folder), folder, whole, kind, draw)
-    assert mishap.ended.status != 0, "it came too late"
+    for attempt in range(9):  # a moment may come too late: the undisturbed work came first, and paid for imports
+        folder = tmp_path / f"disturbed{attempt}"
+        mishap = disturb(lambda: stage.work(folder), folder, whole, kind, draw)  # noqa: B023
+        if mishap.ended.status != 0:
+            break
+        assert stage.outcome(folder) == expected
+    assert mishap.ended.status != 0, "each came too late"
     stage.tidy(folder)
     assert run(lambda: stage.work(folder), folder).status == 0
     assert stage.outcome(folder) == expected

@@ -35,6 +35,9 @@ CLOCK = (
     "seconds_old",
     "seconds_update",
 )
+RUN_NAMES = """
+    select r.run_uuid, t.value || ' ' || r.name from runs r join tags t using (run_uuid) where t.key = 'kind'
+"""
 EVALUATION: dict[str, Any] = {
     **{"samples": 2, "temperature": 1.0, "max_tokens": 6, "pass_k": [1], "problems": 6, "seed": 7},
     "benchmarks": ["chain2", "chain2-validation"],
@@ -171,16 +174,21 @@ def _leads_to(link: Path, folder: Path) -> bool:
 def study_outcome(folder: Path) -> Any:
     """All numbers of a finished study but those of clocks: weights, steps, answers, grades, scores, and MLflow's."""
     results = folder / "results"
+    runs = dict(query(results / "mlflow.db", RUN_NAMES))
+
+    def name(path: Path) -> str:  # MLflow names a run's folder by a number that it draws
+        return "/".join(runs.get(part, part) for part in path.relative_to(results).parts)
+
     bits = {
-        str(path.relative_to(results)): path.read_bytes()
+        name(path): path.read_bytes()
         for pattern in ("*.safetensors", "*.zst", "statistics.json", "config.json")
         for path in sorted(results.rglob(pattern))
     }
-    tables = {str(path.relative_to(results)): table(path) for path in sorted(results.rglob("*.parquet"))}
+    tables = {name(path): table(path) for path in sorted(results.rglob("*.parquet"))}
     for path in sorted(results.rglob("table.csv")):
         with path.open(newline="") as file:
             rows = [{name: cell for name, cell in row.items() if name not in CLOCK} for row in csv.DictReader(file)]
-        tables[str(path.relative_to(results))] = {"rows": rows}
+        tables[name(path)] = {"rows": rows}
     metrics = {
         key: [value for _, value, _ in points]
         for key, points in histories(results / "mlflow.db").items()
