@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import describe_machine, folders, one_thread, ratio, run_config, table
+from shared.measure import arguments, describe_machine, one_thread, ratio, run_config, table
 
 ROUNDS = 5
 TARGET = 1.15
@@ -26,16 +26,16 @@ PARTS = ("rollout", "old", "update")
 
 
 def main() -> None:
-    model_folder, data_folder = folders(__doc__)
+    chosen = arguments(__doc__)
     one_thread()
     from entrobench.catalogue.registry import method_infos
 
     names = [name for name, info in method_infos().items() if info.origin == "built-in"]
     with tempfile.TemporaryDirectory() as folder:
-        trainers = {name: trainer_of(name, model_folder, data_folder, Path(folder)) for name in names}
+        trainers = {name: trainer_of(name, chosen.model, chosen.data, Path(folder)) for name in names}
         seconds = take_turns(trainers)
     print(describe_machine())
-    print(f"{model_folder}, {data_folder}: CPU seconds per step, medians of {ROUNDS} steps in turns")
+    print(f"{chosen.model}, {chosen.data}: CPU seconds per step, medians of {ROUNDS} steps in turns")
     tokens = {name: [row["tokens"] for row in trainer.position.rows] for name, trainer in trainers.items()}
     print("equal tokens in all methods:", all(counts == tokens["grpo"] for counts in tokens.values()))
     head = ["method", "seconds", "ratio", *(f"{part} s" for part in PARTS), "within 1.15", "needs more"]

@@ -14,31 +14,29 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from shared.measure import describe_machine, folders, interleaved, one_thread, ratio, table
+from shared.measure import arguments, describe_machine, interleaved, one_thread, ratio, table
 
 BATCHES = (32, 128, 256)
 GROUP = 8
-LONGEST = 24
-ROUNDS = 9
 TARGET = 3.5  # at batch 128
 Prompts = list[list[int]]
 
 
 def main() -> None:
-    model_folder, data_folder = folders(__doc__)
+    chosen = arguments(__doc__, tokens=24, rounds=9)
     one_thread()
     from entrobench.data.datasets import load_rows
     from entrobench.models.language_model import encode_prompt, load_model, load_tokenizer
 
-    model = load_model(model_folder)
-    tokenizer = load_tokenizer(model_folder)
-    rows = load_rows(data_folder, "train")[: max(BATCHES) // GROUP]
+    model = load_model(chosen.model)
+    tokenizer = load_tokenizer(chosen.model)
+    rows = load_rows(chosen.data, "train")[: max(BATCHES) // GROUP]
     prompts = [encode_prompt(tokenizer, row.problem) for row in rows]
-    contest = Contest(model, tokenizer)
+    contest = Contest(model, tokenizer, chosen)
     contest.check(prompts)
     lines = [contest.measure(prompts[: batch // GROUP]) for batch in BATCHES]
     print(describe_machine())
-    print(f"{model_folder}, at most {LONGEST} new tokens, median of {ROUNDS} interleaved rounds, tokens/s")
+    print(f"{chosen.model}, at most {chosen.tokens} new tokens, median of {chosen.rounds} interleaved rounds, tokens/s")
     print(table(["batch", "generate dynamic", "generate static", "native", "ratio to the faster"], lines))
     print(f"target at batch 128: at least {TARGET}")
 
@@ -46,13 +44,13 @@ def main() -> None:
 class Contest:
     """The native engine and generate() on one model."""
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, chosen: Any) -> None:
         import torch
 
         from entrobench.engines.rollout import NativeEngine
         from entrobench.models.language_model import end_tokens
 
-        self.model = model
+        self.model, self.longest, self.rounds = model, chosen.tokens, chosen.rounds
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.ends = end_tokens(model.generation_config, tokenizer)
         self.engine = NativeEngine(model, self.ends, torch.float32)
@@ -66,7 +64,7 @@ class Contest:
                 "static": lambda: tokens["static"].append(self.generate(prompts, "static")),
                 "native": lambda: tokens["native"].append(self.native(prompts, len(tokens["native"]))),
             },
-            ROUNDS,
+            self.rounds,
         )
         # seconds per token; the first round only warmed up
         cost = {name: [s / t for s, t in zip(seconds[name], tokens[name][1:], strict=True)] for name in tokens}
@@ -81,7 +79,7 @@ class Contest:
 
         self.engine.load(self.model)
         names = [str(place) for place in range(len(prompts))]
-        completions = self.engine.generate(prompts, GROUP, Sampling(max_tokens=LONGEST), names, str(number))
+        completions = self.engine.generate(prompts, GROUP, Sampling(max_tokens=self.longest), names, str(number))
         return sum(len(completion.tokens) for completion in completions)
 
     def generate(self, prompts: Prompts, cache: str | None) -> int:
@@ -100,7 +98,7 @@ class Contest:
             output = self.model.generate(
                 ids,
                 attention_mask=seen,
-                max_new_tokens=LONGEST,
+                max_new_tokens=self.longest,
                 eos_token_id=self.ends,
                 pad_token_id=self.pad,
                 **settings,
@@ -122,10 +120,10 @@ class Contest:
         from entrobench.engines.rollout import Sampling
 
         names = [str(place) for place in range(len(prompts))]
-        greedy = self.engine.generate(prompts, 1, Sampling(temperature=0, max_tokens=LONGEST), names, "0")
+        greedy = self.engine.generate(prompts, 1, Sampling(temperature=0, max_tokens=self.longest), names, "0")
         equal = [c.tokens for c in greedy] == self._generate(prompts, do_sample=False)
         print(f"greedy tokens equal generate(): {equal}")
-        drawn = self.engine.generate(prompts, GROUP, Sampling(max_tokens=LONGEST), names, "0")
+        drawn = self.engine.generate(prompts, GROUP, Sampling(max_tokens=self.longest), names, "0")
         told = torch.tensor([logp for c in drawn for logp in c.logps], dtype=torch.float64)
         responses = [completion.tokens for completion in drawn]
         forced = self._forced(prompts, responses, self.model)

@@ -22,7 +22,7 @@ from itertools import count, repeat
 from pathlib import Path
 from statistics import median
 
-from shared.measure import describe_machine, folders, one_thread, table
+from shared.measure import arguments, describe_machine, one_thread, table
 
 from entrobench.pipeline import warm
 from entrobench.studies.study import load_study
@@ -32,7 +32,7 @@ LIBRARIES = "import transformers.models.qwen2.modeling_qwen2"
 
 
 def main() -> None:
-    folders(__doc__)
+    arguments(__doc__)
     one_thread()
     command = str(Path(sys.executable).with_name("entrobench"))
     lines = [

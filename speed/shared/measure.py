@@ -31,20 +31,26 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def folders(description: str | None) -> tuple[Path, Path]:
-    """The model and data folders of the command line; ends with one line where either is missing."""
+def arguments(description: str | None, **numbers: int) -> argparse.Namespace:
+    """What the command line says: `model` and `data`, folders, and these numbers, each with its default.
+
+    Ends with one line where a folder is missing.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=MODEL, help="transformers folder (default: %(default)s)")
     parser.add_argument("--data", type=Path, default=DATA, help="prepared data (default: %(default)s)")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help="(default: %(default)s)")
     chosen = parser.parse_args()
-    return _need(chosen.model, "config.json"), _need(chosen.data, "manifest.json")
+    _need(chosen.model, "config.json")
+    _need(chosen.data, "manifest.json")
+    return chosen
 
 
-def _need(folder: Path, file: str) -> Path:
-    """Return the folder, or end with one line where `make study` has not made it yet."""
+def _need(folder: Path, file: str) -> None:
+    """End with one line where `make study` has not made the folder yet."""
     if not (folder / file).exists():
         sys.exit(f"{folder}: nothing here ({file} is missing); `make study` makes it, or name another folder (--help)")
-    return folder
 
 
 def run_config(method: str, **trainer: Any) -> Any:
