@@ -73,12 +73,12 @@ def greedy_differences(folder: Path, prompts: Sequence[Sequence[int]], longest: 
                 0, len(prompt) :
             ].tolist()
         if theirs != answer.tokens:
-            found.append(_difference(model, number, list(prompt), answer.tokens, theirs))
+            found.append(difference(model, number, list(prompt), answer.tokens, theirs))
     return found
 
 
-def _difference(model: Any, number: int, prompt: list[int], ours: list[int], theirs: list[int]) -> Difference:
-    """Where two answers part; a shorter one that the other begins with parts at its end, by an infinite gap."""
+def difference(model: Any, number: int, prompt: list[int], ours: list[int], theirs: list[int]) -> Difference:
+    """Where two greedy answers part; a shorter one that the other begins with parts at its end, by an infinite gap."""
     pairs = list(zip(ours, theirs, strict=False))
     place = next((place for place, (one, other) in enumerate(pairs) if one != other), None)
     if place is None:
