@@ -1,7 +1,8 @@
 """Persistent worker processes with CPU time per job: what overruns it ends, if need be with its worker.
 
 Wall time decides no verdict, nor does a worker that somebody kills: its job is given to another one. PATIENCE bounds
-the wait for a machine that stands still; then work stops, with no verdict. A warm spare takes over.
+the wait for a machine that stands still; then work stops, with no verdict. Once a worker had to be ended, a warm spare
+waits for the next time: a spare costs two CPU seconds of imports, and most runs never need one.
 
 Workers are started with subprocess (never multiprocessing) and talk JSON lines over a socket pair, so a job can be
 given from any thread, script, notebook or daemonic process. A worker ends when its parent does: its socket closes,
@@ -26,8 +27,6 @@ from .sandbox import environment
 
 WORKER = "entrobench.evaluation.grading.worker"
 JOBS_PER_WORKER = 5_000  # then replaced, ours: bounds the memory of sympy's caches
-
-
 PATIENCE = 120.0  # wall, for one attempt at a job and its wait for a free worker, ours
 ATTEMPTS = 3  # ours: the system ends a worker for want of memory at most so often by chance
 
@@ -111,13 +110,14 @@ def _remaining(deadline: float) -> float:
 
 
 class WorkerPool:
-    """At most `size` busy workers and one warm spare; all of this process's threads share it."""
+    """At most `size` busy workers, and a warm spare once one was ended; all of this process's threads share it."""
 
     def __init__(self, size: int) -> None:
         self._free = threading.Semaphore(size)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._killed: list[_Worker] = []
+        self._needs_spare = False
 
     def run(self, job: dict[str, Any], cpu_seconds: float, deadline: float | None = None) -> dict[str, Any]:
         """Give a job to a free worker, to another one where that ends or does not answer; ATTEMPTS in all.
@@ -158,9 +158,9 @@ class WorkerPool:
         return reply
 
     def warm_up(self, seconds: float = 600.0) -> None:
-        """Start a worker and the spare, and wait until the worker answers; raises Stalled after `seconds`.
+        """Start a worker and wait until it answers; raises Stalled after `seconds`.
 
-        They import sympy, which takes minutes from a cold network disk or on a machine with much else to do.
+        It imports sympy, which takes minutes from a cold network disk or on a machine with much else to do.
         """
         self.run({"job": "ping"}, cpu_seconds=1.0, deadline=time.monotonic() + seconds)
 
@@ -180,11 +180,11 @@ class WorkerPool:
         self._idle, self._killed = [], []
 
     def _take(self) -> _Worker:
-        """Take the warmest idle worker that lives and leave at least one spare behind."""
+        """Take the warmest idle worker that lives; leave a spare behind where one is needed."""
         with self._lock:
             self._idle = [worker for worker in self._idle if worker.process.poll() is None]
             worker = self._idle.pop() if self._idle else _Worker()
-            if not self._idle:
+            if self._needs_spare and not self._idle:
                 self._idle.append(_Worker())
             self._killed = [dead for dead in self._killed if dead.process.poll() is None]
         return worker
@@ -192,6 +192,7 @@ class WorkerPool:
     def _discard(self, worker: _Worker) -> None:
         worker.kill()
         with self._lock:
+            self._needs_spare = True
             self._killed.append(worker)
 
     def _give_back(self, worker: _Worker) -> None:

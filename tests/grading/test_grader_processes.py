@@ -56,8 +56,9 @@ def test_it_works_under_xdist(tmp_path: Path) -> None:
 def test_workers_end_when_their_parent_is_killed() -> None:
     """The idle ones see their socket close; the kernel's timer ends the busy one after its deadline."""
     program = (
-        "import os, signal, threading, time\nfrom entrobench.evaluation.grading.worker_pool import shared_pool\n"
-        "pool = shared_pool(); pool.warm_up()\n"
+        "import os, signal, threading, time\n"
+        "from entrobench.evaluation.grading.worker_pool import _Worker, shared_pool\n"
+        "pool = shared_pool(); pool.warm_up(); pool._give_back(_Worker())\n"
         "print(*[worker.process.pid for worker in pool._idle], flush=True)\n"
         f"threading.Thread(target=pool.run, args=({ENDLESS!r}, 1.5)).start()\n"
         "time.sleep(0.3)\nos.kill(os.getpid(), signal.SIGKILL)"
@@ -89,6 +90,16 @@ def test_a_forked_child_that_exits_leaves_its_parents_workers_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "correct True\n"
+
+
+def test_a_spare_waits_once_a_worker_was_ended() -> None:
+    pool = WorkerPool(1)
+    pool.warm_up()
+    assert len(pool._idle) == 1, "most runs never need another"
+    killer(pool, 1)
+    assert pool.run({"job": "ping"}, 1.0)["outcome"] == "correct"
+    assert len(pool._idle) == 2
+    pool.close()
 
 
 def test_an_idle_worker_that_died_is_not_given_a_job() -> None:
