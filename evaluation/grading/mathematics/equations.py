@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import pairwise
 
 import sympy
+from sympy.core.function import AppliedUndef
 
 from entrobench.evaluation.grading.reading.exact_numbers import read_number, rounds_to
 from entrobench.evaluation.grading.reading.scanning import parts, split_top
@@ -19,7 +19,8 @@ from entrobench.evaluation.grading.reading.units import split_unit
 from .expressions import parse_expression
 from .guards import Unparsable
 from .identity import constant_ratio
-from .symbolic import DIGITS, expressions_equal, scalars_equal
+from .symbolic import expressions_equal, scalars_equal
+from .values import real_value
 
 EQUAL = "="
 SIGNS = ("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", "\\approx", "\\equiv", "\\sim")
@@ -41,6 +42,7 @@ _NAME = re.compile(
     r"\s*(?:\([^()=]*(?:\([^()=]*\)[^()=]*)?\)|\[[^\[\]=]*\])"
     rf"|\\(?:max|min|sup|inf)\s*(?:_\{{[^{{}}]*\}})?\s*(?:{_LETTER}(?:\([^()]*\))?|\\?\{{[^{{}}]*\}})"
 )
+_COMPUTABLE = re.compile(r"\\(?:lim|sum|prod)(?![a-zA-Z])")
 _MATRIX_NAME = re.compile(rf"(?:[A-Z]{_SUBSCRIPT}(?:\s*\^\s*\{{?\s*(?:-?\d+|T|\\top|n|k)\s*\}}?)?\s*[+-]?\s*){{1,4}}")
 _UNITS = re.compile(r"\\text\s*\{[a-zA-Z ]*\}|\\\$")  # 5 kg + 3 kg, \$5
 _SEQUENCE = re.compile(r"\s*([a-zA-Z])_\{?([a-zA-Z])\}?\s*")
@@ -97,8 +99,8 @@ def _rounded(exact: str, decimal: str) -> bool:
     number = read_number(decimal)
     if number is None or number.places is None:
         return False
-    value = parse_expression(split_unit(exact)[0]).evalf(DIGITS)
-    return bool(value.is_Float) and rounds_to(Fraction(str(value)), number, least_digits=1)
+    value = real_value(parse_expression(split_unit(exact)[0]))
+    return value is not None and rounds_to(value, number, least_digits=1)
 
 
 def _equal_value(left: str, right: str) -> str | None:
@@ -106,8 +108,20 @@ def _equal_value(left: str, right: str) -> str | None:
         return right if _is_constant(right) else left if is_name(right) else None
     if right.startswith("\\begin") and _MATRIX_NAME.fullmatch(left):
         return right
+    if _COMPUTABLE.match(left) and not _may_be_equal(left, right):
+        return None
     named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
     return right if right and named else None
+
+
+def _may_be_equal(left: str, right: str) -> bool:
+    """Whether a sum or limit has the value that is stated for it, as far as we can compute it."""
+    try:
+        value = parse_expression(left)
+    except Unparsable:
+        return True
+    unknown = value.atoms(AppliedUndef) or any(re.search(r"[_(]", str(symbol)) for symbol in value.free_symbols)
+    return bool(unknown) or _same_number(left, right)
 
 
 def asked_value(text: str) -> str | None:

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import sympy
-from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from entrobench.evaluation.grading.reading.scanning import word_set
 
@@ -26,11 +25,13 @@ from .guards import (
     modulo,
     number,
     power,
-    refuse_costly,
+    quotient,
     refuse_large_tree,
+    refuse_uncounted,
+    refuse_unordered,
 )
 from .letters import Gcd, Lcm
-from .series import computed
+from .through_latex2sympy import computed, read_with_latex2sympy
 
 _TOKEN = re.compile(
     r"\s*(?P<number>\d+(?:\.\d+)?(?:\.?\\overline\{\d+\})?(?:[eE][+-]?\d+(?![\d.]))?|\.\d+|\d+\.(?!\d))"
@@ -45,8 +46,9 @@ _FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
     **{f"arc{name}": getattr(sympy, f"a{name}") for name in word_set("sinh cosh tanh")},
     **{"arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh, "sech": sympy.sech, "csch": sympy.csch},
 }
-_MANY: dict[str, Callable[..., sympy.Expr]] = {"max": sympy.Max, "min": sympy.Min}
-_CONSTANTS = {"pi": sympy.pi, "infty": sympy.oo}
+_MANY: dict[str, Callable[..., sympy.Expr]] = {"max": sympy.Max, "min": sympy.Min, "gcd": Gcd, "lcm": Lcm}
+_INFINITY = sympy.Symbol("\\infty")  # until a whole value is read: sympy would compute with its own
+_INFINITIES = {_INFINITY: sympy.oo, -_INFINITY: -sympy.oo}
 _LETTERS = {"i": sympy.I, "I": sympy.I, "e": sympy.E}
 _SERIES = {"sum": sympy.Sum, "prod": sympy.Product}
 _GREEK = word_set(
@@ -58,12 +60,9 @@ _BRACKETS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 _TIMES = frozenset({"*", "\\cdot", "\\times"})
 _DIVIDED = frozenset({"/", "\\div"})
 DEEPEST_FRACTION = 16  # of fractions with letters, ours; sympy takes seconds for forty
-_TOWER = re.compile(r"\^\s*\{[^{}]*\^")
+DEEPEST = 40  # values inside of values, ours
+MOST_SIGNS = 3  # in a row, ours: 5 - -(-3)
 _STOPS = frozenset({")", "]", "}", "\\}", "|", ",", "\\rfloor", "\\rceil", "+", "-", "", "\\mod", "&"})
-# Commands whose meaning we leave to latex2sympy; anything else unknown is no mathematics.
-_FOR_LATEX2SYMPY = re.compile(
-    r"\\(?:sum|prod|lim|det|partial|frac\s*\{\s*(?:d|\\partial)\b|begin\{[pvbBV]?matrix\}|operatorname\{(?:rank|det)\})"
-)
 
 
 class _Parser:
@@ -74,6 +73,8 @@ class _Parser:
         self.place = 0
         self.bound: list[str] = []  # the indices of the sums that we are inside of
         self.fractions = 0  # how many fractions we are inside of
+        self.depth = 0  # how many values we are inside of
+        self.infinities = 0  # how many were read since the whole value or bound began
         self.angles = 0  # how many trigonometric arguments we are inside of: degrees are radians there
 
     @property
@@ -88,9 +89,27 @@ class _Parser:
         return token
 
     def whole(self) -> sympy.Expr:
-        value = self.total()
+        value = self.ending(self.total)
         if self.next:
             raise Unparsable(f"unexpected {self.next!r}")
+        return value
+
+    def ending(self, read: Callable[[], Any]) -> Any:
+        """What `read` reads, a whole value or a bound: infinity may stand there alone, with a sign, and nowhere else."""
+        outside, self.infinities = self.infinities, 0
+        value = read()
+        if self.infinities and (self.infinities > 1 or value not in _INFINITIES):
+            raise Unparsable("infinity is computed with")
+        self.infinities = outside
+        return _INFINITIES.get(value, value)
+
+    def nested(self, read: Callable[[], Any]) -> Any:
+        """What `read` reads, one level deeper; raises Unparsable where that is too deep."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise Unparsable(f"more than {DEEPEST} values inside of each other")
+        value = read()
+        self.depth -= 1
         return value
 
     def total(self) -> sympy.Expr:
@@ -104,10 +123,16 @@ class _Parser:
         return value
 
     def signed_product(self) -> sympy.Expr:
-        sign = 1
+        return self.sign() * self.product()
+
+    def sign(self) -> int:
+        """1 or -1, the signs that stand here together; a long run of them is no mathematics."""
+        start, sign = self.place, 1
         while self.next in ("+", "-"):
             sign = -sign if self.take() == "-" else sign
-        return sign * self.product()
+        if self.place - start > MOST_SIGNS:
+            raise Unparsable(f"more than {MOST_SIGNS} signs in a row")
+        return sign
 
     def product(self, inside_function: bool = False) -> sympy.Expr:
         value = self.power_of_atom()
@@ -116,7 +141,7 @@ class _Parser:
                 if inside_function and self.is_function(self.tokens[self.place + 1 : self.place + 2]):
                     break
                 self.take()
-                value = value / self.factor_after_sign()
+                value = quotient(value, self.factor_after_sign())
             elif self.next in _TIMES:
                 if inside_function:
                     break
@@ -137,10 +162,7 @@ class _Parser:
         return value * factor
 
     def factor_after_sign(self) -> sympy.Expr:
-        sign = 1
-        while self.next in ("+", "-"):
-            sign = -sign if self.take() == "-" else sign
-        return sign * self.power_of_atom()
+        return self.sign() * self.power_of_atom()
 
     @staticmethod
     def is_function(tokens: list[str]) -> bool:
@@ -158,6 +180,9 @@ class _Parser:
 
     def exponent(self) -> sympy.Expr | None:
         """The exponent after ^; None for a degree sign."""
+        return self.nested(self.exponent_here)
+
+    def exponent_here(self) -> sympy.Expr | None:
         if self.next == "\\circ":
             self.take()
             return None
@@ -182,6 +207,9 @@ class _Parser:
         return value
 
     def atom(self) -> sympy.Expr:
+        return self.nested(self.atom_here)
+
+    def atom_here(self) -> sympy.Expr:
         token = self.take()
         if token[-1].isdigit() or token[0].isdigit():
             return number(token)
@@ -212,8 +240,10 @@ class _Parser:
         return value
 
     def command(self, name: str) -> sympy.Expr:
-        if name in _CONSTANTS:
-            return _CONSTANTS[name]
+        if name == "pi":
+            return sympy.pi
+        if name == "infty":
+            return self.infinity()
         if name == "Gamma" and self.next == "(":
             return gamma(self.atom())
         if name in _GREEK:
@@ -226,18 +256,22 @@ class _Parser:
             if self.fractions > DEEPEST_FRACTION and below.free_symbols:
                 raise Unparsable(f"more than {DEEPEST_FRACTION} fractions in each other")
             self.fractions -= 1
-            return above / below if name == "frac" else binomial(above, below)
+            return quotient(above, below) if name == "frac" else binomial(above, below)
         if name == "sqrt":
             return self.root()
         if name in _SERIES:
             return self.series(_SERIES[name])
-        if name in ("gcd", "lcm", "max", "min"):
-            return _many(name, self.arguments())
+        if name in _MANY:
+            return self.many(name)
         if name in ("overline", "bar") and (conjugate := self.conjugate()) is not None:
             return conjugate
         if name in _ACCENTS:
             return self.symbol(name + " " + self.raw_group(capitals=True))
         raise Unparsable(f"unknown command \\{name}")
+
+    def infinity(self, sign: int = 1) -> sympy.Expr:
+        self.infinities += 1
+        return sign * _INFINITY
 
     def series(self, kind: Any) -> sympy.Expr:
         """A sum or product over one index with both bounds; what follows it up to the next sign is under it."""
@@ -245,20 +279,22 @@ class _Parser:
         for _ in range(2):
             if self.next == "^":
                 self.take()
-                high = self.exponent()
+                high = self.ending(self.exponent)
             else:
                 self.take("_")
                 self.take("{")
                 index = self.take().lstrip("\\")
                 self.take("=")
-                low = self.total()
+                low = self.ending(self.total)
                 self.take("}")
         if low is None or high is None or not index.isalpha():
             raise Unparsable("a sum without bounds")
         self.bound.append(index)
         body = self.product()
         self.bound.remove(index)
-        return computed(kind(body, (sympy.Symbol(index), low, high)))
+        refuse_uncounted(low, high)
+        value = computed(kind(body, (sympy.Symbol(index), low, high)))
+        return self.infinity(1 if value > 0 else -1) if value in (sympy.oo, -sympy.oo) else value
 
     def conjugate(self) -> sympy.Expr | None:
         """The conjugate of a complex number, z or w under a bar; None, nothing consumed, for anything else under it."""
@@ -297,6 +333,8 @@ class _Parser:
             value = sympy.log(argument) if base is None else sympy.log(argument, base)
         else:
             value = _FUNCTIONS[name](argument)
+        if value.is_infinite or value is sympy.nan:
+            raise Unparsable("undefined value")
         return value if exponent is None else power(value, exponent)
 
     def argument(self) -> sympy.Expr:
@@ -319,6 +357,12 @@ class _Parser:
             values.append(self.total())
         self.take(closing)
         return values
+
+    def many(self, name: str) -> sympy.Expr:
+        arguments = self.arguments()
+        if name in ("max", "min"):
+            refuse_unordered(*arguments)
+        return _MANY[name](*arguments)
 
     def symbol(self, name: str) -> sympy.Expr:
         subscript = ""
@@ -347,52 +391,14 @@ class _Parser:
         return text.replace("{", "").replace("}", "").replace("\\text", "")
 
 
-def _many(name: str, arguments: list[sympy.Expr]) -> sympy.Expr:
-    if name in _MANY:
-        return _MANY[name](*arguments)
-    return {"gcd": Gcd, "lcm": Lcm}[name](*arguments)
-
-
-_CONFIG = ConversionConfig(lowercase_symbols=False)
-
-
 @lru_cache(maxsize=8_192)
 def parse_expression(text: str) -> sympy.Expr:
     """Read one scalar expression; raises Unparsable (also for undefined values and trees above 300 nodes)."""
     try:
         value = _Parser(text).whole()
     except Unparsable as reason:
-        if not _FOR_LATEX2SYMPY.search(text):
-            raise
-        if _TOWER.search(text):  # its grammar alone takes seconds
-            raise Unparsable("a limit or sum of powers in powers") from reason
-        value = _through_latex2sympy(text, reason)
+        value = read_with_latex2sympy(text, reason)
     if value.has(sympy.nan, sympy.zoo):
         raise Unparsable("undefined value")
     refuse_large_tree(value)
     return value
-
-
-def parse_matrix(text: str) -> list[list[sympy.Expr]]:
-    """Read and compute an expression of matrices; raises Unparsable."""
-    parsed = _latex2sympy(text, Unparsable("no matrix"))
-    refuse_costly(parsed)
-    value = parsed.doit()
-    if not isinstance(value, sympy.MatrixBase):
-        raise Unparsable("no matrix")
-    return [[cell.doit() for cell in value.row(row)] for row in range(value.rows)]
-
-
-def _latex2sympy(text: str, reason: Unparsable) -> Any:
-    try:
-        return _Latex2Sympy(is_real=None, config=_CONFIG).parse(text)
-    except Exception as error:  # the library raises bare Exception for every syntax error
-        raise Unparsable(str(reason)) from error
-
-
-def _through_latex2sympy(text: str, reason: Unparsable) -> sympy.Expr:
-    parsed = _latex2sympy(text, reason)
-    if not isinstance(parsed, sympy.Expr):
-        raise Unparsable("no scalar")
-    refuse_costly(parsed)
-    return computed(parsed)

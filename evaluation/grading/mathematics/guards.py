@@ -15,6 +15,7 @@ LARGEST_FACTORIAL = 3_000  # ours
 MOST_NODES = 300  # of a sympy tree, ours
 MOST_SUM_TERMS = 1_000  # ours
 MOST_LIMIT_NODES = 15  # ours
+_MATRICES = (sympy.MatrixBase, sympy.MatrixExpr)
 
 
 class Unparsable(ValueError):
@@ -58,6 +59,8 @@ def _unknown_power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
 
 
 def _is_moderate(exponent: sympy.Expr) -> bool:
+    if exponent.has(sympy.Sum, sympy.Product):
+        return False
     value = exponent.evalf(5)
     return bool(value.is_finite) and bool(abs(value) <= 1_000)
 
@@ -90,11 +93,43 @@ def binomial(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
     return sympy.binomial(above, below)
 
 
+def quotient(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
+    """above / below. Raises Unparsable for a division by zero, which sympy would go on computing with."""
+    if below == 0:
+        raise Unparsable("division by zero")
+    return above / below
+
+
 def modulo(value: sympy.Expr, divisor: sympy.Expr) -> sympy.Expr:
-    """value modulo divisor. Raises Unparsable for a divisor of zero."""
+    """value modulo divisor. Raises Unparsable for a divisor of zero, and for what has no remainder that we know."""
     if divisor.is_zero:
         raise Unparsable("modulo zero")
+    refuse_unordered(value, divisor)
+    if value.is_number and not value.is_Integer and divisor.free_symbols:
+        raise Unparsable("a fraction modulo a letter")
+    if not divisor.is_Integer and value.has(sympy.factorial, sympy.binomial):
+        raise Unparsable("a count modulo no whole number")
     return sympy.Mod(value, divisor)
+
+
+def refuse_unordered(*values: sympy.Expr) -> None:
+    """Raise Unparsable for numbers that are not real: there is no larger one of two, and no remainder."""
+    if any(value.is_number and not value.is_real for value in values):
+        raise Unparsable("an order of numbers that are not real")
+
+
+def refuse_uncounted(low: sympy.Expr, high: sympy.Expr) -> None:
+    """Raise Unparsable for the bounds of a sum or product that are no whole numbers, letters or infinities."""
+    for bound in (low, high):
+        if not isinstance(bound, sympy.Expr) or is_matrix(bound):
+            raise Unparsable("a sum with a bound that is no number")
+        if bound.is_number and not (bound.is_Integer or bound in (sympy.oo, -sympy.oo)):
+            raise Unparsable("a sum with a bound that is no whole number")
+
+
+def is_matrix(value: Any) -> bool:
+    """Say whether sympy has a matrix here, which is an expression to it."""
+    return isinstance(value, _MATRICES)
 
 
 def refuse_large_tree(value: sympy.Expr) -> None:
@@ -124,7 +159,10 @@ def _refuse_large_limit(node: Any) -> None:
 
 
 def _refuse_long_sum(node: Any) -> None:
-    for _, low, high in node.limits:
-        span = high - low
+    for limit in node.limits:
+        if len(limit) != 3:
+            raise Unparsable("a sum without bounds")
+        refuse_uncounted(*limit[1:])
+        span = limit[2] - limit[1]
         if span.is_number and span.is_finite and span > MOST_SUM_TERMS:
             raise Unparsable(f"more than {MOST_SUM_TERMS} terms")

@@ -153,6 +153,8 @@ def _solve(left: str, sign: str, right: str) -> sympy.Set:
         raise NoSet("not one variable")
     unknown = sympy.Dummy("unknown", real=True)
     slope, rest = _linear(difference.xreplace({magnitudes[0] if magnitudes else unknowns[0]: unknown}), unknown)
+    if not (slope.is_real and rest.is_real):
+        raise NoSet("an order of numbers that are not real")
     solution = _half_line(sign, -rest / slope, flipped=bool(slope < 0))
     if not magnitudes:
         return solution

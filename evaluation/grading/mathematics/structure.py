@@ -26,7 +26,7 @@ from entrobench.evaluation.grading.reading.units import split_unit
 from entrobench.evaluation.grading.reading.words import is_text, texts_equal
 
 from .equations import asked_value, equations_equal, relation_value
-from .expressions import parse_expression, parse_matrix
+from .expressions import parse_expression
 from .guards import Unparsable
 from .named_values import named_values_equal
 from .piecewise import piecewise_equal
@@ -43,6 +43,7 @@ from .shapes import (
     with_same_letter,
 )
 from .symbolic import expressions_equal, is_scalar, scalars_equal
+from .through_latex2sympy import parse_matrix
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SHORT_LIST = re.compile(r"-?\d+,\d|\d{1,2}(?:,\d{2})+,\d{3}")  # 1,2 as a gold is a list

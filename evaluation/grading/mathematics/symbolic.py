@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache
 
 import sympy
@@ -20,8 +19,8 @@ from entrobench.evaluation.grading.reading.units import split_unit, units_differ
 from .expressions import parse_expression
 from .guards import Unparsable
 from .identity import identical
+from .values import real_value
 
-DIGITS = 30  # of numerical evaluation by sympy, ours
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)")
 _INFINITE = (sympy.oo, -sympy.oo)
 
@@ -73,11 +72,8 @@ def _number_and_expression(numbers: tuple[Number | None, Number | None], both: t
 
 
 def _rounds(expression: sympy.Expr, number: Number, least_digits: int) -> bool:
-    value = expression.evalf(DIGITS)
-    if not value.is_Float:
-        return False
-    exact = Fraction(*map(int, sympy.Rational(value).as_numer_denom()))
-    return rounds_to(exact, number, least_digits) or is_float_of(exact, 0, number)
+    exact = real_value(expression)
+    return exact is not None and (rounds_to(exact, number, least_digits) or is_float_of(exact, 0, number))
 
 
 def _degrees_as_radians(prediction: str, gold: str, first: sympy.Expr, second: sympy.Expr) -> bool:

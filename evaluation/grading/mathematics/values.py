@@ -7,6 +7,7 @@ for agreement. Runs in the worker only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -195,6 +196,15 @@ _OTHERS: dict[type, Callable[..., Any]] = {
     Gcd: lambda *values: mpmath.mpf(sympy.igcd(*map(_whole, values))),
     Lcm: lambda *values: mpmath.mpf(sympy.ilcm(*map(_whole, values))),
 }
+
+
+def real_value(expression: sympy.Expr) -> Fraction | None:
+    """The value of a real constant to all digits that rounding it needs; None where it has none that we compute."""
+    try:
+        value = Evaluator(hidden_digits(expression)).value(expression, {})
+    except NoValue:
+        return None
+    return None if isinstance(value, mpmath.mpc) else Fraction(*mpmath.libmp.to_rational(value._mpf_))
 
 
 def hidden_digits(*expressions: sympy.Expr) -> int:

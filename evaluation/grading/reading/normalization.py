@@ -264,7 +264,7 @@ def _split_glued(match: re.Match[str]) -> str:
 
 def _unwrap_text_commands(text: str) -> str:
     """Replace \\text{13} by 13 and \\mathrm{sin} by \\sin; keep words as \\text{words}."""
-    while (match := _last_match(_TEXT, text)) is not None:
+    for match in reversed(list(_TEXT.finditer(text))):  # the last first: what stands before it keeps its place
         end = matching_brace(text, match.end() - 1)
         if end < 0:
             text = text[: match.start()] + text[match.end() :]
@@ -293,13 +293,6 @@ def _text_content(command: str, content: str) -> str:
     if re.fullmatch(r"[a-zA-Z][a-zA-Z .,'-]+(?:[:=]|\\ge|\\le)?", stripped):
         return f"\\\ue000{{{content}}}"
     return f" {content} "
-
-
-def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    match = None
-    for found in pattern.finditer(text):
-        match = found
-    return match
 
 
 def _plain_to_latex(text: str) -> str:

@@ -232,15 +232,16 @@ LAYOUT_NOTATIONS = (
 )
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _BASES |= {"twelve": 12, "sixteen": 16}
+_BASE = rf"\s*\(?\s*(\d+|{'|'.join(_BASES)})\s*\)?\s*"
 BASE_NAME = re.compile(
-    rf"_\s*(?:\{{\s*(?:\\text\s*\{{)?|\\text\s*\{{)\s*\(?\s*(\d+|{'|'.join(_BASES)})\s*\)?\s*\}}+"
+    rf"_\s*(?:\{{\s*\\text\s*\{{{_BASE}\}}\s*\}}|(?:\\text\s*)?\{{{_BASE}\}})"
     rf"|(?<=[0-9A-F)])\s*(?:\\text\{{)?\s*\(?\s*(?:in\s+)?base[\s-]*(\d+|{'|'.join(_BASES)})\s*\)?\s*\}}?$"
 )
 
 
 def base_subscript(name: re.Match[str]) -> str:
     """The base that BASE_NAME found, as a subscript in digits."""
-    base = name[1] or name[2]
+    base = name[1] or name[2] or name[3]
     return f"_{{{_BASES.get(base, base)}}}"
 
 

@@ -79,7 +79,7 @@ _POWERS = {"平方": "2", "立方": "3", "square": "2", "sq": "2", "squared": "2
 _EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _TEXT_TAIL = re.compile(rf"(?P<value>.*?[^\s(,])\s*\\text\{{(?P<words>[^{{}}]*)\}}(?P<power>{_EXPONENT})$", re.DOTALL)
 _WORD_TAIL = re.compile(
-    rf"(?P<value>.*?(?:[\d}})%]|\\pi\b))(?:st|nd|rd|th)?\s*(?P<words>[^\W\d_](?:[^\W\d_]|[.\s/])*?)(?P<power>{_EXPONENT})$",
+    rf"(?P<value>.*?(?:[\d}})%]|\\pi(?![a-zA-Z])))(?:st|nd|rd|th)?\s*(?P<words>[^\W\d_](?:[^\W\d_]|[.\s/])*?)(?P<power>{_EXPONENT})$",
     re.DOTALL,
 )
 _LEADING = re.compile(

@@ -31,6 +31,8 @@ _CHOICE_LABEL = re.compile(
     re.IGNORECASE,
 )
 
+_OTHER_LETTER = re.compile(r"[\s}$*)]*(?:or|and|[,/;])\s*(?:\\text\s*\{)?[$*\s]*(?:\([A-H]\)|[A-H](?![a-zA-Z]))")
+
 
 def plain_words(text: str) -> str:
     """The words of an answer: text commands opened, case and punctuation gone."""
@@ -103,7 +105,7 @@ def choice_of_prediction(prediction: str) -> str | None:
     if stated is not None:
         return stated[1]
     label = _CHOICE_LABEL.match(text)
-    if label is not None:
+    if label is not None and not _OTHER_LETTER.match(text, label.end()):
         letter = (label[1] or label[2] or label[3]).upper()
         return letter if (label[1] or label[2] or label[3]).isupper() else None
     return None

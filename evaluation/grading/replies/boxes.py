@@ -29,21 +29,26 @@ _SUPPOSED = re.compile(
     r"(?:(?:\A|[.!?;,]\s|\n)\W*(?:if\s+(?:it|this|the\s+answer)|suppose|supposing|assume|assuming)\b[^.,;\n]*"
     r"|\b(?:less|more|greater|fewer|smaller|larger)\s+than[\s$*:(]*"
     r"|(?:[<≠]|(?<![\w|/\"'=-])>|(?<=[^\w<][a-zA-Z])>|\\(?:neq?|[lg]t)(?![a-zA-Z]))[\s{]*|\\[dt]?frac\s*(?:\{[^{}]*\}\s*)?\{\s*|\\sqrt\s*(?:\[[^\[\]]*\])?\s*\{\s*"
-    r"|[\^_]\s*\{?\s*)\Z",
+    r"|[\^_]\s*\{?\s*|\\l(?:floor|ceil)\s*"
+    r"|\\(?:(?:arc)?(?:sin|cos|tan|cot)h?|sec|csc|log|ln|lg|exp|gcd|lcm|max|min|det|binom|overline)(?![a-zA-Z])"
+    r"\s*(?:[_^]\s*(?:\{[^{}]*\}|\w)\s*)*[({]?\s*"
+    r"|\bif\b[^.!?\n]{0,60}\b(?:were|had)\b[^.!?\n]{0,60}\bwould\b[^.!?,\n]{0,30})\Z",
     re.IGNORECASE,
 )
+_BAR_BEFORE = re.compile(r"(?:\A|[$=(])\s*\\?\|\Z")  # |\boxed{-5}|, and no cell of a table
 _GOES_ON = re.compile(
     r"[\s$*.)]{0,4}[?？]|\s*(?:[-+×·*/]|\\(?:cdot|times|div)(?![a-zA-Z]))\s*(?:\d|\\[dt]?frac|\\sqrt)"
     r"|[\s$*]*,?\s+(?:and|but)\s+(?:then\s+)?(?:we\s+)?(?:discard|reject|exclude|drop|ignore)\b"
 )
 _CALLED_WRONG = re.compile(
-    r"[\s$.*)]{0,4}(?:is|was)\b[^.,;\n]{0,40}\b(?:impossible|wrong|incorrect|false)\b(?!\s+(?:for|to)\b)",
+    r"(?:[\s$.*)]|\\text\s*\{){0,6}(?:is|was)\b[^.,;\n]{0,40}\b(?:impossible|wrong|incorrect|false)\b(?!\s+(?:for|to)\b)",
     re.IGNORECASE,
 )
 _FACTOR_BEFORE = re.compile(r"(?<![\w.,}^_{/])\d+\Z")
 _MINUS_BEFORE = re.compile(r"[=:$({\s]-\Z")
 _FACTOR_AFTER = re.compile(
-    r"\s*(?:\\sqrt\s*\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\(?:circ|prime|text))[^{}]*\}|\d))"
+    r"\s*(?:\\sqrt\s*(?:\[[^\[\]]*\]\s*)?\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\(?:circ|prime|text))[^{}]*\}|\d)"
+    r"|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|_\s*(?:\{\s*\d+\s*\}|\d)|\\?%)|(?-i:[xyzn])(?![a-zA-Z])"
 )
 _LATE_WORDS = 200  # characters after the last box, ours: what stands later goes on working
 _ARGUING = word_set("so no not thus hence therefore but final answer wait actually is be because alternatively")
@@ -124,7 +129,9 @@ def _is_retracted(text: str, start: int, end: int) -> bool:
     later = [box for box in BOX.finditer(text, end) if box[1] == "{"]
     if later or _OPEN_BEFORE.search(text, 0, start) is not None:
         return True
-    before = text[max(0, start - 80) : start]
+    before = text[max(0, start - 160) : start]
+    if _BAR_BEFORE.search(before) and text.startswith(("|", "\\|"), end):
+        return True
     if _DENIED.search(before) or _SUPPOSED.search(before):
         return True
     if _CALLED_WRONG.match(text, end) or _GOES_ON.match(text, end):

@@ -40,7 +40,8 @@ _TAKEN_BACK = _any_of(
     rf"\b(?:answer|result|value)\s+(?:is|was)\s+{_WRONG}|^\W*(?:a\s+)?contradiction\b|\A否",
     r"\b(?:is|was|remains)\s+unknown\b|\bno\s+(?:answer|idea|clue)\b|\bg[ai]ve\s+up\b|\b(?:not\s+|un)sure\b",
     r"\b(?:could|can)(?:\s?not|n't|'t)\s+(?:find|solve|determine|tell)",
-    r"\A[\s$.,;:—-]*(?:no\b|wait\b|hold on|hmm|on second thought|oops|scratch that|correction\b|sorry)",
+    r"\A[\s$.,;:—-]*(?:no\b|wait\b|hold on|hmm|on second thought|oops|scratch that|correction\b|sorry|actually\b)",
+    r"\b(?:it|this|that|which)\s+should\s+(?:be|have)\b(?!\s+(?:noted|clear|stressed|mentioned|simplified|written))",
 )
 _ASIDE = re.compile(
     r"\n\s*\((?=[A-Z])"

@@ -14,7 +14,7 @@ _CJK = "[\u3040-\u30ff\u4e00-\u9fff]"
 _IS_CHINESE = re.compile(_CJK)
 # Right before a value, Chinese and Japanese; what asks, denies, supposes or bounds may stand nowhere in the clause.
 _BEFORE_CHINESE = re.compile(
-    rf"(?:^|.*(?:是|为|為|等于|等於|[=＝:：】∴]|有|共|得|到|了|还剩|剩下?|需要?|要|卖|买|用|走|花|多|少|选|選|解|于是|所以|因此|故|每小时|每天|每分钟|每人|(?:正?解|答え"
+    rf"(?:^|.*(?:是|为|為|等于|等於|相距|相差|[=＝:：】∴]|有|共|得|到|了|还剩|剩下?|需要?|要|卖|买|用|走|花|多|少|选|選|解|于是|所以|因此|故|每小时|每天|每分钟|每人|(?:正?解|答え"
     rf"|値|数)は|"
     rf"答|答案|[选選]项|将在|而是|出|{FORMULA}|[，、]))(?:\s|约|大约|恰好|正好|一共|总共|共|\()*$",
     re.DOTALL,

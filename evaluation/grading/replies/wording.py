@@ -134,7 +134,8 @@ _NOBODY = (
 _ACTOR = (
     rf"(?:he|she|they|it|we|i|you|there|{_NOBODY}(?:the|each|every|his|her|their|our|my|a|this|both|each of (?:the"
     rf"|his|her|their)(?:\s+\d+)?)\s+(?!(?:wrong|answer|correct|result|solution)\b){WORD}(?:\s+{WORD}){{0,2}}?"
-    rf"|{_NOBODY}(?-i:[A-Z])[a-z]+(?:\s+and\s+(?-i:[A-Z])[a-z]+)?)"
+    rf"|{_NOBODY}(?-i:[A-Z])[a-z]+(?:\s+and\s+(?-i:[A-Z])[a-z]+)?"
+    rf"|\d+\s+(?!(?:of|more|less|fewer|times|percent|dozen|hundred|thousand|million|plus|minus)\b){WORD})"
 )
 
 ANSWER = (
