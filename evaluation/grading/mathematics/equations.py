@@ -79,12 +79,13 @@ def relation_value(text: str) -> str | None:
 
 
 def _says_nothing(pieces: list[str]) -> bool:
-    """x = x, and 2 + 2 = 5, where no name takes a value; the last number may be the one before it, rounded."""
+    """x = x, 2 + 2 = 5 and x = 3 = 4; the last number may be the one before it, rounded, or in another unit."""
     if len({_compact(piece) for piece in pieces}) == 1:
         return True
-    if not all(_is_constant(piece) for piece in pieces):
-        return False
-    return any(not (_same_number(one, two) or _rounded(one, two)) for one, two in pairwise(pieces))
+    constants = [piece for piece in pieces if _is_constant(piece)]
+    if len(constants) < len(pieces):
+        constants = [piece for piece in constants if not _UNITS.search(piece)]
+    return any(not (_same_number(one, two) or _rounded(one, two)) for one, two in pairwise(constants))
 
 
 def _same_number(first: str, second: str) -> bool:

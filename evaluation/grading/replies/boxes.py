@@ -24,24 +24,42 @@ _DENIED = re.compile(
     r"(?:\bnot(?:\s+equal\s+to)?|\bcannot\s+be|\bcan\s+not\s+be|\bnever|n't(?:\s+be)?|不是|不等于)[\s$*:(]*\Z",
     re.IGNORECASE,
 )
-# What supposes, bounds or encloses a box, before it; what asks, refutes, drops or goes on with it, after it.
+# Words before a box that suppose, bound or refute it.
 _SUPPOSED = re.compile(
     r"(?:(?:\A|[.!?;,]\s|\n)\W*(?:if\s+(?:it|this|the\s+answer)|suppose|supposing|assume|assuming)\b[^.,;\n]*"
-    r"|\b(?:less|more|greater|fewer|smaller|larger)\s+than[\s$*:(]*"
-    r"|(?:[<≠]|(?<![\w|/\"'=-])>|(?<=[^\w<][a-zA-Z])>|\\(?:neq?|[lg]t)(?![a-zA-Z]))[\s{]*|\\[dt]?frac\s*(?:\{[^{}]*\}\s*)?\{\s*|\\sqrt\s*(?:\[[^\[\]]*\])?\s*\{\s*"
-    r"|[\^_]\s*\{?\s*|\\l(?:floor|ceil)\s*"
-    r"|\\(?:(?:arc)?(?:sin|cos|tan|cot)h?|sec|csc|log|ln|lg|exp|gcd|lcm|max|min|det|binom|overline)(?![a-zA-Z])"
-    r"\s*(?:[_^]\s*(?:\{[^{}]*\}|\w)\s*)*[({]?\s*"
+    r"|\b(?:(?:less|more|greater|fewer|smaller|larger)\s+than|below|(?<!the\s)above|beyond|exceed(?:s|ing)?)[\s$*:(]*"
+    r"|\b(?:wrong|incorrect|false|mistaken|naive|tempting)\s+(?:answer|result|value|guess|solution)s?"
+    r"(?:\s+(?:is|was|would\s+be|of))?[\s$*:(]*"
+    r"|\b(?:might|could|may)\s+(?:\w+\s+)?(?:think|guess|say|expect|believe|conclude|suspect)\b[^.!?\n]{0,60}"
+    r"|\bwould\s+(?:\w+\s+)?(?:think|guess|expect|suspect)\b[^.!?\n]{0,60}"
     r"|\bif\b[^.!?\n]{0,60}\b(?:were|had)\b[^.!?\n]{0,60}\bwould\b[^.!?,\n]{0,30})\Z",
     re.IGNORECASE,
 )
+# A formula that goes on before or behind a box: the box holds a part of it.
+_WITHIN_BEFORE = re.compile(
+    r"(?:(?:[<≠]|(?<![\w|/\"'=-])>|(?<=[^\w<][a-zA-Z])>|\\(?:neq?|[lg]t)(?![a-zA-Z]))[\s{]*"
+    r"|\\[dt]?frac\s*(?:\{[^{}]*\}\s*)?\{\s*|\\sqrt\s*(?:\[[^\[\]]*\])?\s*\{\s*|[\^_]\s*\{?\s*|\\l(?:floor|ceil)\s*"
+    r"|\\(?:(?:arc)?(?:sin|cos|tan|cot)h?|sec|csc|log|ln|lg|exp|gcd|lcm|max|min|det|binom|overline)(?![a-zA-Z])"
+    r"\s*(?:[_^]\s*(?:\{[^{}]*\}|\w)\s*)*[({]?\s*"
+    r"|(?:[\d})]|(?<![a-zA-Z])[a-zA-Z])[ \t]*(?:[+×·÷/]|\\(?:cdot|times|div|pm|mp)(?![a-zA-Z]))\s*"
+    r"|(?:\$|\\\[|\\\()[^$\n=]{0,40}[\d})a-z][ \t]*-[ \t]*)\Z"
+)
+_WITHIN_AFTER = re.compile(
+    r"\s*(?:[-+×·*/]|\\(?:cdot|times|div)(?![a-zA-Z]))\s*(?:\d|\\[dt]?frac|\\sqrt)"
+    r"|[ \t]*(?:[+×·/]|\\(?:cdot|times|div)(?![a-zA-Z]))[ \t]*[a-zA-Z](?![a-zA-Z])|[:,]\d"
+)
 _BAR_BEFORE = re.compile(r"(?:\A|[$=(])\s*\\?\|\Z")  # |\boxed{-5}|, and no cell of a table
-_GOES_ON = re.compile(
-    r"[\s$*.)]{0,4}[?？]|\s*(?:[-+×·*/]|\\(?:cdot|times|div)(?![a-zA-Z]))\s*(?:\d|\\[dt]?frac|\\sqrt)"
-    r"|[\s$*]*,?\s+(?:and|but)\s+(?:then\s+)?(?:we\s+)?(?:discard|reject|exclude|drop|ignore)\b"
+# What asks, drops or refutes a box, right behind it.
+_DROPPED = re.compile(
+    r"[\s$*.)]{0,4}[?？]|[\s$*]*,?\s+(?:and|but)\s+(?:then\s+)?(?:we\s+)?(?:discard|reject|exclude|drop|ignore)\b"
+    r"|[\s$*]*,?\s+but\s+not\b"
+    r"|[\s$*]*,?\s+(?:yet|but|while|whereas|though|however)\b[^.\n]{0,40}?\b(?:true|actual|real|correct|right)\s+"
+    r"(?:value|answer|one|result)\b",
+    re.IGNORECASE,
 )
 _CALLED_WRONG = re.compile(
-    r"(?:[\s$.*)]|\\text\s*\{){0,6}(?:is|was)\b[^.,;\n]{0,40}\b(?:impossible|wrong|incorrect|false)\b(?!\s+(?:for|to)\b)",
+    r"(?:[\s$.*)]|\\text\s*\{){0,6}(?:is|was)\b[^.,;\n]{0,40}"
+    r"\b(?:impossible|wrong|incorrect|false|extraneous|invalid|rejected|inadmissible)\b(?!\s+(?:for|to)\b)",
     re.IGNORECASE,
 )
 _FACTOR_BEFORE = re.compile(r"(?<![\w.,}^_{/])\d+\Z")
@@ -132,9 +150,9 @@ def _is_retracted(text: str, start: int, end: int) -> bool:
     before = text[max(0, start - 160) : start]
     if _BAR_BEFORE.search(before) and text.startswith(("|", "\\|"), end):
         return True
-    if _DENIED.search(before) or _SUPPOSED.search(before):
+    if any(words.search(before) for words in (_DENIED, _SUPPOSED, _WITHIN_BEFORE)):
         return True
-    if _CALLED_WRONG.match(text, end) or _GOES_ON.match(text, end):
+    if any(words.match(text, end) for words in (_CALLED_WRONG, _WITHIN_AFTER, _DROPPED)):
         return True
     return is_taken_back(text[end : end + _LATE_WORDS])
 

@@ -40,7 +40,7 @@ _ADJECTIVE = _words(
     "surface "
     "fourth fifth sixth seventh eighth ninth tenth twelfth nth \\d+(?:st|nd|rd|th) unit pass success growth "
     "ticket favorable sample identity "
-    "general complete regular selling sale cost following"
+    "general complete regular selling sale cost following shaded unshaded inner outer"
 )
 HEAD = _words(
     "answers? solutions? results? totals? values? numbers? "
@@ -100,7 +100,7 @@ _SUM_OF = (
     r"an?\s+(?:total\s+|grand\s+|net\s+|final\s+)?"
     r"(?:total|profit|loss|sum|speed|rate|cost|price|length|area|volume|value|distance|answer|discount) of"
 )
-_MAY = r"(?:(?:will|would|can|must|now|also|still|only|already|then|therefore|thus)\s+)*"
+_MAY = r"(?:(?:will|would|can|must|now|also|still|only|already|then|therefore|thus|together|both|altogether)\s+)*"
 # Of verbs with a number alone: "each child gets 12".
 _GETS = (
     rf"{_MAY}(?:gets?|receives?|received|pays?|paid|earns?|earned|needs?|takes?|took|costs?|weighs?|weighed|scored"
