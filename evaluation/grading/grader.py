@@ -24,7 +24,7 @@ from entrobench.evaluation.grading.replies.extraction import extract, extract_go
 from .reading.exact_numbers import numbers_equal, read_number
 from .worker_pool import Overrun, WorkerDied, shared_pool
 
-GRADER_VERSION = "2.3.0"
+GRADER_VERSION = "2.4.0"
 SECONDS = 0.4  # of CPU time in the worker for one verdict, ours; its warm answers take .001 to .05
 MOST_CACHED = 200_000  # verdicts, ours
 

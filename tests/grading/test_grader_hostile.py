@@ -70,6 +70,47 @@ INJECTED = [
     "\\input{/etc/hostname}",
     "sin(\"__import__('os').system('touch graderpwned')\")",
 ]
+# What has no value: orders of complex numbers, bounds that count nothing, infinity and division by zero computed with.
+UNDEFINED = [
+    "\\sum_{k=0.1}^{i} k",
+    "\\sum_{k=i}^{(i)!} k",
+    "\\sum_{k=1}^{\\pi} k",
+    "\\prod_{k=1}^{1/2} k",
+    "\\lim_{x\\to \\sum_{k=I}^{1/2} k} 1",
+    "\\sum_{k=\\begin{pmatrix}1&2\\\\1&2\\end{pmatrix}/2}^{y} k",
+    "i \\bmod 10^{9}",
+    "\\frac{1}{2} \\bmod x",
+    "\\binom{x}{y} \\bmod 0.1",
+    "\\max(i, 1)",
+    "ix < 1",
+    "\\begin{pmatrix}0.1&x\\\\1&2\\end{pmatrix} x < 1",
+    "\\begin{pmatrix}1\\\\2\\end{pmatrix}^{2}",
+    *(
+        "\\sqrt[\\infty]{7}",
+        "7^{1/\\infty}",
+        "\\infty^0",
+        "\\infty-\\infty+1",
+        "1+\\frac{7}{\\infty}",
+        "\\tanh(\\infty)",
+    ),
+    *("1+\\frac{1}{\\frac{1}{0}}", "1+\\frac{1}{\\ln 0}", "e^{1/\\ln 0}", "\\frac{1}{\\sum_{n=1}^{\\infty}\\frac1n}+1"),
+]
+RUNS = (
+    "-",
+    "+",
+    "-+",
+    "- ",
+    "\\sin ",
+    "\\ln",
+    "|",
+    "\\det ",
+    "\\int ",
+    "\\sum_{k=1}^{2} ",
+    "x^",
+    "a_",
+    "\\text{a}",
+    "(1)",
+)
 FORMULA_TOKENS = (
     *("\\frac", "\\sqrt", "{", "}", "(", ")", "[", "]", "1", "2", "x", "+", "-", "^", "_", "=", ",", "<"),
     *("\\cup", "\\pm", "\\le", "|", "!", "%", "\\text{a}", "&", "\\\\"),
@@ -152,6 +193,19 @@ def test_broken_text_comes_back(number: int) -> None:
     verdict = grade(BROKEN[number], "x+1")
     assert not verdict.correct
     assert time.monotonic() - start < NO_HANG
+
+
+@pytest.mark.parametrize("gold", ["1", "\\frac{1}{2}", "\\begin{pmatrix}1\\\\2\\end{pmatrix}"])
+def test_what_has_no_value_is_wrong_with_a_reason(gold: str) -> None:
+    verdicts = [(text, grade(text, gold, seconds=5)) for text in UNDEFINED]
+    assert [(text, verdict) for text, verdict in verdicts if verdict.outcome not in ("wrong", "unparsable")] == []
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_long_runs_of_one_sign_are_cheap(run: str) -> None:
+    for text in (run * (1_200 // len(run)), run * 60 + "2", run * 60 + "\\begin{pmatrix}1\\\\2\\end{pmatrix}"):
+        for gold in ("1", "\\begin{pmatrix}1\\\\2\\end{pmatrix}"):
+            assert grade(text, gold).outcome in ("wrong", "unparsable"), text[:40]
 
 
 def test_injected_code_is_not_run(tmp_path: Path) -> None:

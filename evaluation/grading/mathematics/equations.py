@@ -17,7 +17,7 @@ from entrobench.evaluation.grading.reading.scanning import parts, split_top
 from entrobench.evaluation.grading.reading.units import split_unit
 
 from .expressions import parse_expression
-from .guards import Unparsable
+from .guards import Undefined, Unparsable
 from .identity import constant_ratio
 from .symbolic import expressions_equal, scalars_equal
 from .values import real_value
@@ -105,12 +105,13 @@ def _rounded(exact: str, decimal: str) -> bool:
 
 
 def _equal_value(left: str, right: str) -> str | None:
+    for one, two in ((left, right), (right, left)):
+        if _COMPUTABLE.match(one) and not is_name(two) and not _may_be_equal(one, two):
+            return None
     if _is_constant(left):
         return right if _is_constant(right) else left if is_name(right) else None
     if right.startswith("\\begin") and _MATRIX_NAME.fullmatch(left):
         return right
-    if _COMPUTABLE.match(left) and not _may_be_equal(left, right):
-        return None
     named = is_name(left) or all(is_name(side) for side in parts(left, ":"))
     return right if right and named else None
 
@@ -119,6 +120,8 @@ def _may_be_equal(left: str, right: str) -> bool:
     """Whether a sum or limit has the value that is stated for it, as far as we can compute it."""
     try:
         value = parse_expression(left)
+    except Undefined:
+        return False
     except Unparsable:
         return True
     unknown = value.atoms(AppliedUndef) or any(re.search(r"[_(]", str(symbol)) for symbol in value.free_symbols)

@@ -17,20 +17,22 @@ import sympy
 from entrobench.evaluation.grading.reading.scanning import word_set
 
 from .guards import (
+    Undefined,
     Unparsable,
     binomial,
     double_factorial,
     factorial,
     gamma,
+    largest,
     modulo,
     number,
     power,
     quotient,
     refuse_large_tree,
     refuse_uncounted,
-    refuse_unordered,
+    smallest,
 )
-from .letters import Gcd, Lcm
+from .letters import ACCENTS, GREEK, Gcd, Lcm
 from .through_latex2sympy import computed, read_with_latex2sympy
 
 _TOKEN = re.compile(
@@ -46,16 +48,11 @@ _FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
     **{f"arc{name}": getattr(sympy, f"a{name}") for name in word_set("sinh cosh tanh")},
     **{"arsinh": sympy.asinh, "arcosh": sympy.acosh, "artanh": sympy.atanh, "sech": sympy.sech, "csch": sympy.csch},
 }
-_MANY: dict[str, Callable[..., sympy.Expr]] = {"max": sympy.Max, "min": sympy.Min, "gcd": Gcd, "lcm": Lcm}
+_MANY: dict[str, Callable[..., sympy.Expr]] = {"max": largest, "min": smallest, "gcd": Gcd, "lcm": Lcm}
 _INFINITY = sympy.Symbol("\\infty")  # until a whole value is read: sympy would compute with its own
 _INFINITIES = {_INFINITY: sympy.oo, -_INFINITY: -sympy.oo}
 _LETTERS = {"i": sympy.I, "I": sympy.I, "e": sympy.E}
 _SERIES = {"sum": sympy.Sum, "prod": sympy.Product}
-_GREEK = word_set(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi "
-    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma hbar ell"
-)
-_ACCENTS = word_set("overline bar vec hat widehat tilde dot ddot overrightarrow angle triangle")
 _BRACKETS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 _TIMES = frozenset({"*", "\\cdot", "\\times"})
 _DIVIDED = frozenset({"/", "\\div"})
@@ -71,6 +68,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens = [match[0].strip() for match in _TOKEN.finditer(text)]
         self.place = 0
+        self.factor = 0  # where the last factor began
         self.bound: list[str] = []  # the indices of the sums that we are inside of
         self.fractions = 0  # how many fractions we are inside of
         self.depth = 0  # how many values we are inside of
@@ -95,11 +93,11 @@ class _Parser:
         return value
 
     def ending(self, read: Callable[[], Any]) -> Any:
-        """What `read` reads, a whole value or a bound: infinity may stand there alone, with a sign, and nowhere else."""
+        """A whole value or bound that `read` reads: infinity may stand there alone, with a sign, and nowhere else."""
         outside, self.infinities = self.infinities, 0
         value = read()
         if self.infinities and (self.infinities > 1 or value not in _INFINITIES):
-            raise Unparsable("infinity is computed with")
+            raise Undefined("infinity is computed with")
         self.infinities = outside
         return _INFINITIES.get(value, value)
 
@@ -154,7 +152,10 @@ class _Parser:
         return value
 
     def juxtaposed(self, value: sympy.Expr) -> sympy.Expr:
-        """Two factors side by side; an integer before a proper fraction is a mixed number."""
+        """Two factors side by side, not two numbers; an integer before a proper fraction is a mixed number."""
+        before = self.tokens[self.factor : self.place]
+        if self.next[0].isdigit() and (before[0] == "\\frac" or (len(before) == 1 and before[0][0].isdigit())):
+            raise Unparsable("two numbers side by side")
         mixed = value.is_Integer and self.next == "\\frac" and self.tokens[self.place - 1].isdigit()
         factor = self.power_of_atom()
         if mixed and factor.is_Rational and 0 < factor < 1:
@@ -169,14 +170,15 @@ class _Parser:
         return bool(tokens) and tokens[0].lstrip("\\") in _FUNCTIONS | {"log": sympy.log} and tokens[0].startswith("\\")
 
     def power_of_atom(self) -> sympy.Expr:
-        base = self.postfix(self.atom())
-        if self.next != "^":
-            return base
-        self.take()
-        exponent = self.exponent()
-        if exponent is None:
-            return self.postfix(base * sympy.pi / 180 if self.angles else base)
-        return self.postfix(power(base, exponent))
+        start = self.place
+        value = self.postfix(self.atom())
+        if self.next == "^":
+            self.take()
+            exponent = self.exponent()
+            degrees = sympy.pi / 180 if self.angles else 1
+            value = self.postfix(value * degrees if exponent is None else power(value, exponent))
+        self.factor = start
+        return value
 
     def exponent(self) -> sympy.Expr | None:
         """The exponent after ^; None for a degree sign."""
@@ -246,7 +248,7 @@ class _Parser:
             return self.infinity()
         if name == "Gamma" and self.next == "(":
             return gamma(self.atom())
-        if name in _GREEK:
+        if name in GREEK:
             return self.symbol(name)
         if name in _FUNCTIONS or name == "log":
             return self.function(name)
@@ -262,10 +264,10 @@ class _Parser:
         if name in _SERIES:
             return self.series(_SERIES[name])
         if name in _MANY:
-            return self.many(name)
+            return _MANY[name](*self.arguments())
         if name in ("overline", "bar") and (conjugate := self.conjugate()) is not None:
             return conjugate
-        if name in _ACCENTS:
+        if name in ACCENTS:
             return self.symbol(name + " " + self.raw_group(capitals=True))
         raise Unparsable(f"unknown command \\{name}")
 
@@ -334,7 +336,7 @@ class _Parser:
         else:
             value = _FUNCTIONS[name](argument)
         if value.is_infinite or value is sympy.nan:
-            raise Unparsable("undefined value")
+            raise Undefined("undefined value")
         return value if exponent is None else power(value, exponent)
 
     def argument(self) -> sympy.Expr:
@@ -357,12 +359,6 @@ class _Parser:
             values.append(self.total())
         self.take(closing)
         return values
-
-    def many(self, name: str) -> sympy.Expr:
-        arguments = self.arguments()
-        if name in ("max", "min"):
-            refuse_unordered(*arguments)
-        return _MANY[name](*arguments)
 
     def symbol(self, name: str) -> sympy.Expr:
         subscript = ""
@@ -399,6 +395,6 @@ def parse_expression(text: str) -> sympy.Expr:
     except Unparsable as reason:
         value = read_with_latex2sympy(text, reason)
     if value.has(sympy.nan, sympy.zoo):
-        raise Unparsable("undefined value")
+        raise Undefined("undefined value")
     refuse_large_tree(value)
     return value

@@ -22,6 +22,10 @@ class Unparsable(ValueError):
     """The text is no mathematics that we read or may compute; the message says why."""
 
 
+class Undefined(Unparsable):
+    """The text is mathematics, and has no value: a division by zero, a sum up to no whole number."""
+
+
 def number(token: str) -> sympy.Expr:
     """A number as written, exact: 12, 0.5, 1e3, 0.1\\overline{6}. Raises Unparsable for exponents beyond 1,000."""
     if "\\overline" in token:
@@ -37,7 +41,7 @@ def number(token: str) -> sympy.Expr:
 def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
     """base ** exponent. Raises Unparsable where it is undefined or would be too large to compute."""
     if base.is_zero and not exponent.is_positive:
-        raise Unparsable("zero to a power that is not positive")
+        raise Undefined("zero to a power that is not positive")
     if exponent.is_Rational and (base.is_number or abs(exponent) > 10_000):
         bits = max(
             (abs(number.p).bit_length() + number.q.bit_length() for number in base.atoms(sympy.Rational)), default=1
@@ -96,35 +100,47 @@ def binomial(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
 def quotient(above: sympy.Expr, below: sympy.Expr) -> sympy.Expr:
     """above / below. Raises Unparsable for a division by zero, which sympy would go on computing with."""
     if below == 0:
-        raise Unparsable("division by zero")
+        raise Undefined("division by zero")
     return above / below
 
 
 def modulo(value: sympy.Expr, divisor: sympy.Expr) -> sympy.Expr:
     """value modulo divisor. Raises Unparsable for a divisor of zero, and for what has no remainder that we know."""
     if divisor.is_zero:
-        raise Unparsable("modulo zero")
+        raise Undefined("modulo zero")
     refuse_unordered(value, divisor)
     if value.is_number and not value.is_Integer and divisor.free_symbols:
-        raise Unparsable("a fraction modulo a letter")
+        raise Undefined("a fraction modulo a letter")
     if not divisor.is_Integer and value.has(sympy.factorial, sympy.binomial):
         raise Unparsable("a count modulo no whole number")
     return sympy.Mod(value, divisor)
 
 
+def largest(*values: sympy.Expr) -> sympy.Expr:
+    """The maximum. Raises Unparsable for numbers that are not real."""
+    refuse_unordered(*values)
+    return sympy.Max(*values)
+
+
+def smallest(*values: sympy.Expr) -> sympy.Expr:
+    """The minimum. Raises Unparsable for numbers that are not real."""
+    refuse_unordered(*values)
+    return sympy.Min(*values)
+
+
 def refuse_unordered(*values: sympy.Expr) -> None:
     """Raise Unparsable for numbers that are not real: there is no larger one of two, and no remainder."""
     if any(value.is_number and not value.is_real for value in values):
-        raise Unparsable("an order of numbers that are not real")
+        raise Undefined("an order of numbers that are not real")
 
 
 def refuse_uncounted(low: sympy.Expr, high: sympy.Expr) -> None:
     """Raise Unparsable for the bounds of a sum or product that are no whole numbers, letters or infinities."""
     for bound in (low, high):
         if not isinstance(bound, sympy.Expr) or is_matrix(bound):
-            raise Unparsable("a sum with a bound that is no number")
+            raise Undefined("a sum with a bound that is no number")
         if bound.is_number and not (bound.is_Integer or bound in (sympy.oo, -sympy.oo)):
-            raise Unparsable("a sum with a bound that is no whole number")
+            raise Undefined("a sum with a bound that is no whole number")
 
 
 def is_matrix(value: Any) -> bool:

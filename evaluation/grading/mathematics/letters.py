@@ -1,6 +1,6 @@
-"""Functions of whole numbers that stay as they are while their arguments are letters: gcd and lcm.
+"""Letters: their names, what they may stand for, and functions of whole numbers that stay while they hold letters.
 
-sympy's own compute those of polynomials, where gcd(m, n) of two letters is 1. Runs in the worker only.
+sympy's own gcd and lcm compute those of polynomials, where gcd(m, n) of two letters is 1. Runs in the worker only.
 """
 
 from __future__ import annotations
@@ -8,6 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import sympy
+
+from entrobench.evaluation.grading.reading.scanning import word_set
+
+GREEK = word_set(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi "
+    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma hbar ell"
+)
+ACCENTS = word_set("overline bar vec hat widehat tilde dot ddot overrightarrow angle triangle")
 
 
 class Gcd(sympy.Function):  # type: ignore[misc]  # sympy has no types

@@ -14,7 +14,7 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from entrobench.evaluation.grading.reading.scanning import tokens
 
-from .guards import MOST_SUM_TERMS, Unparsable, is_matrix, refuse_costly, refuse_uncounted
+from .guards import MOST_SUM_TERMS, Undefined, Unparsable, is_matrix, refuse_costly, refuse_uncounted
 
 MOST_BITS = 20_000  # of an exact sum or product, ours; longer ones stay as they are
 MOST_TOKENS = 200  # of a text for its grammar, which takes a second for a thousand, ours
@@ -23,7 +23,7 @@ _CONFIG = ConversionConfig(lowercase_symbols=False)
 _READABLE = re.compile(
     r"\\(?:sum|prod|lim|det|partial|frac\s*\{\s*(?:d|\\partial)\b|begin\{[pvbBV]?matrix\}|operatorname\{(?:rank|det)\})"
 )
-_TOWER = re.compile(r"\^\s*\{[^{}]*\^|\^\s*\w\s*\^")
+_TOWER = re.compile(r"\^\s*\{[^{}]*\^|([_^])\s*\w\s*\1")
 _RUN = re.compile(r"(\\[a-zA-Z]+|[-+|])(?:\s*(?:\1|[-+])){3}")
 _ENDS = re.compile(  # where infinity is a bound, and no operand
     r"\\to\s*[-+]?\s*\\infty|=\s*-\s*\\infty\s*\}"
@@ -34,12 +34,12 @@ _IMAGINARY = {sympy.Symbol("i"): sympy.I, sympy.Symbol("e"): sympy.E}
 
 def read_with_latex2sympy(text: str, reason: Unparsable) -> sympy.Expr:
     """Read and compute a scalar; raises `reason` for what the library is not asked for, else Unparsable."""
-    if not _READABLE.search(text):
+    if isinstance(reason, Undefined) or not _READABLE.search(text):
         raise reason
     if "\\int" in text:
         raise Unparsable("cannot tell: an integral")
     if "\\infty" in _ENDS.sub("", text):
-        raise Unparsable("infinity is computed with")
+        raise Undefined("infinity is computed with")
     parsed = _parsed(text, reason)
     if not isinstance(parsed, sympy.Expr) or is_matrix(parsed):
         raise Unparsable("no scalar")
@@ -97,7 +97,7 @@ def computed(node: Any) -> sympy.Expr:
         return _finished(node)
     arguments = [computed(argument) for argument in node.args]
     if any(argument.is_infinite for argument in arguments) and not (node.is_Mul and -1 in arguments):
-        raise Unparsable("infinity is computed with")
+        raise Undefined("infinity is computed with")
     value = node.func(*arguments)
     return value.doit(deep=False) if hasattr(value, "doit") else value
 

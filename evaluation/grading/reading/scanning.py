@@ -83,7 +83,12 @@ def enclosed(text: str) -> tuple[str, str, str] | None:
 def unwrap_command(text: str) -> str:
     """Take off braces that group the whole text and are those of no set: without a comma and a bar."""
     pair = enclosed(text)
-    if pair is not None and pair[0] == "{" and pair[2] == "}" and len(parts(pair[1], ",")) == len(parts(pair[1], "|")) == 1:
+    if (
+        pair is not None
+        and pair[0] == "{"
+        and pair[2] == "}"
+        and len(parts(pair[1], ",")) == len(parts(pair[1], "|")) == 1
+    ):
         return f"\\{{{pair[1]}\\}}" if pair[1] == "\\emptyset" else pair[1]
     return text
 
