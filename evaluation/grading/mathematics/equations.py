@@ -67,7 +67,9 @@ def relation_value(text: str) -> str | None:
         return None
     approximate = next((place for place, (_, sign) in enumerate(chain) if sign == "\\approx"), None)
     if approximate == 0:
-        return chain[1][0] if is_name(chain[0][0]) and not _is_constant(chain[0][0]) else chain[0][0]
+        if is_name(chain[0][0]) and not _is_constant(chain[0][0]):
+            return chain[1][0] if _is_constant(chain[1][0]) or not is_name(chain[1][0]) else None
+        return chain[0][0]
     exact = chain if approximate is None else chain[: approximate + 1]
     left, right = exact[0][0], exact[-1][0]
     if _says_nothing([piece for piece, _ in exact]):

@@ -46,6 +46,7 @@ from .symbolic import expressions_equal, is_scalar, scalars_equal
 from .through_latex2sympy import parse_matrix
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_CROSS = re.compile(r"\\vec\s*(?:\{[^{}]*\}|\w)\s*\\times(?![a-zA-Z])")  # no product of numbers
 _SHORT_LIST = re.compile(r"-?\d+,\d|\d{1,2}(?:,\d{2})+,\d{3}")  # 1,2 as a gold is a list
 _EVERY = re.compile(r"^(?:the set of )?(?:all|every|any) (?=[a-z]{4})")  # "all multiples of 3" and "multiples of 3"
 
@@ -72,6 +73,8 @@ def decide(prediction: str, gold: str) -> tuple[bool, str]:
         return False, "whole numbers and an interval"
     if _other_connective(prediction, gold):
         return False, "and against or"
+    if _CROSS.search(prediction) or _CROSS.search(gold):
+        return False, "cannot tell: a product of vectors"
     arrangements = arrangements_equal(prediction, gold)
     if arrangements is not None:
         return arrangements, "ordered choices"

@@ -104,10 +104,14 @@ def computed(node: Any) -> sympy.Expr:
 
 def _finished(node: Any) -> sympy.Expr:
     """What sympy computes completely; raises Unparsable for what it leaves standing."""
+    if isinstance(node, sympy.Limit) and node.args[2].is_finite and str(node.args[3]) == "+":
+        node = node.func(*node.args[:3], "+-")  # the library's default for a limit from both sides
     try:
         value = node.doit()
     except Exception as error:  # by which sympy says that it knows no value
         raise Unparsable(f"cannot tell: {type(node).__name__}") from error
+    if value.has(sympy.zoo, sympy.nan):
+        raise Undefined("undefined value")
     if value.has(sympy.Sum, sympy.Product, sympy.Limit, sympy.Derivative, sympy.Integral, sympy.Piecewise):
         raise Unparsable(f"cannot tell: {type(node).__name__}")
     return computed(value)

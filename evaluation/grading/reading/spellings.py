@@ -193,7 +193,12 @@ LAYOUT_NOTATIONS = (
     (re.compile(r"(?<=\d)\s*万(?!\w)"), r" \\times 10^{4} "),
     (re.compile(r"(?<=\d)\s*亿(?!\w)"), r" \\times 10^{8} "),
     (re.compile(r"^(?:全体|所有)?实数$|^実数全体$|^모든 실수$"), r"\\mathbb{R}"),
-    (re.compile(r"^(?:\\(?:Rightarrow|Longrightarrow|implies|to|rightarrow|longrightarrow)(?![a-zA-Z])|[⇒→⟹])\s*"), ""),
+    (
+        re.compile(
+            r"^(?:\\(?:Rightarrow|Longrightarrow|implies|to|rightarrow|longrightarrow|therefore)(?![a-zA-Z])|[⇒→⟹∴])\s*"
+        ),
+        "",
+    ),
     (re.compile(r"^(?:(?P<name>[a-z])\s*:\s*)?(?P<letter>[a-z])\s*\\mapsto(?![a-zA-Z])"), _function),
     (re.compile(r"^(?:l|\\ell)\s*:\s*(?=[^:]*=[^:]*$)"), ""),  # the name of a line
     (re.compile(r"\\(?:label|ref|tag)\s*\{[^{}]*\}"), ""),

@@ -105,6 +105,7 @@ _FORMULA_TAIL = re.compile(
     rf"(?P<value>.*?(?:[\d}})]|\\pi\b))(?P<space>\s*)(?P<tail>{_FACTOR}(?:\s*(?:/|\\cdot\b|\*)?\s*{_FACTOR})*)\s*$",
     re.DOTALL,
 )
+_SUMMED = re.compile(r"\\(?:sum|prod|lim|int)\s*(?:[_^]\s*(?:\{[^{}]*\}|\w)\s*)+$")  # what follows is no unit
 _OPENED = re.compile(r"\\text\{([^{}]*)\}")
 _IN_BRACKETS = re.compile(r"(?P<value>.*[\d}])\s*\((?P<words>[a-zA-Z][a-zA-Z ]{2,}|[\u4e00-\u9fff]{1,4})\)$")
 _MEASURES = re.compile(r"[\d.,:/\s]*\d[\d.,:/\s]*([\u3040-\u30ff\u4e00-\u9fff]{1,6})")
@@ -137,7 +138,7 @@ def split_unit(text: str) -> tuple[str, str]:
         return value, currency
     glued = value[tail.start("words") - 1] not in " {" and tail.re is _WORD_TAIL and tail["words"] in _GLUED_LETTERS
     unit = _unit_name(tail["words"], tail["power"], inside_text=tail.re is _TEXT_TAIL)
-    if unit is None or glued:
+    if unit is None or glued or _SUMMED.search(tail["value"]):
         return value, currency
     return tail["value"].strip(), unit
 

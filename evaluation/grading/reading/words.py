@@ -101,6 +101,8 @@ def choice_of_prediction(prediction: str) -> str | None:
     "not."""
     text = prediction.strip().strip("*$ ")
     text = text[1:-1] if re.fullmatch(r"\[\[[A-Z]\]\]", text) else text
+    if text.endswith(("?", "？")):
+        return None
     stated = _STATED.match(text)
     if stated is not None:
         return stated[1]

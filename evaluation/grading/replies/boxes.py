@@ -32,6 +32,8 @@ _SUPPOSED = re.compile(
     r"(?:\s+(?:is|was|would\s+be|of))?[\s$*:(]*"
     r"|\b(?:might|could|may)\s+(?:\w+\s+)?(?:think|guess|say|expect|believe|conclude|suspect)\b[^.!?\n]{0,60}"
     r"|\bwould\s+(?:\w+\s+)?(?:think|guess|expect|suspect)\b[^.!?\n]{0,60}"
+    r"|(?:\A|[.!?]\s|\n)\W*(?:replace|discard|reject|ignore|omit|drop|exclude|forget|multiply|divide|add|subtract"
+    r"|double|square|halve)\s+(?:by\s+|the\s+)?[\s$*]*"
     r"|\bif\b[^.!?\n]{0,60}\b(?:were|had)\b[^.!?\n]{0,60}\bwould\b[^.!?,\n]{0,30})\Z",
     re.IGNORECASE,
 )
@@ -42,6 +44,7 @@ _WITHIN_BEFORE = re.compile(
     r"|\\(?:(?:arc)?(?:sin|cos|tan|cot)h?|sec|csc|log|ln|lg|exp|gcd|lcm|max|min|det|binom|overline)(?![a-zA-Z])"
     r"\s*(?:[_^]\s*(?:\{[^{}]*\}|\w)\s*)*[({]?\s*"
     r"|(?:[\d})]|(?<![a-zA-Z])[a-zA-Z])[ \t]*(?:[+×·÷/]|\\(?:cdot|times|div|pm|mp)(?![a-zA-Z]))\s*"
+    r"|(?:[\d})]|(?<![a-zA-Z])[a-zA-Z])\("
     r"|(?:\$|\\\[|\\\()[^$\n=]{0,40}[\d})a-z][ \t]*-[ \t]*)\Z"
 )
 _WITHIN_AFTER = re.compile(
@@ -52,7 +55,8 @@ _BAR_BEFORE = re.compile(r"(?:\A|[$=(])\s*\\?\|\Z")  # |\boxed{-5}|, and no cell
 # What asks, drops or refutes a box, right behind it.
 _DROPPED = re.compile(
     r"[\s$*.)]{0,4}[?？]|[\s$*]*,?\s+(?:and|but)\s+(?:then\s+)?(?:we\s+)?(?:discard|reject|exclude|drop|ignore)\b"
-    r"|[\s$*]*,?\s+but\s+not\b"
+    r"|[\s$*]*,?\s+but\s+not\b|[\s$*]*,\s+which\s+(?:over|under|double[- ]?|mis)count\w*"
+    r"|[^.!?\n]{0,60}\bbut\s+(?:here|now|in\s+(?:our|this)\s+(?:case|problem)|the\s+(?:question|problem))\b"
     r"|[\s$*]*,?\s+(?:yet|but|while|whereas|though|however)\b[^.\n]{0,40}?\b(?:true|actual|real|correct|right)\s+"
     r"(?:value|answer|one|result)\b",
     re.IGNORECASE,
@@ -66,7 +70,7 @@ _FACTOR_BEFORE = re.compile(r"(?<![\w.,}^_{/])\d+\Z")
 _MINUS_BEFORE = re.compile(r"[=:$({\s]-\Z")
 _FACTOR_AFTER = re.compile(
     r"\s*(?:\\sqrt\s*(?:\[[^\[\]]*\]\s*)?\{[^{}]*\}|\\pi(?![a-zA-Z])|\^\s*(?:\{(?!\s*\\(?:circ|prime|text))[^{}]*\}|\d)"
-    r"|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|_\s*(?:\{\s*\d+\s*\}|\d)|\\?%)|(?-i:[xyzn])(?![a-zA-Z])"
+    r"|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|_\s*(?:\{\s*\d+\s*\}|\d)|\\?%)"
 )
 _LATE_WORDS = 200  # characters after the last box, ours: what stands later goes on working
 _ARGUING = word_set("so no not thus hence therefore but final answer wait actually is be because alternatively")

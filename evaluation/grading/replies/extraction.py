@@ -141,9 +141,10 @@ def _stated(text: str) -> Extraction:
     for sentence in reversed(sentences.texts):
         if explains(sentence):
             continue
-        if _is_last_line(sentence, sentences):
-            return Extraction(sentences.restored(sentence), "last line")
         stated = statement_of(sentence)
+        said_alone = stated is None or stated.value == sentence.strip(" .")
+        if said_alone and _is_last_line(sentence, sentences):
+            return Extraction(sentences.restored(sentence), "last line")
         if stated is not None:
             if stated.value == sentence.strip(" .") and len(sentences.texts) > 1:
                 break

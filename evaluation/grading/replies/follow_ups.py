@@ -37,7 +37,7 @@ _WITHDRAWN = (
 )
 _TAKEN_BACK = _any_of(
     rf"\b(?:that|this|it|which)\s+{_WITHDRAWN}|\b(?:that|this|it)(?='s){_WITHDRAWN}",
-    rf"\b(?:answer|result|value)\s+(?:is|was)\s+{_WRONG}|^\W*(?:a\s+)?contradiction\b|\A否",
+    rf"\b(?:answer|result|value|claim|guess|conclusion|reasoning|computation|calculation|count)\s+(?:is|was)\s+{_WRONG}|^\W*(?:a\s+)?contradiction\b|\A否",
     r"\b(?:is|was|remains)\s+unknown\b|\bno\s+(?:answer|idea|clue)\b|\bg[ai]ve\s+up\b|\b(?:not\s+|un)sure\b",
     r"\b(?:could|can)(?:\s?not|n't|'t)\s+(?:find|solve|determine|tell)",
     r"\A[\s$.,;:—-]*(?:no\b|wait\b|hold on|hmm|on second thought|oops|scratch that|correction\b|sorry|actually\b)",
