@@ -33,9 +33,11 @@ _SUPPOSED = re.compile(
     r"|\b(?:might|could|may)\s+(?:\w+\s+)?(?:think|guess|say|expect|believe|conclude|suspect)\b[^.!?\n]{0,60}"
     r"|\bwould\s+(?:\w+\s+)?(?:think|guess|expect|suspect)\b[^.!?\n]{0,60}"
     r"|(?:\A|[.!?]\s|\n)\W*(?:replace|discard|reject|ignore|omit|drop|exclude|forget|multiply|divide|add|subtract"
-    r"|double|square|halve)\s+(?:by\s+|the\s+)?[\s$*]*"
-    r"|\bif\b[^.!?\n]{0,60}\b(?:were|had)\b[^.!?\n]{0,60}\bwould\b[^.!?,\n]{0,30})\Z",
+    r"|double|square|halve)\s+(?:by\s+|the\s+)?[\s$*]*)\Z",
     re.IGNORECASE,
+)
+_COUNTERFACTUAL = re.compile(
+    r"\bif\b[^.!?\n]{0,60}\b(?:were|had)\b[^.!?\n]{0,60}\bwould\b[^.!?,\n]{0,30}\Z", re.IGNORECASE
 )
 # A formula that goes on before or behind a box: the box holds a part of it.
 _WITHIN_BEFORE = re.compile(
@@ -151,10 +153,12 @@ def _is_retracted(text: str, start: int, end: int) -> bool:
     later = [box for box in BOX.finditer(text, end) if box[1] == "{"]
     if later or _OPEN_BEFORE.search(text, 0, start) is not None:
         return True
-    before = text[max(0, start - 160) : start]
-    if _BAR_BEFORE.search(before) and text.startswith(("|", "\\|"), end):
+    before, near = text[max(0, start - 160) : start], text[max(0, start - 40) : start]
+    if _BAR_BEFORE.search(near) and text.startswith(("|", "\\|"), end):
         return True
-    if any(words.search(before) for words in (_DENIED, _SUPPOSED, _WITHIN_BEFORE)):
+    if any(words.search(before[-80:]) for words in (_DENIED, _SUPPOSED)) or _WITHIN_BEFORE.search(near):
+        return True
+    if "would" in before and _COUNTERFACTUAL.search(before):
         return True
     if any(words.match(text, end) for words in (_CALLED_WRONG, _WITHIN_AFTER, _DROPPED)):
         return True
