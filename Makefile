@@ -19,7 +19,7 @@ help:
 	@echo "make test-browser   look at the report and at MLflow of the study smoke in a headless Chromium (installs it on Debian or Ubuntu)"
 	@echo "make test-vllm      run the tests of the vLLM engines in .venv-vllm, which make test skips (3 GB, once)"
 	@echo "make test-cluster   run a study on a Slurm of this machine (installs Slurm; Debian or Ubuntu)"
-	@echo "make faults         kill, starve and lie to every stage of a study (15 minutes)"
+	@echo "make faults         kill, starve and lie to every stage of a study (10 minutes)"
 	@echo "make bench          measure speed and memory"
 	@echo "make gpu-check      what a GPU does in 8 minutes: PYTHON=python3 with CUDA torch; needs no setup"
 	@echo "make lint           ruff, mypy and snakemake --lint"

@@ -17,6 +17,18 @@ def test_the_page_names_tests_that_are_there() -> None:
     assert not [name for name in named if not (campaign.ROOT / name).exists()]
 
 
+def test_the_figures_keep_the_promises() -> None:
+    figures = PAGE.partition(campaign.BEGIN)[2].partition(campaign.END)[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in figures.splitlines() if line.startswith("| ")]
+    outcomes = {stage: (int(mishaps), outcome) for stage, mishaps, _, outcome in rows[1:]}
+    assert {*campaign.SHARES} < {*outcomes}
+    assert sum(mishaps for mishaps, _ in outcomes.values()) >= 50
+    assert {outcome for _, outcome in outcomes.values()} == {"equal"}
+    assert re.search(r"Checkpoints .* take 0\.\d+% of training", figures)
+    assert f"{campaign.ANSWERS} adversarial answers" in figures
+    assert " error" not in figures
+
+
 def test_figures_take_the_place_of_those_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
