@@ -57,9 +57,11 @@ def drawn(engine: Engine, temperature: float = 1.0, seed: str = "0/1", n: int = 
     return engine.generate(PROMPTS, n, Sampling(temperature=temperature, max_tokens=ANSWER), KEYS, seed)
 
 
-def mismatches(model: Any, completions: Sequence[Completion], temperature: float) -> Tensor:
+def mismatches(
+    model: Any, completions: Sequence[Completion], temperature: float, prompts: Sequence[Sequence[int]] = PROMPTS
+) -> Tensor:
     """|engine's log-probability - the trainer's| of every token."""
-    repeated = [prompt for prompt in PROMPTS for _ in range(len(completions) // len(PROMPTS))]
+    repeated = [prompt for prompt in prompts for _ in range(len(completions) // len(prompts))]
     sequences = pack(repeated, tokens(completions), torch.device("cpu"))
     logp, _ = frozen_forward(model, sequences, {}, temperature, ForwardLimits(64, 4096))
     told = torch.tensor([logp for completion in completions for logp in completion.logps])

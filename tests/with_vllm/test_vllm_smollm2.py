@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from engine_checks import change, tokens
+from engine_checks import change, mismatches, tokens
 from smollm2 import TIE, base_model, difference, mixed_prompts
-from torch import Tensor
 
 from entrobench.config import Hardware
 from entrobench.engines.rollout import NativeEngine, Sampling
 from entrobench.engines.vllm_engine import VllmEngine
 from entrobench.models.language_model import end_tokens, load_model, load_tokenizer
-from entrobench.training.forward import frozen_forward, pack
-from entrobench.training.micro_batches import ForwardLimits
 
 CPU = torch.device("cpu")
 GREEDY, DRAWN = Sampling(temperature=0, max_tokens=12), Sampling(max_tokens=12)
@@ -31,10 +28,7 @@ def test_it_samples_smollm2_and_follows_its_weights() -> None:
     def mismatch() -> float:
         found = engine.generate(prompts, 2, DRAWN, KEYS, "0/1")
         assert all(answer.tokens[-1] in ends or len(answer.tokens) == DRAWN.max_tokens for answer in found)
-        sequences = pack([prompt for prompt in prompts for _ in range(2)], tokens(found), CPU)
-        logp, _ = frozen_forward(model, sequences, {}, 1.0, ForwardLimits(8, 4096))
-        told: Tensor = torch.tensor([value for answer in found for value in answer.logps])
-        return float((told - logp[sequences.mask]).abs().mean())
+        return float(mismatches(model, found, 1.0, prompts).mean())
 
     def assert_greedy_tokens_equal() -> None:
         native = NativeEngine(model, ends, torch.float32)
