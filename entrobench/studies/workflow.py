@@ -229,19 +229,24 @@ class Workflow:
         device = self.device(subject)
         return int(device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()))
 
-    def weights(self, subject: str) -> str:
-        """The input of a job that stands for a subject's weights."""
+    def weights(self, subject: str) -> list[str]:
+        """The inputs of a job that stand for a subject's weights: Snakemake deletes them once they have answered."""
         found = Subject.read(subject)
         if found.model:
-            return str(RESULTS.model(found.model).about)
+            return [str(RESULTS.model(found.model).about)]
         run = self.files.run(found.run)
-        return str(run.snapshots if found.snapshot else run.final)
+        if found.snapshot:
+            return [str(run.snapshots)]
+        return [str(run.final), *([str(run.snapshots)] if self._averages(found) else [])]
 
     def snapshots(self, subject: str) -> str:
         """The option of `entrobench generate` for a run whose last snapshots answer, too."""
         found = Subject.read(subject)
-        averaged = found.run and not found.snapshot and self.runs[found.run].hardware.snapshot_last
-        return f" --snapshots {self.files.run(found.run).snapshots}" if averaged else ""
+        return f" --snapshots {self.files.run(found.run).snapshots}" if self._averages(found) else ""
+
+    def _averages(self, subject: Subject) -> bool:
+        """Whether the last snapshots of a run answer together with its last step."""
+        return bool(subject.run and not subject.snapshot and self.runs[subject.run].hardware.snapshot_last)
 
     def model_folder(self, subject: str) -> str:
         """The folder with the weights of a subject."""

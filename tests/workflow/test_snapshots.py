@@ -25,6 +25,17 @@ def test_every_snapshot_is_sampled_and_graded_and_goes(fresh: Project) -> None:
     assert fresh.planned() == []
 
 
+def test_the_last_snapshots_answer_with_the_last_step_and_go(fresh: Project) -> None:
+    fresh.edit("{steps: 2}", "{steps: 6}")
+    evaluate_every(fresh, 2)
+    fresh.edit("evaluation: {", "evaluation: {average_last: 3, ")
+    fresh.snakemake()
+    for run in RUNS:
+        assert sorted(path.name for path in (fresh.run / run).iterdir() if path.name in ("snapshots", "evaluations")) == []
+        assert (fresh.run / run / "grades" / "chain2.parquet").exists()
+    assert fresh.planned() == []
+
+
 def test_a_study_that_wants_snapshots_trains_again(finished: Project) -> None:
     evaluate_every(finished, 1)
     jobs = finished.planned()
