@@ -31,7 +31,8 @@ def test_the_last_snapshots_answer_with_the_last_step_and_go(fresh: Project) -> 
     fresh.edit("evaluation: {", "evaluation: {average_last: 3, ")
     fresh.snakemake()
     for run in RUNS:
-        assert sorted(path.name for path in (fresh.run / run).iterdir() if path.name in ("snapshots", "evaluations")) == []
+        left = {path.name for path in (fresh.run / run).iterdir()}
+        assert not left & {"snapshots", "evaluations"}
         assert (fresh.run / run / "grades" / "chain2.parquet").exists()
     assert fresh.planned() == []
 
