@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def python(script: str) -> list[str]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "SECONDS", 0.05)
     monkeypatch.setattr(front, "PATIENCE", 1.0)
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """A shell that starts the tests in the background makes them deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("quick")
@@ -53,7 +62,7 @@ def test_what_was_done_before_is_not_told_again_and_a_failure_says_why(tmp_path:
         assert out.getvalue().startswith(words)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "hears_ctrl_c")
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_ctrl_c_is_one_line_however_often_it_is_pressed(tmp_path: Path, stubborn: bool) -> None:
     ready = tmp_path / "ready"
