@@ -23,6 +23,7 @@ class Project:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    real_steps: bool = False
 
     @property
     def study(self) -> Path:
@@ -33,9 +34,11 @@ class Project:
         return self.folder / "results" / "quickstart" / "runs" / "tiny" / "chain2"
 
     def variables(self) -> dict[str, str]:
+        if self.real_steps:
+            return {**os.environ, "PYTHONPATH": str(self.folder / "site"), **self.environment}
         paths = [self.folder / "site", FIXTURES / "fake_steps"]
-        path = {"PYTHONPATH": os.pathsep.join(map(str, paths))}
-        return {**os.environ, **path, "ENTROBENCH_WARM": "", **self.environment}  # fake steps need no libraries
+        fake = {"PYTHONPATH": os.pathsep.join(map(str, paths)), "ENTROBENCH_WARM": ""}  # fake steps need no libraries
+        return {**os.environ, **fake, **self.environment}
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         words = [str(BIN / command[0]), *command[1:]]

@@ -28,7 +28,7 @@ def make_study(project: Project) -> Project:
     """The study above under the name quickstart, on the smallest model, with real steps."""
     project.study.write_text(STUDY)
     shutil.copy(ROOT / "config/models/chain-tiny.yaml", project.folder / "config/models")
-    project.environment["PYTHONPATH"] = str(project.folder / "site")
+    project.real_steps = True
     return project
 
 
