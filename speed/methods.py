@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.measure import arguments, describe_machine, one_thread, ratio, run_config, table
+from shared.measure import arguments, describe_machine, one_thread, ratio, table, trainer_of
 
 ROUNDS = 5
 TARGET = 1.15
 PARTS = ("rollout", "old", "update")
+# quickstart's
+SETTINGS = {"steps": ROUNDS + 1, "prompts": 24, "group_size": 8, "updates": 2, "max_response_tokens": 24}
 
 
 def main() -> None:
@@ -32,7 +32,10 @@ def main() -> None:
 
     names = [name for name, info in method_infos().items() if info.origin == "built-in"]
     with tempfile.TemporaryDirectory() as folder:
-        trainers = {name: trainer_of(name, chosen.model, chosen.data, Path(folder)) for name in names}
+        trainers = {
+            name: trainer_of(name, chosen.model, chosen.data, Path(folder, name), **SETTINGS, learning_rate=0.0)
+            for name in names
+        }
         seconds = take_turns(trainers)
     print(describe_machine())
     print(f"{chosen.model}, {chosen.data}: CPU seconds per step, medians of {ROUNDS} steps in turns")
@@ -40,26 +43,6 @@ def main() -> None:
     print("equal tokens in all methods:", all(counts == tokens["grpo"] for counts in tokens.values()))
     head = ["method", "seconds", "ratio", *(f"{part} s" for part in PARTS), "within 1.15", "needs more"]
     print(table(head, [line(name, trainers[name], seconds) for name in names]))
-
-
-def trainer_of(name: str, model: Path, data: Path, folder: Path) -> Any:
-    """A trainer of quickstart's settings, without a learning rate."""
-    from entrobench.config import Hardware
-    from entrobench.evaluation.grading.rewards import reward_function
-    from entrobench.training.assembly import assemble
-    from entrobench.training.trainer import Trainer
-
-    settings = {
-        "steps": ROUNDS + 1,
-        "prompts": 24,
-        "group_size": 8,
-        "updates": 2,
-        "max_response_tokens": 24,
-    }
-    config = run_config(name, **settings, learning_rate=0.0)
-    reward = reward_function("boxed")
-    with redirect_stdout(StringIO()):  # each says on what it trains
-        return Trainer(assemble(config, folder / name, model, data, Hardware(device="cpu"), reward), {})
 
 
 def take_turns(trainers: dict[str, Any]) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from shared.measure import arguments, describe_machine, one_thread, ratio, run_config, table
+from shared.measure import arguments, describe_machine, one_thread, ratio, table, trainer_of
 
 if TYPE_CHECKING:
     from entrobench.training.trainer import Trainer
@@ -53,15 +53,8 @@ def contest(chosen: Any, micro_batch: int, cache: str) -> list[str]:
 
 def our_trainer(chosen: Any, folder: Path) -> Trainer:
     """A trainer of the embedded study's settings, method grpo."""
-    from entrobench.config import Hardware
-    from entrobench.evaluation.grading.rewards import reward_function
-    from entrobench.training.assembly import assemble
-    from entrobench.training.trainer import Trainer
-
     settings = {"steps": WARM_UP + chosen.rounds, "prompts": chosen.prompts, "group_size": GROUP, "updates": UPDATES}
-    config = run_config("grpo", **settings, max_response_tokens=chosen.tokens)
-    reward = reward_function("boxed")
-    return Trainer(assemble(config, folder, chosen.model, chosen.data, Hardware(device="cpu"), reward), {})
+    return trainer_of("grpo", chosen.model, chosen.data, folder, **settings, max_response_tokens=chosen.tokens)
 
 
 class Turns:

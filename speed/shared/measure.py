@@ -8,9 +8,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from entrobench.training.trainer import Trainer
 
 MODEL = Path("results/models/chain-qwen")
 DATA = Path("results/data/chain2")
@@ -60,6 +65,18 @@ def run_config(method: str, **trainer: Any) -> Any:
 
     dataset = RunDataset("any", "", "{problem}")
     return RunConfig(RunModel("any", ""), dataset, Variant(method, method, {}), 0, TrainerConfig(**trainer))
+
+
+def trainer_of(method: str, model: Path, data: Path, folder: Path, **settings: Any) -> Trainer:
+    """A trainer on the CPU as a study makes it, rewarded by the boxed answer; settings are keys of a trainer's YAML."""
+    from entrobench.config import Hardware
+    from entrobench.evaluation.grading.rewards import reward_function
+    from entrobench.training.assembly import assemble
+    from entrobench.training.trainer import Trainer
+
+    config = run_config(method, **settings)
+    with redirect_stdout(StringIO()):  # it says on what it trains
+        return Trainer(assemble(config, folder, model, data, Hardware(device="cpu"), reward_function("boxed")), {})
 
 
 def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
