@@ -23,7 +23,7 @@ class Project:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
-    real_steps: bool = False
+    real_steps: bool = False  # without the fakes: jobs import torch
 
     @property
     def study(self) -> Path:
