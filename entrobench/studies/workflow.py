@@ -230,7 +230,7 @@ class Workflow:
         return int(device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists()))
 
     def weights(self, subject: str) -> list[str]:
-        """The inputs of a job that stand for a subject's weights: temporary ones live until the last job that names them."""
+        """The inputs of a job that stand for a subject's weights; temporary ones go when no job names them any more."""
         found = Subject.read(subject)
         if found.model:
             return [str(RESULTS.model(found.model).about)]
